@@ -120,14 +120,14 @@ enum conn_flags {
 	CONN_CLIENT = 1,
 	CONN_IN_SOCKHASH = 2,
 	CONN_PLAIN = 4, /* never redirect again */
-	CONN_LEASED = 8, /* holds a lease of the pod's and the node's budget */
-	CONN_FLOOD = 16,
+	CONN_FLOOD = 8,
+	CONN_REVOKED = 16,
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
 	CONN_SPLICED_ONCE = 128,
 };
 
-enum path {
+enum flow_path {
 	PATH_PLAIN,
 	PATH_SPLICED,
 	PATH_PROXIED,
@@ -412,8 +412,8 @@ struct conn {
 	__u32 service;
 	__u32 turn;
 	__u32 run; /* messages in a row in this direction */
-	__u32 messages; /* unread redirected messages, upper bound */
-	__u32 mark_messages;
+	__u32 messages; /* redirected since the mark: with mark_messages an upper bound of the unread ones */
+	__u32 mark_messages; /* redirected before the mark and perhaps unread */
 	__u64 sent; /* position in the stream */
 	__u64 mark; /* position when mark_messages was taken */
 	__u64 redirected_bytes;
@@ -423,6 +423,8 @@ struct conn {
 	__u16 dialled_port;
 	__u16 pad;
 	__u32 epoch;
+	__u32 lease; /* 1: holds a lease of its reader's pod and of the node */
+	__u32 policy; /* number of the policy that allowed it */
 };
 
 /* What iterators print for one socket: version first, grows at the end only. */
@@ -466,7 +468,7 @@ struct flow_event {
 	__u64 server_sent;
 	__u64 redirected_bytes; /* both directions */
 	__u32 flags; /* enum record_flags */
-	__u32 path; /* enum path */
+	__u32 path; /* enum flow_path */
 	__u32 source_identity;
 	__u32 destination_identity;
 	__u32 source_pod;
@@ -496,6 +498,14 @@ struct stall {
 	__u64 netns;
 	__u32 unread;
 	__u32 head_bytes;
+};
+
+/* listeners found at enrolment, older than the agent */
+struct adopted {
+	struct trust_key key;
+	__u64 netns;
+	__u32 tgid;
+	__u32 port;
 };
 
 struct sock_owner {
