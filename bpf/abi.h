@@ -156,6 +156,13 @@ enum trust_flags {
 	TRUST_INTERPRETER = 1, /* runs many programs: the key carries a hash of the arguments too */
 };
 
+/* Why an executable was denied by something else than a behaviour: values of trust.reason above BEHAVIOUR_MAX. */
+enum trust_reason {
+	TRUST_REASON_DENY_LIST = 64, /* known by its name */
+	TRUST_REASON_IMPORTS_SPLICE,
+	TRUST_REASON_STALLED_READER, /* a connection of it was reset */
+};
+
 enum behaviour {
 	BEHAVIOUR_SPLICE_OUT,
 	BEHAVIOUR_TEE_VMSPLICE,
@@ -297,12 +304,28 @@ struct trust_key {
 
 struct trust {
 	__u32 state; /* enum trust_state */
-	__u32 reason; /* enum behaviour + 1 when denied by observation */
+	__u32 reason; /* enum behaviour + 1 when denied by observation, else enum trust_reason */
 	__u32 flags; /* enum trust_flags */
 	__u32 connections; /* plain connections seen while observing */
 	__u32 quiet; /* of those, closed after having received data */
 	__u32 tgid; /* of the first process met */
 	__u64 first_ns;
+};
+
+/* seen: an executable in a namespace; user space knows the namespace's workload */
+struct observed_key {
+	__u64 inode;
+	__u64 netns;
+	__u64 argv; /* always the hash: only keys of interpreters are compared with it */
+	__u32 device;
+	__u32 pad;
+};
+
+/* quiet: a live connection on plain TCP that has received data */
+struct live_conn {
+	struct trust_key trust;
+	__u64 cookie;
+	__u64 received;
 };
 
 /* seen: behaviours met by the observer */
@@ -498,6 +521,7 @@ struct stall {
 	__u64 netns;
 	__u32 unread;
 	__u32 head_bytes;
+	struct trust_key trust; /* of the reader as the kernel knows it, zero: unknown */
 };
 
 /* listeners found at enrolment, older than the agent */
@@ -526,7 +550,7 @@ struct watch_count {
 	__u64 reads;
 };
 
-/* config: one value, knobs that change at run time */
+/* settings: one value, knobs that change at run time */
 struct config {
 	__u32 epoch; /* raised with every policy change */
 	__u32 splice; /* 0: nothing new is spliced and nothing is redirected */
