@@ -12,7 +12,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct config);
-} config SEC(".maps");
+} settings SEC(".maps");
 
 /* Rows of COUNTER_MAX per CPU, written without atomics; user space sizes it and adds up. */
 struct {
@@ -42,8 +42,9 @@ struct policy_table {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__type(key, struct policy_key);
-	__type(value, struct policy_verdict);
+	/* sizes, not types: clang 14 leaves types of an inner map incomplete in BTF */
+	__uint(key_size, sizeof(struct policy_key));
+	__uint(value_size, sizeof(struct policy_verdict));
 };
 
 /* By pod id.  No table: the pod has no policy.  Replaced whole, so that nobody meets half a policy. */

@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Provenance, pairing and the end of connections.
+ *
+ * TCP_CONNECT_CB runs before the SYN leaves and writes the record: full 4-tuple to source pod, identity, socket.  It is
+ * the only source of identity; an address proves nothing.  The client enters the sockhash when its handshake ends
+ * (ACTIVE_ESTABLISHED), which on one node is before the server's end exists (PASSIVE_ESTABLISHED): whether both may be
+ * spliced is therefore settled at the client, with what is known of the server's listener.
+ */
+#ifndef PODWIRE_SOCKOPS_BPF_H
+#define PODWIRE_SOCKOPS_BPF_H
+#include "balance.bpf.h"
+#include "events.bpf.h"
+#include "trust.bpf.h"
+
+#define TCP_NOTSENT_LOWAT 25
+#define TCP_KEEPIDLE 4
+#define SO_KEEPALIVE 9
+#define SOCK_DONE_BIT 1
+#define SOCK_KEEPOPEN_BIT 3
+#define SOCK_RCVTSTAMP_BIT 8
+#define SOCK_ZEROCOPY_BIT 24
+#define ENDS_CLIENT 1
+#define ENDS_SERVER 2
+
+extern const void woken_wake_function __ksym;
+
+static const struct record zero_record;
+
+static __always_inline int flow_of(struct bpf_sock_ops *ops, struct flow_key *key)
+{
+	volatile struct bpf_sock_ops *v = ops; /* see connect.bpf.h */
+
+	if (v->family == AF_INET) {
+		addr_from4(key->local, v->local_ip4);
+		addr_from4(key->remote, v->remote_ip4);
+	} else if (v->family == AF_INET6) {
+		((__u32 *)key->local)[0] = v->local_ip6[0];
+		((__u32 *)key->local)[1] = v->local_ip6[1];
+		((__u32 *)key->local)[2] = v->local_ip6[2];
+		((__u32 *)key->local)[3] = v->local_ip6[3];
+		((__u32 *)key->remote)[0] = v->remote_ip6[0];
+		((__u32 *)key->remote)[1] = v->remote_ip6[1];
+		((__u32 *)key->remote)[2] = v->remote_ip6[2];
+		((__u32 *)key->remote)[3] = v->remote_ip6[3];
+	} else {
+		return -1;
+	}
+	key->local_port = v->local_port;
+	key->remote_port = bpf_ntohl(v->remote_port);
+	key->pad = 0;
+	key->netns = addr_is_loopback(key->remote) ? bpf_get_netns_cookie(ops) : 0;
+	return 0;
+}
+
+/*
+ * A thread that already sleeps in tcp_recvmsg() never sees psock data.  At ACTIVE_ESTABLISHED the only legal sleeper is
+ * connect(2) itself, which uses the same wake function: look at its system call.  poll and epoll waiters have other
+ * functions.  pt_regs end at the top of the task's stack (arch/x86/include/asm/processor.h, arm64 the same).
+ */
+#define THREAD_BYTES 16384
+static __always_inline bool foreign_waiter(struct tcp_sock *tp)
+{
+	struct socket_wq *wq = tp->inet_conn.icsk_inet.sk.sk_wq;
+	struct list_head *entry;
+	__u64 head;
+
+	if (!wq)
+		return false;
+	head = (__u64)&wq->wait.head;
+	entry = wq->wait.head.next;
+	for (int i = 0; i < 4; i++) {
+		struct wait_queue_entry *waiter;
+
+		if (!entry || (__u64)entry == head)
+			return false;
+		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry), wait_queue_entry);
+		if ((__u64)waiter->func == (__u64)&woken_wake_function) {
+			struct task_struct *task = CAST(waiter->private, task_struct);
+			struct pt_regs *regs = CAST((__u64)task->stack + THREAD_BYTES - sizeof(struct pt_regs), pt_regs);
+#if defined(__TARGET_ARCH_x86)
+			if (regs->orig_ax != 42 /* connect */)
+				return true;
+#elif defined(__TARGET_ARCH_arm64)
+			if (regs->syscallno != 203 /* connect */)
+				return true;
+#else
+			return true;
+#endif
+		}
+		entry = CAST(entry, list_head)->next;
+	}
+	return true; /* too many to tell */
+}
+
+/* Options set before the handshake ended; later ones meet the cgroup/setsockopt hook. */
+static __always_inline bool unspliceable_options(struct tcp_sock *tp)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	return sk->sk_rcvlowat > 1 || sk->sk_tsflags ||
+	       sk->__sk_common.skc_flags & (1ul << SOCK_RCVTSTAMP_BIT | 1ul << SOCK_ZEROCOPY_BIT) || tp->recvmsg_inq ||
+	       tp->repair || tp->inet_conn.icsk_ulp_ops || sk->sk_peek_off >= 0;
+}
+
+static __always_inline void tune(struct bpf_sock_ops *ops, struct tcp_sock *tp, bool spliced)
+{
+	struct config *cfg = config_get();
+	int one = 1, value;
+
+	if (cfg && spliced) {
+		value = cfg->notsent_lowat;
+		if (value)
+			bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
+		/* An idle TCP under a busy splice must not be forgotten by conntrack. */
+		value = cfg->keepalive_s;
+		if (value && !(tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & 1ul << SOCK_KEEPOPEN_BIT)) {
+			bpf_setsockopt(ops, SOL_TCP, TCP_KEEPIDLE, &value, sizeof(value));
+			bpf_setsockopt(ops, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+		}
+	}
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void record_take(const struct pod *pod)
+{
+	__u32 id = pod->id;
+	struct pod_usage *usage = bpf_map_lookup_elem(&pod_usage, &id);
+
+	if (usage)
+		__sync_fetch_and_add(&usage->records, 1);
+}
+
+static __always_inline void record_drop(const struct flow_key *key, __u32 pod)
+{
+	struct pod_usage *usage;
+
+	if (bpf_map_delete_elem(&records, key) || !pod)
+		return;
+	usage = bpf_map_lookup_elem(&pod_usage, &pod);
+	if (usage)
+		__sync_fetch_and_sub(&usage->records, 1);
+}
+
+static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	__u64 netns = bpf_get_netns_cookie(ops);
+	struct pod *pod = pod_of(netns);
+	struct agent_sock *agent;
+	struct intent *intent;
+	struct config *cfg;
+	struct record *rec;
+	struct local *local;
+	struct flow_key key;
+	struct pod_usage *usage;
+	__u32 id;
+	long err;
+
+	if ((!pod && netns != node_netns) || flow_of(ops, &key))
+		return;
+	local = bpf_map_lookup_elem(&locals, key.remote);
+	barrier_var(local); /* or clang tests both pointers with one OR, which the verifier refuses */
+	if (!pod && !local)
+		return; /* the node talks to somebody else */
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	if (pod) {
+		count(COUNTER_CONNECTS);
+		if (intent && intent->backend && !(intent->flags & INTENT_COUNTED)) {
+			intent->flags |= INTENT_COUNTED;
+			balance_opened(intent->backend);
+		}
+		if (!local && !key.netns)
+			return; /* leaves the node: no end here would ask for a record */
+		id = pod->id;
+		usage = bpf_map_lookup_elem(&pod_usage, &id);
+		if (usage && usage->records >= pod->record_quota) {
+			count_reason(REASON_RECORD_QUOTA);
+			return;
+		}
+	}
+	rec = bpf_map_lookup_elem(&records, &key);
+	if (rec && pod && rec->pod == pod->id)
+		record_drop(&key, rec->pod); /* the 4-tuple is used again before its server noticed */
+	err = bpf_map_update_elem(&records, &key, &zero_record, BPF_ANY);
+	rec = err ? NULL : bpf_map_lookup_elem(&records, &key);
+	if (!rec) {
+		count(COUNTER_RECORD_FAILED);
+		count_reason(REASON_MAP_FULL);
+		return;
+	}
+	count(COUNTER_RECORDS);
+	cfg = config_get();
+	rec->version = ABI_VERSION;
+	rec->netns = netns;
+	rec->cookie = bpf_get_socket_cookie(ops);
+	rec->tgid = bpf_get_current_pid_tgid() >> 32;
+	rec->epoch = cfg ? cfg->epoch : 0;
+	rec->turn = bpf_get_prandom_u32() % TURN_SLOTS;
+	rec->born_ns = bpf_ktime_get_ns();
+	if (!pod) {
+		rec->flags = RECORD_NODE;
+		return;
+	}
+	record_take(pod);
+	rec->flags = RECORD_POD;
+	rec->pod = pod->id;
+	rec->identity = pod->identity;
+	agent = bpf_sk_storage_get(&agent_socks, sk, NULL, 0);
+	if (agent) {
+		rec->flags |= RECORD_AGENT;
+		if (agent->pod) {
+			rec->pod = agent->pod;
+			rec->identity = agent->identity;
+		}
+		addr_copy(rec->client, agent->client);
+		rec->client_port = agent->client_port;
+	} else {
+		trust_of_current(pod, &rec->client_trust);
+	}
+	if (intent && intent->dialled_port) {
+		addr_copy(rec->dialled, intent->dialled);
+		addr_copy(rec->target, intent->target);
+		rec->dialled_port = intent->dialled_port;
+		rec->target_port = intent->target_port;
+		rec->service = intent->service;
+		rec->backend = intent->backend;
+		if (intent->flags & INTENT_CAPTURED)
+			rec->flags |= RECORD_CAPTURED;
+	} else {
+		addr_copy(rec->dialled, key.remote);
+		addr_copy(rec->target, key.remote);
+		rec->dialled_port = rec->target_port = key.remote_port;
+	}
+}
+
+static __always_inline void on_listen(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	struct listening_key key = { .netns = bpf_get_netns_cookie(ops), .port = ops->local_port };
+	struct pod *pod = pod_of(key.netns);
+	struct trust_key *owner, current = {};
+
+	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) || !trust_of_current(pod, &current))
+		return;
+	owner = bpf_sk_storage_get(&owners, sk, &current, BPF_SK_STORAGE_GET_F_CREATE);
+	if (owner)
+		*owner = current;
+	bpf_map_update_elem(&listening, &key, &current, BPF_ANY);
+}
+
+/* What the server's end will say, as far as the client can know it. */
+static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec, const struct local *local)
+{
+	struct listening_key listener = { .netns = local ? local->netns : key->netns, .port = key->remote_port };
+	struct trust_key *owner;
+	struct pod *pod = pod_of(listener.netns);
+
+	if (!pod)
+		return REASON_PEER_NOT_LOCAL;
+	if (rec->flags & RECORD_CAPTURED)
+		return REASON_NONE; /* the agent itself reads */
+	if (pod->flags & POD_CAPTURE_PROXY && !(rec->flags & RECORD_AGENT) && !key->netns && rec->pod != pod->id)
+		return REASON_NONE; /* the agent, at the server's side */
+	owner = bpf_map_lookup_elem(&listening, &listener);
+	if (!owner) {
+		struct trust_key none = {};
+
+		return trust_reason(pod, key->remote_port, &none, false);
+	}
+	return trust_reason(pod, key->remote_port, owner, false);
+}
+
+static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod, const struct flow_key *key,
+					   const struct record *rec, const struct local *local)
+{
+	struct config *cfg = config_get();
+	__u32 reason;
+
+	if (!rec)
+		return REASON_PEER_NOT_LOCAL;
+	if (!cfg || !cfg->splice)
+		return REASON_SPLICE_OFF;
+	if (key->local_port == key->remote_port && addr_equal(key->local, key->remote))
+		return REASON_SELF_CONNECT;
+	if (tp->rcv_nxt != tp->copied_seq || tp->snd_una != tp->write_seq || tp->data_segs_out)
+		return REASON_EARLY_DATA;
+	if (unspliceable_options(tp))
+		return REASON_SOCKET_OPTION;
+	if (!(rec->flags & RECORD_AGENT)) {
+		reason = trust_reason(pod, 0, &rec->client_trust, true);
+		if (reason)
+			return reason;
+	}
+	reason = server_reason(key, rec, local);
+	if (reason)
+		return reason;
+	return foreign_waiter(tp) ? REASON_WAITER : REASON_NONE;
+}
+
+static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	__u64 netns = bpf_get_netns_cookie(ops);
+	struct pod *pod = pod_of(netns);
+	struct tcp_sock *tp;
+	struct intent *intent;
+	struct record *rec;
+	struct local *local;
+	struct flow_key key;
+	struct conn *conn;
+	__u64 cookie;
+
+	if (!pod || flow_of(ops, &key))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!conn) {
+		count_reason(REASON_MAP_FULL);
+		return;
+	}
+	__builtin_memset(conn, 0, sizeof(*conn)); /* the socket may have been connected before */
+	cookie = bpf_get_socket_cookie(ops);
+	local = bpf_map_lookup_elem(&locals, key.remote);
+	rec = bpf_map_lookup_elem(&records, &key);
+	if (rec && rec->cookie != cookie)
+		rec = NULL;
+	flow_flip(&key, &conn->peer);
+	conn->cookie = cookie;
+	conn->netns = netns;
+	conn->flags = CONN_CLIENT;
+	conn->born_ns = rec ? rec->born_ns : bpf_ktime_get_ns();
+	conn->source_pod = rec ? rec->pod : pod->id;
+	conn->source_identity = rec ? rec->identity : pod->identity;
+	if (key.netns) {
+		conn->destination_pod = pod->id;
+		conn->destination_identity = pod->identity;
+	} else if (local) {
+		conn->destination_pod = local->pod;
+		conn->destination_identity = local->identity;
+	}
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	if (intent && intent->dialled_port) {
+		addr_copy(conn->dialled, intent->dialled);
+		conn->dialled_port = intent->dialled_port;
+		conn->service = intent->service;
+	} else {
+		addr_copy(conn->dialled, key.remote);
+		conn->dialled_port = key.remote_port;
+	}
+	if (rec) {
+		conn->trust = rec->client_trust;
+		conn->turn = rec->turn;
+		conn->epoch = rec->epoch;
+		if (rec->flags & RECORD_AGENT)
+			conn->flags |= CONN_AGENT;
+		rec->client_sock = (__u64)tp;
+		__sync_fetch_and_or(&rec->ends, ENDS_CLIENT);
+	}
+	conn->reason = client_reason(tp, pod, &key, rec, local);
+	if (!conn->reason) {
+		conn->flags |= CONN_IN_SOCKHASH;
+		rec->pair = PAIR_CLIENT_IN;
+		if (bpf_sock_hash_update(ops, &socks, &key, BPF_ANY)) {
+			conn->flags &= ~CONN_IN_SOCKHASH;
+			conn->reason = REASON_INSERT_FAILED;
+		}
+	}
+	if (conn->reason) {
+		conn->flags |= CONN_PLAIN;
+		if (rec) {
+			rec->reason = conn->reason;
+			rec->pair = PAIR_PLAIN;
+		}
+	}
+	tune(ops, tp, !conn->reason);
+}
+
+static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod, const struct flow_key *key,
+					    const struct record *rec, const struct trust_key *owner, bool agent)
+{
+	struct local *local;
+	__u32 reason;
+
+	if (!rec)
+		return REASON_PEER_NOT_LOCAL;
+	if (rec->pair == PAIR_PLAIN)
+		return rec->reason;
+	if (rec->pair != PAIR_CLIENT_IN)
+		return rec->flags & RECORD_POD ? REASON_EARLY_DATA : REASON_PEER_NOT_LOCAL;
+	if (!key->netns) {
+		local = bpf_map_lookup_elem(&locals, key->local);
+		if (!local || local->netns != pod->netns)
+			return REASON_NETNS_MISMATCH;
+	}
+	if (tp->rcv_nxt != tp->copied_seq)
+		return REASON_EARLY_DATA;
+	if (unspliceable_options(tp))
+		return REASON_SOCKET_OPTION;
+	if (agent)
+		return REASON_NONE;
+	if (!owner) {
+		struct trust_key none = {};
+
+		reason = trust_reason(pod, key->local_port, &none, false);
+		return reason;
+	}
+	return trust_reason(pod, key->local_port, owner, false);
+}
+
+static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	__u64 netns = bpf_get_netns_cookie(ops);
+	struct pod *pod = pod_of(netns);
+	struct flow_key key;
+	struct agent_sock *agent;
+	struct trust_key *owner;
+	struct peer_view *view;
+	struct tcp_sock *tp;
+	struct record *rec;
+	struct config *cfg;
+	struct conn *conn;
+
+	if (!pod || flow_of(ops, &key))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!conn) {
+		count_reason(REASON_MAP_FULL);
+		return;
+	}
+	flow_flip(&key, &conn->peer);
+	rec = bpf_map_lookup_elem(&records, &conn->peer);
+	agent = bpf_sk_storage_get(&agent_socks, sk, NULL, 0);
+	owner = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	cfg = config_get();
+	conn->cookie = bpf_get_socket_cookie(ops);
+	conn->netns = netns;
+	conn->born_ns = bpf_ktime_get_ns();
+	conn->destination_pod = pod->id;
+	conn->destination_identity = pod->identity;
+	conn->epoch = cfg ? cfg->epoch : 0;
+	addr_copy(conn->dialled, key.local);
+	conn->dialled_port = key.local_port;
+	if (agent)
+		conn->flags |= CONN_AGENT;
+	if (owner && !agent)
+		conn->trust = *owner;
+	if (rec) {
+		conn->source_pod = rec->pod;
+		conn->source_identity = rec->identity;
+		conn->born_ns = rec->born_ns;
+		conn->epoch = rec->epoch;
+		conn->turn = rec->turn;
+		conn->service = rec->service;
+		conn->peer_cookie = rec->cookie;
+		addr_copy(conn->dialled, rec->dialled);
+		conn->dialled_port = rec->dialled_port;
+		rec->server_sock = (__u64)tp;
+		rec->server_cookie = conn->cookie;
+		__sync_fetch_and_or(&rec->ends, ENDS_SERVER);
+		if (rec->flags & RECORD_AGENT && rec->client_port) {
+			view = bpf_sk_storage_get(&peer_views, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+			if (view) {
+				addr_copy(view->addr, rec->client);
+				view->port = rec->client_port;
+			}
+		}
+	}
+	conn->reason = passive_reason(tp, pod, &key, rec, owner, agent != NULL);
+	if (!conn->reason && rec) {
+		conn->peer_sock = rec->client_sock;
+		conn->flags |= CONN_IN_SOCKHASH;
+		if (bpf_sock_hash_update(ops, &socks, &key, BPF_ANY)) {
+			conn->flags &= ~CONN_IN_SOCKHASH;
+			conn->reason = REASON_INSERT_FAILED;
+		} else if (__sync_val_compare_and_swap(&rec->pair, PAIR_CLIENT_IN, PAIR_PAIRED) == PAIR_CLIENT_IN) {
+			conn->flags |= CONN_PAIRED;
+			count(COUNTER_SPLICED);
+		}
+	}
+	if (conn->reason) {
+		conn->flags |= CONN_PLAIN;
+		count_reason(conn->reason);
+		if (rec) {
+			/* The client may be in the sockhash alone: harmless there (it passes), and never taken out alive. */
+			rec->reason = conn->reason;
+			rec->pair = PAIR_PLAIN;
+		}
+	}
+	tune(ops, tp, !conn->reason);
+}
+
+/* Bytes sent and received through TCP, without the sequence numbers of SYN and FIN. */
+static __always_inline void tcp_bytes(struct tcp_sock *tp, bool client, __u32 old_state, __u64 *sent, __u64 *received)
+{
+	bool fin_sent = old_state == BPF_TCP_FIN_WAIT1 || old_state == BPF_TCP_FIN_WAIT2 || old_state == BPF_TCP_CLOSING ||
+			old_state == BPF_TCP_LAST_ACK || old_state == BPF_TCP_TIME_WAIT;
+
+	*sent = tp->bytes_acked;
+	if (client && *sent)
+		*sent -= 1;
+	if (fin_sent && tp->snd_una == tp->write_seq && *sent)
+		*sent -= 1;
+	*received = tp->bytes_received;
+	if (*received && tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & 1ul << SOCK_DONE_BIT)
+		*received -= 1;
+}
+
+static __always_inline void lease_return(struct conn *conn)
+{
+	__u32 zero = 0, reader = conn->flags & CONN_CLIENT ? conn->destination_pod : conn->source_pod;
+	struct pod_usage *usage;
+
+	if (__sync_val_compare_and_swap(&conn->lease, 1, 0) != 1)
+		return;
+	usage = bpf_map_lookup_elem(&pod_usage, &reader);
+	if (usage)
+		__sync_fetch_and_sub(&usage->leases, 1);
+	usage = bpf_map_lookup_elem(&node_usage, &zero);
+	if (usage)
+		__sync_fetch_and_sub(&usage->leases, 1);
+}
+
+static __always_inline void event_closed(const struct flow_key *client, const struct conn *conn, const struct record *rec,
+					 __u64 client_sent, __u64 server_sent, __u64 redirected, __u32 ends)
+{
+	struct flow_event *e = event_reserve(EVENT_CLOSE);
+
+	if (!e)
+		return;
+	e->reason = conn->reason;
+	e->key = *client;
+	e->born_ns = conn->born_ns;
+	e->ended_ns = bpf_ktime_get_ns();
+	e->cookie = conn->flags & CONN_CLIENT ? conn->cookie : conn->peer_cookie;
+	e->server_cookie = conn->flags & CONN_CLIENT ? 0 : conn->cookie;
+	e->client_sent = client_sent;
+	e->server_sent = server_sent;
+	e->redirected_bytes = redirected;
+	e->path = redirected || conn->flags & CONN_PAIRED ? PATH_SPLICED : PATH_PLAIN;
+	e->source_identity = conn->source_identity;
+	e->destination_identity = conn->destination_identity;
+	e->source_pod = conn->source_pod;
+	e->destination_pod = conn->destination_pod;
+	e->service = conn->service;
+	e->policy = conn->policy;
+	addr_copy(e->dialled, conn->dialled);
+	e->dialled_port = conn->dialled_port;
+	e->ends = ends;
+	if (rec) {
+		e->cookie = rec->cookie;
+		e->server_cookie = rec->server_cookie;
+		e->flags = rec->flags;
+		addr_copy(e->client, rec->client);
+		e->client_port = rec->client_port;
+		if (rec->pair == PAIR_PAIRED)
+			e->path = PATH_SPLICED;
+		else if (rec->reason)
+			e->reason = rec->reason;
+	}
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+/* An end of an established connection: fold its counters; the last end reports and removes the record. */
+static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, const struct flow_key *key, __u32 old_state)
+{
+	bool client = conn->flags & CONN_CLIENT;
+	__u32 mine = client ? ENDS_CLIENT : ENDS_SERVER, was;
+	__u64 sent, received;
+	struct flow_key client_key;
+	struct record *rec;
+
+	tcp_bytes(tp, client, old_state, &sent, &received);
+	if (conn->flags & CONN_IN_SOCKHASH)
+		sent = conn->sent;
+	else if (received)
+		trust_quiet(&conn->trust);
+	lease_return(conn);
+	if (client)
+		client_key = *key;
+	else
+		client_key = conn->peer;
+	rec = bpf_map_lookup_elem(&records, &client_key);
+	if (!rec || (client ? rec->cookie : rec->server_cookie) != conn->cookie) {
+		/* The other end is not ours, or its record was taken over by a new connection of the same 4-tuple. */
+		event_closed(&client_key, conn, NULL, client ? sent : received, client ? received : sent,
+			     conn->redirected_bytes, mine);
+		return;
+	}
+	if (client) {
+		rec->client_sent = sent;
+		rec->client_received = received;
+		rec->client_redirected = conn->redirected_bytes;
+	} else {
+		rec->server_sent = sent;
+		rec->server_received = received;
+		rec->server_redirected = conn->redirected_bytes;
+	}
+	was = __sync_fetch_and_and(&rec->ends, ~mine);
+	if (was != mine)
+		return;
+	if (!rec->server_cookie) { /* only the client was ours */
+		rec->server_sent = rec->client_received;
+	} else if (!rec->client_sock) {
+		rec->client_sent = rec->server_received;
+	}
+	event_closed(&client_key, conn, rec, rec->client_sent, rec->server_sent,
+		     rec->client_redirected + rec->server_redirected,
+		     (rec->client_sock ? ENDS_CLIENT : 0) | (rec->server_cookie ? ENDS_SERVER : 0));
+	record_drop(&client_key, rec->flags & RECORD_POD ? rec->pod : 0);
+}
+
+static __always_inline void on_close(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct intent *intent;
+	struct flow_key key;
+	struct tcp_sock *tp;
+	struct record *rec;
+	struct conn *conn;
+
+	if (flow_of(ops, &key))
+		return;
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	if (intent && intent->flags & INTENT_COUNTED) {
+		intent->flags &= ~INTENT_COUNTED;
+		balance_closed(intent->backend);
+	}
+	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (conn && tp && conn->cookie == cookie && conn->born_ns) {
+		end_closed(tp, conn, &key, ops->args[0]);
+		conn->born_ns = 0;
+		return;
+	}
+	/* Refused, timed out or reset before it was established; or a socket of the node. */
+	rec = bpf_map_lookup_elem(&records, &key);
+	if (rec && rec->cookie == cookie)
+		record_drop(&key, rec->flags & RECORD_POD ? rec->pod : 0);
+}
+
+SEC("sockops")
+int podwire_sockops(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return 1;
+	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		on_connect(ops, sk);
+		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		on_listen(ops, sk);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		on_active(ops, sk);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		on_passive(ops, sk);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[1] == BPF_TCP_CLOSE)
+			on_close(ops, sk);
+		break;
+	}
+	return 1;
+}
+
+#endif
