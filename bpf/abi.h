@@ -107,6 +107,7 @@ enum record_flags {
 	RECORD_NODE = 2, /* the node's own network namespace */
 	RECORD_AGENT = 4, /* a socket of the agent; client_* is whom it speaks for */
 	RECORD_CAPTURED = 8, /* connect4/6 sent it to the agent's listener */
+	RECORD_PROXIED = 16, /* the agent accepted it */
 };
 
 enum pair_state {
@@ -367,6 +368,8 @@ struct record {
 	__u32 reason; /* enum reason: why not spliced */
 	__u32 ends; /* ends that still live: 1 client, 2 server */
 	__u32 turn; /* slot of turns */
+	__u32 charged; /* pod whose quota holds this record, 0: none */
+	__u32 pad2;
 	__u64 client_sock; /* struct tcp_sock * */
 	__u64 server_sock;
 	__u64 server_cookie;
@@ -407,6 +410,7 @@ struct agent_sock {
 enum agent_sock_flags {
 	AGENT_SOCK_LISTENER = 1,
 	AGENT_SOCK_UPSTREAM = 2,
+	AGENT_SOCK_ON_BEHALF = 4, /* identity, pod and client are another's */
 };
 
 /* peer_views: what getpeername says at the server */

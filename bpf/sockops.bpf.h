@@ -180,8 +180,8 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 		}
 	}
 	rec = bpf_map_lookup_elem(&records, &key);
-	if (rec && pod && rec->pod == pod->id)
-		record_drop(&key, rec->pod); /* the 4-tuple is used again before its server noticed */
+	if (rec)
+		record_drop(&key, rec->charged); /* the 4-tuple is used again before its server noticed */
 	err = bpf_map_update_elem(&records, &key, &zero_record, BPF_ANY);
 	rec = err ? NULL : bpf_map_lookup_elem(&records, &key);
 	if (!rec) {
@@ -203,13 +203,14 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 		return;
 	}
 	record_take(pod);
+	rec->charged = pod->id;
 	rec->flags = RECORD_POD;
 	rec->pod = pod->id;
 	rec->identity = pod->identity;
 	agent = bpf_sk_storage_get(&agent_socks, sk, NULL, 0);
 	if (agent) {
 		rec->flags |= RECORD_AGENT;
-		if (agent->pod) {
+		if (agent->flags & AGENT_SOCK_ON_BEHALF) {
 			rec->pod = agent->pod;
 			rec->identity = agent->identity;
 		}
@@ -259,7 +260,7 @@ static __always_inline __u32 server_reason(const struct flow_key *key, const str
 		return REASON_PEER_NOT_LOCAL;
 	if (rec->flags & RECORD_CAPTURED)
 		return REASON_NONE; /* the agent itself reads */
-	if (pod->flags & POD_CAPTURE_PROXY && !(rec->flags & RECORD_AGENT) && !key->netns && rec->pod != pod->id)
+	if (pod->flags & POD_CAPTURE_PROXY && !key->netns && rec->netns != pod->netns)
 		return REASON_NONE; /* the agent, at the server's side */
 	owner = bpf_map_lookup_elem(&listening, &listener);
 	if (!owner) {
@@ -325,6 +326,8 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 	rec = bpf_map_lookup_elem(&records, &key);
 	if (rec && rec->cookie != cookie)
 		rec = NULL;
+	if (rec && rec->flags & RECORD_CAPTURED)
+		local = bpf_map_lookup_elem(&locals, rec->target);
 	flow_flip(&key, &conn->peer);
 	conn->cookie = cookie;
 	conn->netns = netns;
@@ -332,12 +335,12 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 	conn->born_ns = rec ? rec->born_ns : bpf_ktime_get_ns();
 	conn->source_pod = rec ? rec->pod : pod->id;
 	conn->source_identity = rec ? rec->identity : pod->identity;
-	if (key.netns) {
-		conn->destination_pod = pod->id;
-		conn->destination_identity = pod->identity;
-	} else if (local) {
+	if (local) {
 		conn->destination_pod = local->pod;
 		conn->destination_identity = local->identity;
+	} else if (key.netns && !(rec && rec->flags & RECORD_CAPTURED)) {
+		conn->destination_pod = pod->id;
+		conn->destination_identity = pod->identity;
 	}
 	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
 	if (intent && intent->dialled_port) {
@@ -357,7 +360,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		rec->client_sock = (__u64)tp;
 		__sync_fetch_and_or(&rec->ends, ENDS_CLIENT);
 	}
-	conn->reason = client_reason(tp, pod, &key, rec, local);
+	conn->reason = client_reason(tp, pod, &key, rec, key.netns ? NULL : local);
 	if (!conn->reason) {
 		conn->flags |= CONN_IN_SOCKHASH;
 		rec->pair = PAIR_CLIENT_IN;
@@ -446,9 +449,11 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	conn->dialled_port = key.local_port;
 	if (agent)
 		conn->flags |= CONN_AGENT;
-	if (owner && !agent)
+	else if (owner)
 		conn->trust = *owner;
 	if (rec) {
+		if (agent)
+			rec->flags |= RECORD_PROXIED;
 		conn->source_pod = rec->pod;
 		conn->source_identity = rec->identity;
 		conn->born_ns = rec->born_ns;
@@ -540,7 +545,7 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 	e->client_sent = client_sent;
 	e->server_sent = server_sent;
 	e->redirected_bytes = redirected;
-	e->path = redirected || conn->flags & CONN_PAIRED ? PATH_SPLICED : PATH_PLAIN;
+	e->path = conn->flags & CONN_AGENT ? PATH_PROXIED : conn->flags & CONN_PAIRED ? PATH_SPLICED : PATH_PLAIN;
 	e->source_identity = conn->source_identity;
 	e->destination_identity = conn->destination_identity;
 	e->source_pod = conn->source_pod;
@@ -556,7 +561,9 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 		e->flags = rec->flags;
 		addr_copy(e->client, rec->client);
 		e->client_port = rec->client_port;
-		if (rec->pair == PAIR_PAIRED)
+		if (rec->flags & (RECORD_CAPTURED | RECORD_PROXIED))
+			e->path = PATH_PROXIED;
+		else if (rec->pair == PAIR_PAIRED)
 			e->path = PATH_SPLICED;
 		else if (rec->reason)
 			e->reason = rec->reason;
@@ -610,7 +617,7 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, c
 	event_closed(&client_key, conn, rec, rec->client_sent, rec->server_sent,
 		     rec->client_redirected + rec->server_redirected,
 		     (rec->client_sock ? ENDS_CLIENT : 0) | (rec->server_cookie ? ENDS_SERVER : 0));
-	record_drop(&client_key, rec->flags & RECORD_POD ? rec->pod : 0);
+	record_drop(&client_key, rec->charged);
 }
 
 static __always_inline void on_close(struct bpf_sock_ops *ops, struct bpf_sock *sk)
@@ -639,7 +646,7 @@ static __always_inline void on_close(struct bpf_sock_ops *ops, struct bpf_sock *
 	/* Refused, timed out or reset before it was established; or a socket of the node. */
 	rec = bpf_map_lookup_elem(&records, &key);
 	if (rec && rec->cookie == cookie)
-		record_drop(&key, rec->flags & RECORD_POD ? rec->pod : 0);
+		record_drop(&key, rec->charged);
 }
 
 SEC("sockops")

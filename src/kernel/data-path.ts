@@ -1,0 +1,230 @@
+/**
+ * Loads, attaches and pins the node's programs, and holds their maps. Adopting after a restart leaves no gap: maps are
+ * reused, and cgroup links get the new program by BPF_LINK_UPDATE. close() lets go of descriptors only: what is pinned works on.
+ */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { PodwireError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { AbiLimits, Counter, Reason, ABI_HASH } from './abi/layout.gen.ts';
+import { verifyAbi } from './abi/verify.ts';
+import type { Binding, BpfLink, BpfMap, BpfObject, NativeError } from './binding.ts';
+import { Generations, type Generation } from './generations.ts';
+import { u32, u64 } from './typed-map.ts';
+
+/** Programs that belong to the node's root cgroup. */
+const CGROUP_PROGRAMS = [
+  'podwire_connect4',
+  'podwire_connect6',
+  'podwire_getpeername4',
+  'podwire_getpeername6',
+  'podwire_setsockopt',
+  'podwire_sockops',
+] as const;
+
+/** Maps of maps.bpf.h, which lookup.bpf.o is given by descriptor. */
+const SHARED_MAPS = [
+  'settings',
+  'counters',
+  'reasons',
+  'records',
+  'policies',
+  'cidr_rules',
+  'listeners',
+  'events',
+] as const;
+
+export interface DataPathOptions {
+  readonly binding: Binding;
+  /** folder of mesh.bpf.o and lookup.bpf.o */
+  readonly objects: string;
+  readonly bpffs: string;
+  /** root of the cgroup v2 hierarchy the programs are attached to */
+  readonly cgroup: string;
+  readonly log: Log;
+}
+
+export interface PodProgram {
+  readonly netnsCookie: bigint;
+  readonly netnsPath: string;
+  readonly id: number;
+  readonly identity: number;
+  readonly flags: number;
+  readonly workers: number;
+}
+
+export class DataPath {
+  readonly generations: Generations;
+  readonly generation: Generation;
+  readonly adopted: boolean;
+  readonly #options: DataPathOptions;
+  readonly #object: BpfObject;
+  readonly #maps = new Map<string, BpfMap>();
+  readonly #links: BpfLink[] = [];
+  readonly #podLinks = new Map<bigint, BpfLink>();
+  readonly #conns: BpfLink;
+  readonly #adopt: BpfLink;
+  readonly #abi: string;
+
+  constructor(options: DataPathOptions) {
+    this.#options = options;
+    const { binding, bpffs, objects } = options;
+    const objectPath = join(objects, 'mesh.bpf.o');
+    verifyAbi(binding.readBtf(objectPath), 'mesh.bpf.o');
+    verifyAbi(binding.readBtf(join(objects, 'lookup.bpf.o')), 'lookup.bpf.o');
+    this.#abi = ABI_HASH;
+    this.generations = new Generations(bpffs);
+    this.generations.prepare();
+    const { generation, adopted } = this.generations.open(this.#abi);
+    this.generation = generation;
+    this.adopted = adopted;
+    this.#object = this.#load(objectPath);
+    const socks = this.map('socks');
+    this.#object.program('podwire_verdict').attachSockmap(socks);
+    this.#object.program('podwire_arrived').attachSockmap(socks);
+    this.#conns = this.#object.program('podwire_conns').attachIter(this.map('conns'));
+    rmSync(generation.conns, { force: true });
+    this.#conns.pin(generation.conns);
+    this.#adopt = this.#object.program('podwire_adopt').attachIter();
+  }
+
+  /** Last step of start-up: from here on new connections meet the programs. */
+  attach(): void {
+    for (const name of CGROUP_PROGRAMS) {
+      const program = this.#object.program(name);
+      const pin = join(this.generations.links, name);
+      const link = this.#updatePinned(pin, (existing) => existing.update(program));
+      if (link) {
+        this.#links.push(link);
+        continue;
+      }
+      const fresh = program.attachCgroup(this.#options.cgroup);
+      fresh.pin(pin);
+      this.#links.push(fresh);
+    }
+  }
+
+  map(name: string): BpfMap {
+    const known = this.#maps.get(name);
+    if (known) return known;
+    const map = this.#object.map(name);
+    this.#maps.set(name, map);
+    return map;
+  }
+
+  /** Puts the sk_lookup program into a pod's namespace, or replaces the one that is there. */
+  attachPod(pod: PodProgram): void {
+    const { binding, objects } = this.#options;
+    const object = binding.openObject(join(objects, 'lookup.bpf.o'));
+    try {
+      object.setRodata('pod_netns', u64.encode(pod.netnsCookie));
+      object.setRodata('pod_id', u32.encode(pod.id));
+      object.setRodata('pod_identity', u32.encode(pod.identity));
+      object.setRodata('pod_flags', u32.encode(pod.flags));
+      object.setRodata('pod_workers', u32.encode(pod.workers));
+      for (const name of SHARED_MAPS) object.reuseMap(name, this.map(name));
+      object.setAutoload('podwire_lookup', true);
+      object.load();
+      const program = object.program('podwire_lookup');
+      const pin = this.#podPin(pod.netnsCookie);
+      const held = this.#podLinks.get(pod.netnsCookie);
+      if (held) {
+        held.update(program);
+        return;
+      }
+      const adopted = this.#updatePinned(pin, (existing) => existing.update(program));
+      if (adopted) {
+        this.#podLinks.set(pod.netnsCookie, adopted);
+        return;
+      }
+      const link = program.attachNetns(pod.netnsPath);
+      link.pin(pin);
+      this.#podLinks.set(pod.netnsCookie, link);
+    } finally {
+      object.close();
+    }
+  }
+
+  detachPod(netnsCookie: bigint): void {
+    rmSync(this.#podPin(netnsCookie), { force: true });
+    this.#podLinks.get(netnsCookie)?.close();
+    this.#podLinks.delete(netnsCookie);
+  }
+
+  /** Namespaces that have a pinned program from this or an earlier agent. */
+  attachedPods(): bigint[] {
+    return readdirSync(this.generations.pods).map((name) => BigInt(name));
+  }
+
+  /** What the connections iterator of this generation prints now: packed struct conn_view. */
+  readConns(): Uint8Array {
+    return this.#conns.readIter();
+  }
+
+  /** Listeners of enrolled pods: packed struct adopted; their owners are written on the way. */
+  readAdopted(): Uint8Array {
+    return this.#adopt.readIter();
+  }
+
+  close(): void {
+    for (const link of [...this.#links, ...this.#podLinks.values(), this.#conns, this.#adopt]) link.close();
+    this.#links.length = 0;
+    this.#podLinks.clear();
+    this.#object.close();
+  }
+
+  #podPin(netnsCookie: bigint): string {
+    return join(this.generations.pods, netnsCookie.toString());
+  }
+
+  #load(objectPath: string): BpfObject {
+    const { binding, log } = this.#options;
+    const object = binding.openObject(objectPath);
+    object.setRodata('node_netns', u64.encode(binding.netnsCookie('/proc/self/ns/net')));
+    const cpus = binding.possibleCpus();
+    object.setMaxEntries('counters', cpus * Counter.MAX);
+    object.setMaxEntries('reasons', cpus * Reason.MAX);
+    const names = object.mapNames().filter((name) => !name.includes('.'));
+    const missing: string[] = [];
+    for (const name of names) {
+      const pin = join(this.generation.maps, name);
+      if (!existsSync(pin)) {
+        missing.push(name);
+        continue;
+      }
+      const existing = binding.openPinnedMap(pin);
+      object.reuseMap(name, existing);
+      existing.close();
+    }
+    try {
+      object.load();
+    } catch (cause) {
+      object.close();
+      const error = cause as NativeError;
+      throw new PodwireError('ERR_BPF_REJECTED', `the kernel rejected mesh.bpf.o: ${error.message}`, {
+        cause,
+        hint: `\`podwire doctor\` shows what this kernel has; last lines of the log: ${error.log.trim().split('\n').slice(-3).join(' | ')}`,
+      });
+    }
+    for (const name of missing) object.map(name).pin(join(this.generation.maps, name));
+    log.info(
+      { generation: this.generation.number, abi: this.#abi, adopted: this.adopted, version: AbiLimits.ABI_VERSION },
+      this.adopted ? 'adopted the maps of the last agent' : 'started a generation',
+    );
+    return object;
+  }
+
+  /** The pinned link after `change`, or undefined (and no pin) when its target is gone. */
+  #updatePinned(pin: string, change: (link: BpfLink) => void): BpfLink | undefined {
+    if (!existsSync(pin)) return undefined;
+    try {
+      const link = this.#options.binding.openPinnedLink(pin);
+      change(link);
+      return link;
+    } catch (error) {
+      this.#options.log.warn({ pin, err: error }, 'a pinned link is dead: attaching anew');
+      rmSync(pin, { force: true });
+      return undefined;
+    }
+  }
+}

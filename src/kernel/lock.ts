@@ -1,0 +1,35 @@
+/**
+ * One writer of kernel state at a time: an flock on the pin folder's lock file. The kernel drops it with the process, so
+ * a dead agent never blocks the next one. Data planes of two agents may overlap; writers may not.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from '../log.ts';
+import type { Binding } from './binding.ts';
+
+export class WriterLock {
+  readonly #binding: Binding;
+  readonly #path: string;
+  #fd: number | undefined;
+
+  constructor(options: { binding: Binding; path: string }) {
+    this.#binding = options.binding;
+    this.#path = options.path;
+  }
+
+  /** Waits until the lock is ours; says so once, then every ten seconds. */
+  async acquire(log: Log, signal?: AbortSignal): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      this.#fd = this.#binding.tryLock(this.#path);
+      if (this.#fd !== undefined) return;
+      if (tries % 50 === 0) {
+        log.warn({ lock: this.#path }, 'another agent is the writer of this node: waiting for its lock');
+      }
+      await sleep(200, undefined, signal ? { signal } : {});
+    }
+  }
+
+  release(): void {
+    if (this.#fd !== undefined) this.#binding.closeFd(this.#fd);
+    this.#fd = undefined;
+  }
+}
