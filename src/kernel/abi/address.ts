@@ -16,10 +16,8 @@ export interface Cidr {
   readonly bits: number;
 }
 
-/** A fresh all-zero address: "none" in every struct that has an optional address. */
-export function zeroAddr(): Uint8Array {
-  return new Uint8Array(ADDR_BYTES);
-}
+/** "None" in every struct that has an optional address.  Typed arrays cannot be frozen: only ever read it. */
+export const ZERO_ADDR: Uint8Array = new Uint8Array(ADDR_BYTES);
 
 export function isZeroAddr(addr: Uint8Array): boolean {
   return addr.every((byte) => byte === 0);
@@ -56,8 +54,12 @@ export function cidrFromText(text: string): Cidr {
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);
   addrFromText(address);
-  const max = isIPv4(address) ? '0 to 32' : '0 to 128';
-  throw bad(text, `the prefix length after / has to be a number from ${max}`);
+  throw bad(text, `the prefix length after / has to be a number from ${lengths(address)}`);
+}
+
+function lengths(address: string): string {
+  if (isIPv4(address)) return '0 to 32';
+  return isMapped(addrFromText(address)) ? '96 to 128' : '0 to 128';
 }
 
 function bad(text: string, reason: string): PodwireError {
