@@ -25,7 +25,6 @@ export interface BtfEnumValue {
 
 export interface BtfInt {
   readonly kind: 'int';
-  readonly name: string;
   readonly size: number;
   readonly signed: boolean;
   readonly bool: boolean;
@@ -216,15 +215,16 @@ class Decoder {
 
   #decode(at: number, kind: number, vlen: number, flag: boolean): BtfType {
     const name = this.#name(this.#u32(at));
-    const sizeOrType = this.#u32(at + 8);
+    const size = this.#u32(at + 8);
+    const target = size; // one word, by kind
     const data = at + TYPE_BYTES;
     const each = <T>(bytes: number, read: (at: number) => T): T[] =>
       Array.from({ length: vlen }, (_, i) => read(data + i * bytes));
     switch (kind) {
       case 1:
-        return this.#int(name, sizeOrType, this.#u32(data));
+        return this.#int(size, this.#u32(data));
       case 2:
-        return { kind: 'ptr', target: sizeOrType };
+        return { kind: 'ptr', target };
       case 3:
         return { kind: 'array', element: this.#u32(data), count: this.#u32(data + 8) };
       case 4:
@@ -232,31 +232,21 @@ class Decoder {
         return {
           kind: kind === 4 ? 'struct' : 'union',
           name,
-          size: sizeOrType,
+          size,
           members: each(12, (member) => this.#member(member, flag)),
         };
       case 6:
-        return {
-          kind: 'enum',
-          name,
-          size: sizeOrType,
-          values: each(8, (v) => this.#enum32(v, flag)),
-        };
+        return { kind: 'enum', name, size, values: each(8, (v) => this.#enum32(v, flag)) };
       case 19:
-        return {
-          kind: 'enum',
-          name,
-          size: sizeOrType,
-          values: each(12, (v) => this.#enum64(v, flag)),
-        };
+        return { kind: 'enum', name, size, values: each(12, (v) => this.#enum64(v, flag)) };
       case 8:
       case 9:
       case 10:
       case 11:
       case 18:
-        return { kind: 'alias', name: kind === 8 ? name : '', target: sizeOrType };
+        return { kind: 'alias', name: kind === 8 ? name : '', target };
       case 14:
-        return { kind: 'var', name, target: sizeOrType };
+        return { kind: 'var', name, target };
       case 15:
         return { kind: 'datasec', name, variables: each(12, (variable) => this.#u32(variable)) };
       default:
@@ -264,10 +254,10 @@ class Decoder {
     }
   }
 
-  #int(name: string, size: number, data: number): BtfInt {
+  #int(size: number, data: number): BtfInt {
     const encoding = (data >>> 24) & 0xf;
     const signed = (encoding & INT_SIGNED) !== 0;
-    return { kind: 'int', name, size, signed, bool: (encoding & INT_BOOL) !== 0 };
+    return { kind: 'int', size, signed, bool: (encoding & INT_BOOL) !== 0 };
   }
 
   #member(at: number, hasBitfields: boolean): BtfMember {

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { BtfError } from './btf.ts';
 import { emitEnum } from './emit-enum.ts';
-import { camel, constant, lowerFirst, pascal, typeName } from './names.ts';
+import { camel, pascal } from './names.ts';
 import { type Field, type IntType, type Schema, type Struct, typeText } from './schema.ts';
 
 const HASH_DIGITS = 16;
@@ -38,7 +38,8 @@ export function abiHashOf(schema: Schema): string {
 function header(hash: string): string {
   return `// Generated from the BTF of bpf/abi.bpf.c by src/kernel/abi/generate.ts (npm run gen:abi). Do not edit.
 /**
- * The layout of bpf/abi.h in TypeScript: constants, and per struct an interface, a reader and a writer.
+ * The layout of bpf/abi.h in TypeScript: constants, and per struct an interface,
+ * a codec of the same name, a reader and a writer.
  *
  * For little-endian hosts only, as every host of podwire is (x86-64, arm64). Fields named pad, pad2… are not in the
  * interfaces; writers set them to 0. Byte arrays are copied, so that a value outlives the buffer it was read from.
@@ -92,8 +93,8 @@ function viewOf(bytes: Uint8Array): DataView {
 `;
 
 function emitStruct(struct: Struct): string {
-  const name = typeName(struct.name);
-  const size = `${constant(struct.name)}_SIZE`;
+  const name = pascal(struct.name);
+  const size = `${struct.name.toUpperCase()}_SIZE`;
   const fields = struct.fields.filter((field) => !isPad(field));
   return `/** struct ${struct.name} */
 export interface ${name} {
@@ -124,7 +125,7 @@ export function decode${name}(bytes: Uint8Array, offset = 0): ${name} {
   return read${name}(viewOf(bytes), offset);
 }
 
-export const ${lowerFirst(name)}Codec: StructCodec<${name}> = {
+export const ${name}: StructCodec<${name}> = {
   size: ${size},
   encode: encode${name},
   decode: decode${name},
@@ -141,7 +142,7 @@ function tsType({ type }: Field): string {
     case 'ints':
       return `readonly ${numberType(type.of)}[]`;
     case 'struct':
-      return typeName(type.name);
+      return pascal(type.name);
   }
 }
 
@@ -159,7 +160,7 @@ function readExpression({ type, offset }: Field): string {
       return `[\n${items.join('')}    ]`;
     }
     case 'struct':
-      return `read${typeName(type.name)}(view, ${at(offset)})`;
+      return `read${pascal(type.name)}(view, ${at(offset)})`;
   }
 }
 
@@ -182,7 +183,7 @@ function writeLines(struct: Struct, field: Field): string[] {
         }),
       ];
     case 'struct':
-      return [`  write${typeName(type.name)}(view, ${at(offset)}, ${value});`];
+      return [`  write${pascal(type.name)}(view, ${at(offset)}, ${value});`];
   }
 }
 
@@ -235,7 +236,7 @@ function refuseClashes({ enums, structs }: Schema): void {
     seen.set(name, owner);
   };
   for (const { name } of enums) claim(pascal(name), `enum ${name}`);
-  for (const { name } of structs) claim(typeName(name), `struct ${name}`);
+  for (const { name } of structs) claim(pascal(name), `struct ${name}`);
 }
 
 function isPad(field: Field): boolean {

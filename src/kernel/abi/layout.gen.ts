@@ -1,6 +1,7 @@
 // Generated from the BTF of bpf/abi.bpf.c by src/kernel/abi/generate.ts (npm run gen:abi). Do not edit.
 /**
- * The layout of bpf/abi.h in TypeScript: constants, and per struct an interface, a reader and a writer.
+ * The layout of bpf/abi.h in TypeScript: constants, and per struct an interface,
+ * a codec of the same name, a reader and a writer.
  *
  * For little-endian hosts only, as every host of podwire is (x86-64, arm64). Fields named pad, pad2… are not in the
  * interfaces; writers set them to 0. Byte arrays are copied, so that a value outlives the buffer it was read from.
@@ -405,7 +406,7 @@ export function decodeFlowKey(bytes: Uint8Array, offset = 0): FlowKey {
   return readFlowKey(viewOf(bytes), offset);
 }
 
-export const flowKeyCodec: StructCodec<FlowKey> = {
+export const FlowKey: StructCodec<FlowKey> = {
   size: FLOW_KEY_SIZE,
   encode: encodeFlowKey,
   decode: decodeFlowKey,
@@ -440,7 +441,7 @@ export function decodeIpKey(bytes: Uint8Array, offset = 0): IpKey {
   return readIpKey(viewOf(bytes), offset);
 }
 
-export const ipKeyCodec: StructCodec<IpKey> = {
+export const IpKey: StructCodec<IpKey> = {
   size: IP_KEY_SIZE,
   encode: encodeIpKey,
   decode: decodeIpKey,
@@ -493,7 +494,7 @@ export function decodePod(bytes: Uint8Array, offset = 0): Pod {
   return readPod(viewOf(bytes), offset);
 }
 
-export const podCodec: StructCodec<Pod> = {
+export const Pod: StructCodec<Pod> = {
   size: POD_SIZE,
   encode: encodePod,
   decode: decodePod,
@@ -534,7 +535,7 @@ export function decodeLocal(bytes: Uint8Array, offset = 0): Local {
   return readLocal(viewOf(bytes), offset);
 }
 
-export const localCodec: StructCodec<Local> = {
+export const Local: StructCodec<Local> = {
   size: LOCAL_SIZE,
   encode: encodeLocal,
   decode: decodeLocal,
@@ -572,7 +573,7 @@ export function decodePodUsage(bytes: Uint8Array, offset = 0): PodUsage {
   return readPodUsage(viewOf(bytes), offset);
 }
 
-export const podUsageCodec: StructCodec<PodUsage> = {
+export const PodUsage: StructCodec<PodUsage> = {
   size: POD_USAGE_SIZE,
   encode: encodePodUsage,
   decode: decodePodUsage,
@@ -610,7 +611,7 @@ export function decodePortKey(bytes: Uint8Array, offset = 0): PortKey {
   return readPortKey(viewOf(bytes), offset);
 }
 
-export const portKeyCodec: StructCodec<PortKey> = {
+export const PortKey: StructCodec<PortKey> = {
   size: PORT_KEY_SIZE,
   encode: encodePortKey,
   decode: decodePortKey,
@@ -654,7 +655,7 @@ export function decodeListenerKey(bytes: Uint8Array, offset = 0): ListenerKey {
   return readListenerKey(viewOf(bytes), offset);
 }
 
-export const listenerKeyCodec: StructCodec<ListenerKey> = {
+export const ListenerKey: StructCodec<ListenerKey> = {
   size: LISTENER_KEY_SIZE,
   encode: encodeListenerKey,
   decode: decodeListenerKey,
@@ -693,7 +694,7 @@ export function decodeServiceKey(bytes: Uint8Array, offset = 0): ServiceKey {
   return readServiceKey(viewOf(bytes), offset);
 }
 
-export const serviceKeyCodec: StructCodec<ServiceKey> = {
+export const ServiceKey: StructCodec<ServiceKey> = {
   size: SERVICE_KEY_SIZE,
   encode: encodeServiceKey,
   decode: decodeServiceKey,
@@ -743,7 +744,7 @@ export function decodeService(bytes: Uint8Array, offset = 0): Service {
   return readService(viewOf(bytes), offset);
 }
 
-export const serviceCodec: StructCodec<Service> = {
+export const Service: StructCodec<Service> = {
   size: SERVICE_SIZE,
   encode: encodeService,
   decode: decodeService,
@@ -784,7 +785,7 @@ export function decodeSlotKey(bytes: Uint8Array, offset = 0): SlotKey {
   return readSlotKey(viewOf(bytes), offset);
 }
 
-export const slotKeyCodec: StructCodec<SlotKey> = {
+export const SlotKey: StructCodec<SlotKey> = {
   size: SLOT_KEY_SIZE,
   encode: encodeSlotKey,
   decode: decodeSlotKey,
@@ -826,7 +827,7 @@ export function decodeBackend(bytes: Uint8Array, offset = 0): Backend {
   return readBackend(viewOf(bytes), offset);
 }
 
-export const backendCodec: StructCodec<Backend> = {
+export const Backend: StructCodec<Backend> = {
   size: BACKEND_SIZE,
   encode: encodeBackend,
   decode: decodeBackend,
@@ -864,7 +865,7 @@ export function decodePolicyKey(bytes: Uint8Array, offset = 0): PolicyKey {
   return readPolicyKey(viewOf(bytes), offset);
 }
 
-export const policyKeyCodec: StructCodec<PolicyKey> = {
+export const PolicyKey: StructCodec<PolicyKey> = {
   size: POLICY_KEY_SIZE,
   encode: encodePolicyKey,
   decode: decodePolicyKey,
@@ -906,7 +907,7 @@ export function decodePolicyVerdict(bytes: Uint8Array, offset = 0): PolicyVerdic
   return readPolicyVerdict(viewOf(bytes), offset);
 }
 
-export const policyVerdictCodec: StructCodec<PolicyVerdict> = {
+export const PolicyVerdict: StructCodec<PolicyVerdict> = {
   size: POLICY_VERDICT_SIZE,
   encode: encodePolicyVerdict,
   decode: decodePolicyVerdict,
@@ -947,7 +948,7 @@ export function decodeCidrKey(bytes: Uint8Array, offset = 0): CidrKey {
   return readCidrKey(viewOf(bytes), offset);
 }
 
-export const cidrKeyCodec: StructCodec<CidrKey> = {
+export const CidrKey: StructCodec<CidrKey> = {
   size: CIDR_KEY_SIZE,
   encode: encodeCidrKey,
   decode: decodeCidrKey,
@@ -991,7 +992,7 @@ export function decodeTrustKey(bytes: Uint8Array, offset = 0): TrustKey {
   return readTrustKey(viewOf(bytes), offset);
 }
 
-export const trustKeyCodec: StructCodec<TrustKey> = {
+export const TrustKey: StructCodec<TrustKey> = {
   size: TRUST_KEY_SIZE,
   encode: encodeTrustKey,
   decode: decodeTrustKey,
@@ -1044,7 +1045,7 @@ export function decodeTrust(bytes: Uint8Array, offset = 0): Trust {
   return readTrust(viewOf(bytes), offset);
 }
 
-export const trustCodec: StructCodec<Trust> = {
+export const Trust: StructCodec<Trust> = {
   size: TRUST_SIZE,
   encode: encodeTrust,
   decode: decodeTrust,
@@ -1089,7 +1090,7 @@ export function decodeObservedKey(bytes: Uint8Array, offset = 0): ObservedKey {
   return readObservedKey(viewOf(bytes), offset);
 }
 
-export const observedKeyCodec: StructCodec<ObservedKey> = {
+export const ObservedKey: StructCodec<ObservedKey> = {
   size: OBSERVED_KEY_SIZE,
   encode: encodeObservedKey,
   decode: decodeObservedKey,
@@ -1130,7 +1131,7 @@ export function decodeLiveConn(bytes: Uint8Array, offset = 0): LiveConn {
   return readLiveConn(viewOf(bytes), offset);
 }
 
-export const liveConnCodec: StructCodec<LiveConn> = {
+export const LiveConn: StructCodec<LiveConn> = {
   size: LIVE_CONN_SIZE,
   encode: encodeLiveConn,
   decode: decodeLiveConn,
@@ -1184,7 +1185,7 @@ export function decodeBehaviours(bytes: Uint8Array, offset = 0): Behaviours {
   return readBehaviours(viewOf(bytes), offset);
 }
 
-export const behavioursCodec: StructCodec<Behaviours> = {
+export const Behaviours: StructCodec<Behaviours> = {
   size: BEHAVIOURS_SIZE,
   encode: encodeBehaviours,
   decode: decodeBehaviours,
@@ -1223,14 +1224,14 @@ export function decodeListeningKey(bytes: Uint8Array, offset = 0): ListeningKey 
   return readListeningKey(viewOf(bytes), offset);
 }
 
-export const listeningKeyCodec: StructCodec<ListeningKey> = {
+export const ListeningKey: StructCodec<ListeningKey> = {
   size: LISTENING_KEY_SIZE,
   encode: encodeListeningKey,
   decode: decodeListeningKey,
 };
 
 /** struct record */
-export interface ProvenanceRecord {
+export interface Record {
   readonly version: number;
   readonly flags: number;
   readonly netns: bigint;
@@ -1265,10 +1266,10 @@ export interface ProvenanceRecord {
   readonly serverRedirected: bigint;
 }
 
-export const PROVENANCE_RECORD_SIZE = 232;
+export const RECORD_SIZE = 232;
 
-export function readProvenanceRecord(view: DataView, offset: number): ProvenanceRecord {
-  need(view, offset, PROVENANCE_RECORD_SIZE, 'record');
+export function readRecord(view: DataView, offset: number): Record {
+  need(view, offset, RECORD_SIZE, 'record');
   return {
     version: view.getUint32(offset, true),
     flags: view.getUint32(offset + 4, true),
@@ -1305,8 +1306,8 @@ export function readProvenanceRecord(view: DataView, offset: number): Provenance
   };
 }
 
-export function writeProvenanceRecord(view: DataView, offset: number, value: ProvenanceRecord): void {
-  need(view, offset, PROVENANCE_RECORD_SIZE, 'record');
+export function writeRecord(view: DataView, offset: number, value: Record): void {
+  need(view, offset, RECORD_SIZE, 'record');
   view.setUint32(offset, value.version, true);
   view.setUint32(offset + 4, value.flags, true);
   view.setBigUint64(offset + 8, value.netns, true);
@@ -1343,20 +1344,20 @@ export function writeProvenanceRecord(view: DataView, offset: number, value: Pro
   view.setBigUint64(offset + 224, value.serverRedirected, true);
 }
 
-export function encodeProvenanceRecord(value: ProvenanceRecord): Uint8Array {
-  const bytes = new Uint8Array(PROVENANCE_RECORD_SIZE);
-  writeProvenanceRecord(viewOf(bytes), 0, value);
+export function encodeRecord(value: Record): Uint8Array {
+  const bytes = new Uint8Array(RECORD_SIZE);
+  writeRecord(viewOf(bytes), 0, value);
   return bytes;
 }
 
-export function decodeProvenanceRecord(bytes: Uint8Array, offset = 0): ProvenanceRecord {
-  return readProvenanceRecord(viewOf(bytes), offset);
+export function decodeRecord(bytes: Uint8Array, offset = 0): Record {
+  return readRecord(viewOf(bytes), offset);
 }
 
-export const provenanceRecordCodec: StructCodec<ProvenanceRecord> = {
-  size: PROVENANCE_RECORD_SIZE,
-  encode: encodeProvenanceRecord,
-  decode: decodeProvenanceRecord,
+export const Record: StructCodec<Record> = {
+  size: RECORD_SIZE,
+  encode: encodeRecord,
+  decode: decodeRecord,
 };
 
 /** struct intent */
@@ -1406,7 +1407,7 @@ export function decodeIntent(bytes: Uint8Array, offset = 0): Intent {
   return readIntent(viewOf(bytes), offset);
 }
 
-export const intentCodec: StructCodec<Intent> = {
+export const Intent: StructCodec<Intent> = {
   size: INTENT_SIZE,
   encode: encodeIntent,
   decode: decodeIntent,
@@ -1454,7 +1455,7 @@ export function decodeAgentSock(bytes: Uint8Array, offset = 0): AgentSock {
   return readAgentSock(viewOf(bytes), offset);
 }
 
-export const agentSockCodec: StructCodec<AgentSock> = {
+export const AgentSock: StructCodec<AgentSock> = {
   size: AGENT_SOCK_SIZE,
   encode: encodeAgentSock,
   decode: decodeAgentSock,
@@ -1493,7 +1494,7 @@ export function decodePeerView(bytes: Uint8Array, offset = 0): PeerView {
   return readPeerView(viewOf(bytes), offset);
 }
 
-export const peerViewCodec: StructCodec<PeerView> = {
+export const PeerView: StructCodec<PeerView> = {
   size: PEER_VIEW_SIZE,
   encode: encodePeerView,
   decode: decodePeerView,
@@ -1613,7 +1614,7 @@ export function decodeConn(bytes: Uint8Array, offset = 0): Conn {
   return readConn(viewOf(bytes), offset);
 }
 
-export const connCodec: StructCodec<Conn> = {
+export const Conn: StructCodec<Conn> = {
   size: CONN_SIZE,
   encode: encodeConn,
   decode: decodeConn,
@@ -1718,7 +1719,7 @@ export function decodeConnView(bytes: Uint8Array, offset = 0): ConnView {
   return readConnView(viewOf(bytes), offset);
 }
 
-export const connViewCodec: StructCodec<ConnView> = {
+export const ConnView: StructCodec<ConnView> = {
   size: CONN_VIEW_SIZE,
   encode: encodeConnView,
   decode: decodeConnView,
@@ -1819,7 +1820,7 @@ export function decodeFlowEvent(bytes: Uint8Array, offset = 0): FlowEvent {
   return readFlowEvent(viewOf(bytes), offset);
 }
 
-export const flowEventCodec: StructCodec<FlowEvent> = {
+export const FlowEvent: StructCodec<FlowEvent> = {
   size: FLOW_EVENT_SIZE,
   encode: encodeFlowEvent,
   decode: decodeFlowEvent,
@@ -1864,7 +1865,7 @@ export function decodeTrustEvent(bytes: Uint8Array, offset = 0): TrustEvent {
   return readTrustEvent(viewOf(bytes), offset);
 }
 
-export const trustEventCodec: StructCodec<TrustEvent> = {
+export const TrustEvent: StructCodec<TrustEvent> = {
   size: TRUST_EVENT_SIZE,
   encode: encodeTrustEvent,
   decode: decodeTrustEvent,
@@ -1917,7 +1918,7 @@ export function decodeStall(bytes: Uint8Array, offset = 0): Stall {
   return readStall(viewOf(bytes), offset);
 }
 
-export const stallCodec: StructCodec<Stall> = {
+export const Stall: StructCodec<Stall> = {
   size: STALL_SIZE,
   encode: encodeStall,
   decode: decodeStall,
@@ -1961,7 +1962,7 @@ export function decodeAdopted(bytes: Uint8Array, offset = 0): Adopted {
   return readAdopted(viewOf(bytes), offset);
 }
 
-export const adoptedCodec: StructCodec<Adopted> = {
+export const Adopted: StructCodec<Adopted> = {
   size: ADOPTED_SIZE,
   encode: encodeAdopted,
   decode: decodeAdopted,
@@ -2005,7 +2006,7 @@ export function decodeSockOwner(bytes: Uint8Array, offset = 0): SockOwner {
   return readSockOwner(viewOf(bytes), offset);
 }
 
-export const sockOwnerCodec: StructCodec<SockOwner> = {
+export const SockOwner: StructCodec<SockOwner> = {
   size: SOCK_OWNER_SIZE,
   encode: encodeSockOwner,
   decode: decodeSockOwner,
@@ -2043,7 +2044,7 @@ export function decodeWatchKey(bytes: Uint8Array, offset = 0): WatchKey {
   return readWatchKey(viewOf(bytes), offset);
 }
 
-export const watchKeyCodec: StructCodec<WatchKey> = {
+export const WatchKey: StructCodec<WatchKey> = {
   size: WATCH_KEY_SIZE,
   encode: encodeWatchKey,
   decode: decodeWatchKey,
@@ -2081,7 +2082,7 @@ export function decodeWatchCount(bytes: Uint8Array, offset = 0): WatchCount {
   return readWatchCount(viewOf(bytes), offset);
 }
 
-export const watchCountCodec: StructCodec<WatchCount> = {
+export const WatchCount: StructCodec<WatchCount> = {
   size: WATCH_COUNT_SIZE,
   encode: encodeWatchCount,
   decode: decodeWatchCount,
@@ -2153,7 +2154,7 @@ export function decodeConfig(bytes: Uint8Array, offset = 0): Config {
   return readConfig(viewOf(bytes), offset);
 }
 
-export const configCodec: StructCodec<Config> = {
+export const Config: StructCodec<Config> = {
   size: CONFIG_SIZE,
   encode: encodeConfig,
   decode: decodeConfig,
