@@ -16,6 +16,7 @@
 #define MSG_OOB 1
 #define MSG_TRUNC 0x20
 #define MSG_WAITALL 0x100
+#define RCV_SHUTDOWN 1
 #define MAX_SEEN 4096
 
 char _license[] SEC("license") = "GPL";
@@ -179,14 +180,18 @@ int quiet(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct live_conn live = {};
 	struct tcp_sock *tcp;
 
-	if (!sk || !conn || conn->flags & (CONN_IN_SOCKHASH | CONN_AGENT))
+	if (!sk || !conn || !conn->born_ns || conn->flags & (CONN_IN_SOCKHASH | CONN_AGENT))
 		return 0;
 	tcp = bpf_skc_to_tcp_sock(sk);
-	if (!tcp || !tcp->bytes_received)
+	if (!tcp)
+		return 0;
+	live.received = tcp->bytes_received;
+	if (live.received && sk->sk_shutdown & RCV_SHUTDOWN)
+		live.received -= 1; /* the FIN */
+	if (!live.received)
 		return 0;
 	live.trust = conn->trust;
 	live.cookie = conn->cookie;
-	live.received = tcp->bytes_received;
 	bpf_seq_write(ctx->meta->seq, &live, sizeof(live));
 	return 0;
 }

@@ -1,0 +1,144 @@
+/**
+ * Self-healing's programs: iterators over stalled sockets and their owners, a window on system calls, and the end of
+ * sockets by cookie.  Owns bpf/detect.bpf.c's object, its links and its maps; nothing is attached between calls.
+ */
+import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
+import { SockOwner, Stall, WatchCount, WatchKey } from '../../kernel/abi/layout.gen.ts';
+import { TypedMap, u64 } from '../../kernel/typed-map.ts';
+import type { Codec } from '../../kernel/typed-map.ts';
+
+/** Calls on one descriptor of one process. */
+export interface CallCount extends WatchKey, WatchCount {}
+
+export interface CallWindow {
+  /** Ends the window and returns what was called in it. */
+  close(): CallCount[];
+}
+
+/** What the stall detector needs of the kernel. */
+export interface StallSource {
+  /** Spliced sockets with unread bytes. */
+  stalls(): Stall[];
+  /** The descriptors of these sockets; at most MAX_TARGETS sockets. */
+  owners(sockets: readonly Stall[]): SockOwner[];
+  /** Counts calls on these descriptors until it is closed; one window at a time. */
+  openWindow(targets: readonly WatchKey[]): CallWindow;
+  /** Wakes edge-triggered pollers of these sockets. */
+  poke(cookies: readonly bigint[], netnsPaths: readonly string[]): void;
+}
+
+export const MAX_TARGETS = 1024;
+
+const WATCH_PROGRAMS = [
+  'watch_splice',
+  'watch_read',
+  'watch_readv',
+  'watch_recvfrom',
+  'watch_recvmsg',
+  'watch_recvmmsg',
+] as const;
+
+const NO_CALLS: WatchCount = { splices: 0n, reads: 0n };
+
+const u8: Codec<number> = {
+  size: 1,
+  encode: (value) => Uint8Array.of(value),
+  decode: (bytes, offset = 0) => bytes[offset] ?? 0,
+};
+
+export class DetectPrograms implements StallSource {
+  readonly #object: BpfObject;
+  readonly #stalls: BpfLink;
+  readonly #owners: BpfLink;
+  readonly #poke: BpfLink;
+  readonly #destroy: BpfLink;
+  readonly #targets: TypedMap<bigint, bigint>;
+  readonly #counts: TypedMap<WatchKey, WatchCount>;
+  readonly #marked: TypedMap<bigint, number>;
+
+  /** `socks` and `conns`: the mesh object's maps of these names. Throws what the kernel refuses. */
+  constructor(options: { binding: Binding; objectPath: string; socks: BpfMap; conns: BpfMap }) {
+    const { binding, objectPath, socks, conns } = options;
+    binding.mountFs('tracefs', '/sys/kernel/tracing');
+    this.#object = binding.openObject(objectPath);
+    try {
+      this.#object.reuseMap('conns', conns);
+      this.#object.load();
+      this.#targets = new TypedMap('targets', this.#object.map('targets'), u64, u64);
+      const counts = this.#object.map('watch_counts');
+      this.#counts = new TypedMap('watch_counts', counts, WatchKey, WatchCount);
+      this.#marked = new TypedMap('marked', this.#object.map('marked'), u64, u8);
+      this.#stalls = this.#object.program('stalls').attachIter(socks);
+      this.#owners = this.#object.program('owners').attachIter();
+      this.#poke = this.#object.program('poke').attachIter();
+      this.#destroy = this.#object.program('destroy').attachIter();
+    } catch (error) {
+      this.#object.close();
+      throw error;
+    }
+  }
+
+  stalls(): Stall[] {
+    return split(this.#stalls.readIter(), Stall);
+  }
+
+  owners(sockets: readonly Stall[]): SockOwner[] {
+    this.#targets.setMany(sockets.map(({ sock, cookie }) => [sock, cookie]));
+    try {
+      return split(this.#owners.readIter(), SockOwner);
+    } finally {
+      this.#targets.deleteMany(sockets.map(({ sock }) => sock));
+    }
+  }
+
+  openWindow(targets: readonly WatchKey[]): CallWindow {
+    this.#counts.setMany(targets.map((target) => [target, NO_CALLS]));
+    const links: BpfLink[] = [];
+    const close = (): CallCount[] => {
+      for (const link of links) link.close();
+      const counts = this.#counts.entries();
+      this.#counts.deleteMany(counts.map(([key]) => key));
+      return counts.map(([key, count]) => ({ ...key, ...count }));
+    };
+    try {
+      for (const name of WATCH_PROGRAMS) links.push(this.#object.program(name).attachTracing());
+    } catch (error) {
+      close();
+      throw error;
+    }
+    return { close };
+  }
+
+  poke(cookies: readonly bigint[], netnsPaths: readonly string[]): void {
+    this.#withMarked(cookies, () => {
+      for (const path of netnsPaths) this.#poke.readIter(path);
+    });
+  }
+
+  /** Ends these sockets with a reset, wherever in these namespaces they are; returns the cookies of the ended ones. */
+  destroy(cookies: readonly bigint[], netnsPaths: readonly string[]): bigint[] {
+    return this.#withMarked(cookies, () =>
+      netnsPaths.flatMap((path) => split(this.#destroy.readIter(path), u64)),
+    );
+  }
+
+  close(): void {
+    for (const link of [this.#stalls, this.#owners, this.#poke, this.#destroy]) link.close();
+    this.#object.close();
+  }
+
+  #withMarked<T>(cookies: readonly bigint[], run: () => T): T {
+    this.#marked.setMany(cookies.map((cookie) => [cookie, 1]));
+    try {
+      return run();
+    } finally {
+      this.#marked.deleteMany(cookies);
+    }
+  }
+}
+
+function split<T>(bytes: Uint8Array, codec: Codec<T>): T[] {
+  return Array.from({ length: Math.floor(bytes.length / codec.size) }, (_, index) =>
+    codec.decode(bytes, index * codec.size),
+  );
+}
