@@ -20,7 +20,7 @@ export class Backoff {
 
   constructor({ firstMs, maxMs, factor = 2, random = Math.random }: BackoffOptions) {
     if (!(firstMs > 0) || !(maxMs >= firstMs) || !(factor >= 1)) {
-      throw new RangeError(`backoff from ${firstMs} to ${maxMs} ms by ${factor} never grows up`);
+      throw new RangeError(`backoff from ${firstMs} to ${maxMs} ms by ${factor} cannot grow`);
     }
     this.#firstMs = firstMs;
     this.#maxMs = maxMs;

@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '55b79c21d6a28e76';
+export const ABI_HASH = '9437242a336ee63f';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -206,6 +206,7 @@ export const ConnFlags = {
   AGENT: 32,
   PAIRED: 64,
   SPLICED_ONCE: 128,
+  LOWAT_OFF: 256,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -217,6 +218,7 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   32: 'agent',
   64: 'paired',
   128: 'spliced-once',
+  256: 'lowat-off',
 };
 
 /** enum flow_path */
@@ -1521,7 +1523,6 @@ export interface Conn {
   readonly run: number;
   readonly messages: number;
   readonly markMessages: number;
-  readonly sent: bigint;
   readonly mark: bigint;
   readonly redirectedBytes: bigint;
   readonly redirectedMessages: bigint;
@@ -1533,7 +1534,7 @@ export interface Conn {
   readonly policy: number;
 }
 
-export const CONN_SIZE = 232;
+export const CONN_SIZE = 224;
 
 export function readConn(view: DataView, offset: number): Conn {
   need(view, offset, CONN_SIZE, 'conn');
@@ -1557,16 +1558,15 @@ export function readConn(view: DataView, offset: number): Conn {
     run: view.getUint32(offset + 148, true),
     messages: view.getUint32(offset + 152, true),
     markMessages: view.getUint32(offset + 156, true),
-    sent: view.getBigUint64(offset + 160, true),
-    mark: view.getBigUint64(offset + 168, true),
-    redirectedBytes: view.getBigUint64(offset + 176, true),
-    redirectedMessages: view.getBigUint64(offset + 184, true),
-    tcpMessages: view.getBigUint64(offset + 192, true),
-    dialled: getBytes(view, offset + 200, 16),
-    dialledPort: view.getUint16(offset + 216, true),
-    epoch: view.getUint32(offset + 220, true),
-    lease: view.getUint32(offset + 224, true),
-    policy: view.getUint32(offset + 228, true),
+    mark: view.getBigUint64(offset + 160, true),
+    redirectedBytes: view.getBigUint64(offset + 168, true),
+    redirectedMessages: view.getBigUint64(offset + 176, true),
+    tcpMessages: view.getBigUint64(offset + 184, true),
+    dialled: getBytes(view, offset + 192, 16),
+    dialledPort: view.getUint16(offset + 208, true),
+    epoch: view.getUint32(offset + 212, true),
+    lease: view.getUint32(offset + 216, true),
+    policy: view.getUint32(offset + 220, true),
   };
 }
 
@@ -1591,17 +1591,16 @@ export function writeConn(view: DataView, offset: number, value: Conn): void {
   view.setUint32(offset + 148, value.run, true);
   view.setUint32(offset + 152, value.messages, true);
   view.setUint32(offset + 156, value.markMessages, true);
-  view.setBigUint64(offset + 160, value.sent, true);
-  view.setBigUint64(offset + 168, value.mark, true);
-  view.setBigUint64(offset + 176, value.redirectedBytes, true);
-  view.setBigUint64(offset + 184, value.redirectedMessages, true);
-  view.setBigUint64(offset + 192, value.tcpMessages, true);
-  setBytes(view, offset + 200, 16, value.dialled, 'conn.dialled');
-  view.setUint16(offset + 216, value.dialledPort, true);
-  view.setUint16(offset + 218, 0, true);
-  view.setUint32(offset + 220, value.epoch, true);
-  view.setUint32(offset + 224, value.lease, true);
-  view.setUint32(offset + 228, value.policy, true);
+  view.setBigUint64(offset + 160, value.mark, true);
+  view.setBigUint64(offset + 168, value.redirectedBytes, true);
+  view.setBigUint64(offset + 176, value.redirectedMessages, true);
+  view.setBigUint64(offset + 184, value.tcpMessages, true);
+  setBytes(view, offset + 192, 16, value.dialled, 'conn.dialled');
+  view.setUint16(offset + 208, value.dialledPort, true);
+  view.setUint16(offset + 210, 0, true);
+  view.setUint32(offset + 212, value.epoch, true);
+  view.setUint32(offset + 216, value.lease, true);
+  view.setUint32(offset + 220, value.policy, true);
 }
 
 export function encodeConn(value: Conn): Uint8Array {
@@ -2099,13 +2098,15 @@ export interface Config {
   readonly podLeases: number;
   readonly ownedTcpBytes: number;
   readonly floodRun: number;
+  readonly floodMinBytes: number;
   readonly floodBytes: number;
   readonly notsentLowat: number;
+  readonly floodStride: number;
   readonly keepaliveS: number;
   readonly detect: number;
 }
 
-export const CONFIG_SIZE = 56;
+export const CONFIG_SIZE = 64;
 
 export function readConfig(view: DataView, offset: number): Config {
   need(view, offset, CONFIG_SIZE, 'config');
@@ -2119,10 +2120,12 @@ export function readConfig(view: DataView, offset: number): Config {
     podLeases: view.getUint32(offset + 24, true),
     ownedTcpBytes: view.getUint32(offset + 28, true),
     floodRun: view.getUint32(offset + 32, true),
-    floodBytes: view.getUint32(offset + 36, true),
-    notsentLowat: view.getUint32(offset + 40, true),
-    keepaliveS: view.getUint32(offset + 44, true),
-    detect: view.getUint32(offset + 48, true),
+    floodMinBytes: view.getUint32(offset + 36, true),
+    floodBytes: view.getUint32(offset + 40, true),
+    notsentLowat: view.getUint32(offset + 48, true),
+    floodStride: view.getUint32(offset + 52, true),
+    keepaliveS: view.getUint32(offset + 56, true),
+    detect: view.getUint32(offset + 60, true),
   };
 }
 
@@ -2137,11 +2140,13 @@ export function writeConfig(view: DataView, offset: number, value: Config): void
   view.setUint32(offset + 24, value.podLeases, true);
   view.setUint32(offset + 28, value.ownedTcpBytes, true);
   view.setUint32(offset + 32, value.floodRun, true);
-  view.setUint32(offset + 36, value.floodBytes, true);
-  view.setUint32(offset + 40, value.notsentLowat, true);
-  view.setUint32(offset + 44, value.keepaliveS, true);
-  view.setUint32(offset + 48, value.detect, true);
-  view.setUint32(offset + 52, 0, true);
+  view.setUint32(offset + 36, value.floodMinBytes, true);
+  view.setUint32(offset + 40, value.floodBytes, true);
+  view.setUint32(offset + 44, 0, true);
+  view.setUint32(offset + 48, value.notsentLowat, true);
+  view.setUint32(offset + 52, value.floodStride, true);
+  view.setUint32(offset + 56, value.keepaliveS, true);
+  view.setUint32(offset + 60, value.detect, true);
 }
 
 export function encodeConfig(value: Config): Uint8Array {
@@ -2440,7 +2445,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'conn',
-    size: 232,
+    size: 224,
     fields: [
       ['peer', 0, 48, 'struct flow_key'],
       ['peer_sock', 48, 8, 'u64'],
@@ -2461,17 +2466,16 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['run', 148, 4, 'u32'],
       ['messages', 152, 4, 'u32'],
       ['mark_messages', 156, 4, 'u32'],
-      ['sent', 160, 8, 'u64'],
-      ['mark', 168, 8, 'u64'],
-      ['redirected_bytes', 176, 8, 'u64'],
-      ['redirected_messages', 184, 8, 'u64'],
-      ['tcp_messages', 192, 8, 'u64'],
-      ['dialled', 200, 16, 'u8[16]'],
-      ['dialled_port', 216, 2, 'u16'],
-      ['pad', 218, 2, 'u16'],
-      ['epoch', 220, 4, 'u32'],
-      ['lease', 224, 4, 'u32'],
-      ['policy', 228, 4, 'u32'],
+      ['mark', 160, 8, 'u64'],
+      ['redirected_bytes', 168, 8, 'u64'],
+      ['redirected_messages', 176, 8, 'u64'],
+      ['tcp_messages', 184, 8, 'u64'],
+      ['dialled', 192, 16, 'u8[16]'],
+      ['dialled_port', 208, 2, 'u16'],
+      ['pad', 210, 2, 'u16'],
+      ['epoch', 212, 4, 'u32'],
+      ['lease', 216, 4, 'u32'],
+      ['policy', 220, 4, 'u32'],
     ],
   },
   {
@@ -2596,7 +2600,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'config',
-    size: 56,
+    size: 64,
     fields: [
       ['epoch', 0, 4, 'u32'],
       ['splice', 4, 4, 'u32'],
@@ -2607,11 +2611,13 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['pod_leases', 24, 4, 'u32'],
       ['owned_tcp_bytes', 28, 4, 'u32'],
       ['flood_run', 32, 4, 'u32'],
-      ['flood_bytes', 36, 4, 'u32'],
-      ['notsent_lowat', 40, 4, 'u32'],
-      ['keepalive_s', 44, 4, 'u32'],
-      ['detect', 48, 4, 'u32'],
-      ['pad', 52, 4, 'u32'],
+      ['flood_min_bytes', 36, 4, 'u32'],
+      ['flood_bytes', 40, 4, 'u32'],
+      ['pad', 44, 4, 'u32'],
+      ['notsent_lowat', 48, 4, 'u32'],
+      ['flood_stride', 52, 4, 'u32'],
+      ['keepalive_s', 56, 4, 'u32'],
+      ['detect', 60, 4, 'u32'],
     ],
   },
 ];

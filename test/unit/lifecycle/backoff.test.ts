@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { Backoff } from '../../../src/lifecycle/backoff.ts';
+
+suite('Backoff', () => {
+  test('grows to its limit and starts again after a reset', () => {
+    const backoff = new Backoff({ firstMs: 100, maxMs: 500, random: () => 0 });
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map(() => backoff.nextMs()),
+      [50, 100, 200, 250, 250],
+    );
+    backoff.reset();
+    assert.equal(backoff.nextMs(), 50);
+  });
+
+  test('a pause is between half a step and a whole one', () => {
+    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(random, fc.nat(40), (value, tries) => {
+        const backoff = new Backoff({ firstMs: 10, maxMs: 10_000, factor: 3, random: () => value });
+        for (let i = 0; i < tries; i++) backoff.nextMs();
+        const stepMs = Math.min(10_000, 10 * 3 ** tries);
+        const pauseMs = backoff.nextMs();
+        assert.ok(pauseMs >= stepMs / 2 && pauseMs <= stepMs, `${pauseMs} of ${stepMs}`);
+      }),
+    );
+  });
+
+  test('a range that cannot grow is refused', () => {
+    assert.throws(() => new Backoff({ firstMs: 0, maxMs: 1 }), RangeError);
+    assert.throws(() => new Backoff({ firstMs: 5, maxMs: 1 }), RangeError);
+    assert.throws(() => new Backoff({ firstMs: 5, maxMs: 9, factor: 0.5 }), RangeError);
+  });
+});
