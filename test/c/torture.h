@@ -77,6 +77,7 @@ static inline void torture_fail(const char *format, ...)
 		va_start(arguments, format);
 		vsnprintf(report->reason, sizeof(report->reason), format, arguments);
 		va_end(arguments);
+		fprintf(stderr, "# %s\n", report->reason);
 	}
 	_exit(1);
 }
