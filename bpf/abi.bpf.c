@@ -47,6 +47,7 @@ ABI_STRUCT(observed_key);
 ABI_STRUCT(live_conn);
 ABI_STRUCT(behaviours);
 ABI_STRUCT(listening_key);
+ABI_STRUCT(flood_key);
 ABI_STRUCT(record);
 ABI_STRUCT(intent);
 ABI_STRUCT(agent_sock);

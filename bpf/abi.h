@@ -27,7 +27,10 @@ enum abi_limits {
 	MAX_CIDR_RULES = 65536,
 	MAX_TRUST = 8192,
 	MAX_LISTENING = 16384, /* listening ports of enrolled pods */
+	MAX_FLOODS = 8192,
 	EVENT_RING_BYTES = 4194304,
+	FLOOD_BYTES = 8388608, /* a connection that sent more than this in floods is one */
+	FLOOD_MEMORY_S = 600, /* how long that is remembered */
 	TURN_SLOTS = 65536,
 	FULL_SCAN_BACKENDS = 8, /* least connections looks at all slots up to here, then at two random ones */
 };
@@ -62,6 +65,7 @@ enum reason {
 	REASON_SPLICE_OFF, /* switched off: self-test, --splice=off */
 	REASON_NETNS_MISMATCH, /* the server's namespace is not the destination pod's */
 	REASON_UNKNOWN_READER, /* who reads the server's socket is not known */
+	REASON_FLOOD, /* floods of small messages, which TCP carries faster, were met here before */
 	REASON_MAX,
 };
 
@@ -126,6 +130,7 @@ enum conn_flags {
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
 	CONN_SPLICED_ONCE = 128,
+	CONN_LOWAT_OFF = 256, /* TCP_NOTSENT_LOWAT was lifted for a flood */
 };
 
 enum flow_path {
@@ -343,6 +348,13 @@ struct listening_key {
 	__u32 pad;
 };
 
+/* floods: client executable and server port whose last connection was a flood of small messages; value: until when (ns) */
+struct flood_key {
+	struct trust_key client;
+	__u32 pod; /* of the server */
+	__u32 port;
+};
+
 /* records: provenance of a connection and the state of its pair, by the client's flow_key */
 struct record {
 	__u32 version; /* ABI_VERSION */
@@ -441,11 +453,11 @@ struct conn {
 	__u32 run; /* messages in a row in this direction */
 	__u32 messages; /* redirected since the mark: with mark_messages an upper bound of the unread ones */
 	__u32 mark_messages; /* redirected before the mark and perhaps unread */
-	__u64 sent; /* position in the stream */
-	__u64 mark; /* position when mark_messages was taken */
+	__u64 mark; /* redirected_bytes when mark_messages was taken */
+	__u64 flood_bytes;
 	__u64 redirected_bytes;
 	__u64 redirected_messages;
-	__u64 tcp_messages;
+	__u64 tcp_messages; /* verdicts that left bytes to TCP; a flood takes one for many messages */
 	__u8 dialled[16];
 	__u16 dialled_port;
 	__u16 pad;
@@ -565,11 +577,13 @@ struct config {
 	__u32 pod_leases;
 	__u32 owned_tcp_bytes; /* messages this long use TCP while the reader holds the lock; 0: never */
 	__u32 flood_run; /* small messages in a row without an answer that make a flood */
+	__u32 flood_min_bytes; /* smaller messages gain by redirection even then */
 	__u32 flood_bytes; /* a message up to this size is small */
+	__u32 pad;
 	__u32 notsent_lowat;
+	__u32 flood_stride; /* bytes of a flood that one verdict lets pass */
 	__u32 keepalive_s; /* 0: leave */
 	__u32 detect; /* 1: observation decides (default); 0: everything is trusted (tests only) */
-	__u32 pad;
 };
 
 #endif

@@ -93,6 +93,13 @@ struct {
 	__type(value, struct trust_key);
 } listening SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FLOODS);
+	__type(key, struct flood_key);
+	__type(value, __u64);
+} floods SEC(".maps");
+
 /* First message of a direction after one of the other: a hint, so collisions of the slot do no harm. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -16,10 +16,8 @@
 #define TCP_NOTSENT_LOWAT 25
 #define TCP_KEEPIDLE 4
 #define SO_KEEPALIVE 9
-#define SOCK_DONE_BIT 1
-#define SOCK_KEEPOPEN_BIT 3
-#define SOCK_RCVTSTAMP_BIT 8
-#define SOCK_ZEROCOPY_BIT 24
+/* a bit of sk_flags; the numbers differ between kernels */
+#define SOCK_FLAG(name) (1ul << bpf_core_enum_value(enum sock_flags, name))
 #define ENDS_CLIENT 1
 #define ENDS_SERVER 2
 
@@ -99,7 +97,7 @@ static __always_inline bool unspliceable_options(struct tcp_sock *tp)
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
 	return sk->sk_rcvlowat > 1 || sk->sk_tsflags ||
-	       sk->__sk_common.skc_flags & (1ul << SOCK_RCVTSTAMP_BIT | 1ul << SOCK_ZEROCOPY_BIT) || tp->recvmsg_inq ||
+	       sk->__sk_common.skc_flags & (SOCK_FLAG(SOCK_RCVTSTAMP) | SOCK_FLAG(SOCK_ZEROCOPY)) || tp->recvmsg_inq ||
 	       tp->repair || tp->inet_conn.icsk_ulp_ops || sk->sk_peek_off >= 0;
 }
 
@@ -114,12 +112,38 @@ static __always_inline void tune(struct bpf_sock_ops *ops, struct tcp_sock *tp, 
 			bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
 		/* An idle TCP under a busy splice must not be forgotten by conntrack. */
 		value = cfg->keepalive_s;
-		if (value && !(tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & 1ul << SOCK_KEEPOPEN_BIT)) {
+		if (value && !(tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & SOCK_FLAG(SOCK_KEEPOPEN))) {
 			bpf_setsockopt(ops, SOL_TCP, TCP_KEEPIDLE, &value, sizeof(value));
 			bpf_setsockopt(ops, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 		}
 	}
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
+					       (spliced ? BPF_SOCK_OPS_RTT_CB_FLAG : 0));
+}
+
+/*
+ * TCP_NOTSENT_LOWAT makes a writer that overran the cap sleep early, which pays for bulk; a flood of small messages needs
+ * the whole send buffer to coalesce (0.3 x against 0.8 x of plain, measured).  The verdict cannot set options, so the
+ * change waits for the next RTT sample, and there are such samples only while TCP carries bytes.
+ */
+static __always_inline void on_rtt(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	struct conn *conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	struct config *cfg;
+	__u32 flags;
+	int value;
+
+	if (!conn)
+		return;
+	flags = conn->flags;
+	if (!(flags & CONN_FLOOD) == !(flags & CONN_LOWAT_OFF))
+		return;
+	cfg = config_get();
+	if (!cfg)
+		return;
+	value = flags & CONN_FLOOD ? 0 : cfg->notsent_lowat; /* 0: the system's default, unlimited */
+	if (!bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value)))
+		conn->flags ^= CONN_LOWAT_OFF;
 }
 
 static __always_inline void record_take(const struct pod *pod)
@@ -249,6 +273,27 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops, struct bpf_sock 
 	bpf_map_update_elem(&listening, &key, &current, BPF_ANY);
 }
 
+/*
+ * A socket in the sockhash carries floods of small messages at 0.7 to 0.8 x plain, whatever its leg: the next connection
+ * of this client to this port stays out of it.
+ */
+static __always_inline void flood_remember(const struct conn *conn, const struct trust_key *client, __u32 port)
+{
+	struct flood_key key = { .client = *client, .pod = conn->destination_pod, .port = port };
+	__u64 until = bpf_ktime_get_ns() + FLOOD_MEMORY_S * 1000000000ull;
+
+	if (conn->flood_bytes > FLOOD_BYTES && conn->flood_bytes > conn->redirected_bytes)
+		bpf_map_update_elem(&floods, &key, &until, BPF_ANY);
+}
+
+static __always_inline bool flood_expected(const struct trust_key *client, __u32 pod, __u32 port)
+{
+	struct flood_key key = { .client = *client, .pod = pod, .port = port };
+	__u64 *until = bpf_map_lookup_elem(&floods, &key);
+
+	return until && *until > bpf_ktime_get_ns();
+}
+
 /* What the server's end will say, as far as the client can know it. */
 static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec, const struct local *local)
 {
@@ -295,6 +340,8 @@ static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
 	reason = server_reason(key, rec, local);
 	if (reason)
 		return reason;
+	if (flood_expected(&rec->client_trust, local ? local->pod : pod->id, key->remote_port))
+		return REASON_FLOOD;
 	return foreign_waiter(tp) ? REASON_WAITER : REASON_NONE;
 }
 
@@ -510,7 +557,7 @@ static __always_inline void tcp_bytes(struct tcp_sock *tp, bool client, __u32 ol
 	if (fin_sent && tp->snd_una == tp->write_seq && *sent)
 		*sent -= 1;
 	*received = tp->bytes_received;
-	if (*received && tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & 1ul << SOCK_DONE_BIT)
+	if (*received && tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & SOCK_FLAG(SOCK_DONE))
 		*received -= 1;
 }
 
@@ -581,9 +628,8 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, c
 	struct record *rec;
 
 	tcp_bytes(tp, client, old_state, &sent, &received);
-	if (conn->flags & CONN_IN_SOCKHASH)
-		sent = conn->sent;
-	else if (received)
+	sent += conn->redirected_bytes;
+	if (!(conn->flags & CONN_IN_SOCKHASH) && received)
 		trust_quiet(&conn->trust);
 	lease_return(conn);
 	if (client)
@@ -597,6 +643,8 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, c
 			     conn->redirected_bytes, mine);
 		return;
 	}
+	if (conn->flood_bytes)
+		flood_remember(conn, &rec->client_trust, client_key.remote_port);
 	if (client) {
 		rec->client_sent = sent;
 		rec->client_received = received;
@@ -668,6 +716,9 @@ int podwire_sockops(struct bpf_sock_ops *ops)
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		on_passive(ops, sk);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		on_rtt(ops, sk);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE)

@@ -96,10 +96,10 @@ static __always_inline void forget_read(struct conn *conn, struct sk_psock *psoc
 {
 	__u64 unread = psock->msg_tot_len;
 
-	if (conn->sent >= unread && conn->sent - unread >= conn->mark) {
+	if (conn->redirected_bytes >= unread && conn->redirected_bytes - unread >= conn->mark) {
 		conn->mark_messages = conn->messages;
 		conn->messages = 0;
-		conn->mark = conn->sent;
+		conn->mark = conn->redirected_bytes;
 	}
 }
 
@@ -120,17 +120,18 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 	} else {
 		conn->run++;
 	}
-	if (size <= cfg->flood_bytes && conn->run >= cfg->flood_run) {
-		if (conn->leg == LEG_REDIRECT) {
-			conn->leg = LEG_TCP;
+	if (size <= cfg->flood_bytes && size >= cfg->flood_min_bytes && conn->run >= cfg->flood_run) {
+		if (!(conn->flags & CONN_FLOOD)) {
 			conn->flags |= CONN_FLOOD;
 			count(COUNTER_LEG_FLOOD);
 		}
+		conn->flood_bytes += cfg->flood_stride;
+		bpf_msg_apply_bytes(msg, cfg->flood_stride);
 		return false;
 	}
 	if (!used) {
 		conn->messages = conn->mark_messages = 0;
-		conn->mark = conn->sent;
+		conn->mark = conn->redirected_bytes;
 		if (conn->lease)
 			lease_return(conn);
 	}
@@ -218,7 +219,6 @@ int podwire_verdict(struct sk_msg_md *msg)
 	conn->messages++;
 	conn->redirected_messages++;
 	conn->redirected_bytes += msg->size;
-	conn->sent += msg->size;
 	conn->flags |= CONN_SPLICED_ONCE;
 	count(COUNTER_REDIRECT_MESSAGES);
 	count_add(COUNTER_REDIRECT_BYTES, msg->size);
@@ -227,7 +227,6 @@ tcp:
 	conn->leg = LEG_TCP;
 pass:
 	conn->tcp_messages++;
-	conn->sent += msg->size;
 	count(COUNTER_TCP_MESSAGES);
 	count_add(COUNTER_TCP_BYTES, msg->size);
 	return SK_PASS;

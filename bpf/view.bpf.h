@@ -35,7 +35,7 @@ int podwire_conns(struct bpf_iter__bpf_sk_storage_map *ctx)
 	view.peer_cookie = conn->peer_cookie;
 	view.born_ns = conn->born_ns;
 	tcp_bytes(tp, conn->flags & CONN_CLIENT, sk->__sk_common.skc_state, &sent, &received);
-	view.sent = conn->flags & CONN_IN_SOCKHASH ? conn->sent : sent;
+	view.sent = sent + conn->redirected_bytes;
 	view.received = received;
 	view.redirected_bytes = conn->redirected_bytes;
 	view.redirected_messages = conn->redirected_messages;

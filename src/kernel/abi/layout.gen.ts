@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '9437242a336ee63f';
+export const ABI_HASH = '6c2c834f13a5b74c';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -64,7 +64,10 @@ export const AbiLimits = {
   MAX_CIDR_RULES: 65536,
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
+  MAX_FLOODS: 8192,
   EVENT_RING_BYTES: 4194304,
+  FLOOD_BYTES: 8388608,
+  FLOOD_MEMORY_S: 600,
   TURN_SLOTS: 65536,
   FULL_SCAN_BACKENDS: 8,
 } as const;
@@ -98,7 +101,8 @@ export const Reason = {
   SPLICE_OFF: 23,
   NETNS_MISMATCH: 24,
   UNKNOWN_READER: 25,
-  MAX: 26,
+  FLOOD: 26,
+  MAX: 27,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
 export const reasonNames: readonly string[] = [
@@ -106,7 +110,7 @@ export const reasonNames: readonly string[] = [
   'revoked', 'stalled-reader', 'record-quota', 'map-full', 'peer-not-local', 'older-than-agent',
   'early-data', 'waiter', 'socket-option', 'learning-client', 'learning-server', 'denied-client',
   'denied-server', 'annotation', 'self-connect', 'insert-failed', 'splice-off', 'netns-mismatch',
-  'unknown-reader',
+  'unknown-reader', 'flood',
 ];
 
 /** enum counter */
@@ -1232,6 +1236,47 @@ export const ListeningKey: StructCodec<ListeningKey> = {
   decode: decodeListeningKey,
 };
 
+/** struct flood_key */
+export interface FloodKey {
+  readonly client: TrustKey;
+  readonly pod: number;
+  readonly port: number;
+}
+
+export const FLOOD_KEY_SIZE = 32;
+
+export function readFloodKey(view: DataView, offset: number): FloodKey {
+  need(view, offset, FLOOD_KEY_SIZE, 'flood_key');
+  return {
+    client: readTrustKey(view, offset),
+    pod: view.getUint32(offset + 24, true),
+    port: view.getUint32(offset + 28, true),
+  };
+}
+
+export function writeFloodKey(view: DataView, offset: number, value: FloodKey): void {
+  need(view, offset, FLOOD_KEY_SIZE, 'flood_key');
+  writeTrustKey(view, offset, value.client);
+  view.setUint32(offset + 24, value.pod, true);
+  view.setUint32(offset + 28, value.port, true);
+}
+
+export function encodeFloodKey(value: FloodKey): Uint8Array {
+  const bytes = new Uint8Array(FLOOD_KEY_SIZE);
+  writeFloodKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeFloodKey(bytes: Uint8Array, offset = 0): FloodKey {
+  return readFloodKey(viewOf(bytes), offset);
+}
+
+export const FloodKey: StructCodec<FloodKey> = {
+  size: FLOOD_KEY_SIZE,
+  encode: encodeFloodKey,
+  decode: decodeFloodKey,
+};
+
 /** struct record */
 export interface Record {
   readonly version: number;
@@ -1524,6 +1569,7 @@ export interface Conn {
   readonly messages: number;
   readonly markMessages: number;
   readonly mark: bigint;
+  readonly floodBytes: bigint;
   readonly redirectedBytes: bigint;
   readonly redirectedMessages: bigint;
   readonly tcpMessages: bigint;
@@ -1534,7 +1580,7 @@ export interface Conn {
   readonly policy: number;
 }
 
-export const CONN_SIZE = 224;
+export const CONN_SIZE = 232;
 
 export function readConn(view: DataView, offset: number): Conn {
   need(view, offset, CONN_SIZE, 'conn');
@@ -1559,14 +1605,15 @@ export function readConn(view: DataView, offset: number): Conn {
     messages: view.getUint32(offset + 152, true),
     markMessages: view.getUint32(offset + 156, true),
     mark: view.getBigUint64(offset + 160, true),
-    redirectedBytes: view.getBigUint64(offset + 168, true),
-    redirectedMessages: view.getBigUint64(offset + 176, true),
-    tcpMessages: view.getBigUint64(offset + 184, true),
-    dialled: getBytes(view, offset + 192, 16),
-    dialledPort: view.getUint16(offset + 208, true),
-    epoch: view.getUint32(offset + 212, true),
-    lease: view.getUint32(offset + 216, true),
-    policy: view.getUint32(offset + 220, true),
+    floodBytes: view.getBigUint64(offset + 168, true),
+    redirectedBytes: view.getBigUint64(offset + 176, true),
+    redirectedMessages: view.getBigUint64(offset + 184, true),
+    tcpMessages: view.getBigUint64(offset + 192, true),
+    dialled: getBytes(view, offset + 200, 16),
+    dialledPort: view.getUint16(offset + 216, true),
+    epoch: view.getUint32(offset + 220, true),
+    lease: view.getUint32(offset + 224, true),
+    policy: view.getUint32(offset + 228, true),
   };
 }
 
@@ -1592,15 +1639,16 @@ export function writeConn(view: DataView, offset: number, value: Conn): void {
   view.setUint32(offset + 152, value.messages, true);
   view.setUint32(offset + 156, value.markMessages, true);
   view.setBigUint64(offset + 160, value.mark, true);
-  view.setBigUint64(offset + 168, value.redirectedBytes, true);
-  view.setBigUint64(offset + 176, value.redirectedMessages, true);
-  view.setBigUint64(offset + 184, value.tcpMessages, true);
-  setBytes(view, offset + 192, 16, value.dialled, 'conn.dialled');
-  view.setUint16(offset + 208, value.dialledPort, true);
-  view.setUint16(offset + 210, 0, true);
-  view.setUint32(offset + 212, value.epoch, true);
-  view.setUint32(offset + 216, value.lease, true);
-  view.setUint32(offset + 220, value.policy, true);
+  view.setBigUint64(offset + 168, value.floodBytes, true);
+  view.setBigUint64(offset + 176, value.redirectedBytes, true);
+  view.setBigUint64(offset + 184, value.redirectedMessages, true);
+  view.setBigUint64(offset + 192, value.tcpMessages, true);
+  setBytes(view, offset + 200, 16, value.dialled, 'conn.dialled');
+  view.setUint16(offset + 216, value.dialledPort, true);
+  view.setUint16(offset + 218, 0, true);
+  view.setUint32(offset + 220, value.epoch, true);
+  view.setUint32(offset + 224, value.lease, true);
+  view.setUint32(offset + 228, value.policy, true);
 }
 
 export function encodeConn(value: Conn): Uint8Array {
@@ -2370,6 +2418,15 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
     ],
   },
   {
+    name: 'flood_key',
+    size: 32,
+    fields: [
+      ['client', 0, 24, 'struct trust_key'],
+      ['pod', 24, 4, 'u32'],
+      ['port', 28, 4, 'u32'],
+    ],
+  },
+  {
     name: 'record',
     size: 232,
     fields: [
@@ -2445,7 +2502,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'conn',
-    size: 224,
+    size: 232,
     fields: [
       ['peer', 0, 48, 'struct flow_key'],
       ['peer_sock', 48, 8, 'u64'],
@@ -2467,15 +2524,16 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['messages', 152, 4, 'u32'],
       ['mark_messages', 156, 4, 'u32'],
       ['mark', 160, 8, 'u64'],
-      ['redirected_bytes', 168, 8, 'u64'],
-      ['redirected_messages', 176, 8, 'u64'],
-      ['tcp_messages', 184, 8, 'u64'],
-      ['dialled', 192, 16, 'u8[16]'],
-      ['dialled_port', 208, 2, 'u16'],
-      ['pad', 210, 2, 'u16'],
-      ['epoch', 212, 4, 'u32'],
-      ['lease', 216, 4, 'u32'],
-      ['policy', 220, 4, 'u32'],
+      ['flood_bytes', 168, 8, 'u64'],
+      ['redirected_bytes', 176, 8, 'u64'],
+      ['redirected_messages', 184, 8, 'u64'],
+      ['tcp_messages', 192, 8, 'u64'],
+      ['dialled', 200, 16, 'u8[16]'],
+      ['dialled_port', 216, 2, 'u16'],
+      ['pad', 218, 2, 'u16'],
+      ['epoch', 220, 4, 'u32'],
+      ['lease', 224, 4, 'u32'],
+      ['policy', 228, 4, 'u32'],
     ],
   },
   {

@@ -1,0 +1,72 @@
+/** Entry of a data-plane worker thread: listeners of every pod, served by the proxy. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { loadBinding } from '../../kernel/binding.ts';
+import { ConnectionTable } from '../../proxy/connection-table.ts';
+import { NetTransport } from '../../proxy/net-transport.ts';
+import { TcpProxy } from '../../proxy/tcp-proxy.ts';
+import { PodKernelPort } from './kernel-port.ts';
+import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
+
+function main(): void {
+  const port = parentPort;
+  if (!port) throw new Error('worker-main.ts runs in a worker thread only');
+  const setup = workerData as WorkerSetup;
+  const binding = loadBinding();
+  const transport = new NetTransport();
+  const table = new ConnectionTable();
+  const proxy = new TcpProxy({
+    transport,
+    table,
+    kernel: new PodKernelPort({
+      binding,
+      records: binding.mapFromFd(setup.records),
+      agentSocks: binding.mapFromFd(setup.agentSocks),
+    }),
+  });
+  const listeners = new Map<number, { close(): void }[]>();
+  const say = (message: FromWorker): void => port.postMessage(message);
+
+  const unlisten = (podId: number): void => {
+    for (const listener of listeners.get(podId) ?? []) listener.close();
+    listeners.delete(podId);
+  };
+
+  const drain = async (deadlineMs: number): Promise<void> => {
+    for (const podId of [...listeners.keys()]) unlisten(podId);
+    const end = Date.now() + deadlineMs;
+    while (table.size > 0 && Date.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    say({ kind: 'drained', cut: table.closeWhere(() => true) });
+  };
+
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'listen': {
+        const { listener } = message;
+        const server = transport.listen(message.fd, (accepted) => proxy.accept(listener, accepted));
+        listeners.set(listener.podId, [...(listeners.get(listener.podId) ?? []), server]);
+        break;
+      }
+      case 'unlisten':
+        unlisten(message.podId);
+        break;
+      case 'revoke': {
+        const pods = new Set(message.pods);
+        table.closeWhere(({ podId }) => pods.has(podId));
+        break;
+      }
+      case 'stats': {
+        const { opened, failed, refused, size: live } = table;
+        say({ kind: 'stats', id: message.id, stats: { live, opened, failed, refused } });
+        break;
+      }
+      case 'drain':
+        void drain(message.deadlineMs);
+        break;
+    }
+  });
+  say({ kind: 'ready' });
+}
+
+main();

@@ -1,0 +1,91 @@
+/** The transport every Node has: net.Socket. No native code beyond the sockets themselves. */
+import { createServer, Socket } from 'node:net';
+import type { AcceptedLink, Endpoint, Link, LinkHandlers, Transport } from './transport.ts';
+
+/** '::ffff:10.0.0.1' is shown as what it is. */
+function plain(address: string | undefined): string {
+  if (address === undefined) return '';
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}
+
+class NetLink implements Link {
+  readonly #socket: Socket;
+  #error: Error | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
+  }
+
+  get fd(): number {
+    return (this.#socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
+  }
+
+  get bytesRead(): number {
+    return this.#socket.bytesRead;
+  }
+
+  get bytesWritten(): number {
+    return this.#socket.bytesWritten;
+  }
+
+  start(handlers: LinkHandlers): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => handlers.data(chunk));
+    socket.on('end', () => handlers.end());
+    socket.on('drain', () => handlers.drain());
+    socket.on('close', () => handlers.close(this.#error));
+    if (socket.destroyed) handlers.close(this.#error);
+    else socket.resume();
+  }
+
+  send(chunk: Uint8Array): boolean {
+    return this.#socket.write(chunk);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  close(reset: boolean): void {
+    if (reset) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+}
+
+export class NetTransport implements Transport {
+  listen(fd: number, onAccept: (accepted: AcceptedLink) => void): { close(): void } {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      onAccept({
+        link: new NetLink(socket),
+        local: { address: plain(socket.localAddress), port: socket.localPort ?? 0 },
+        remote: { address: plain(socket.remoteAddress), port: socket.remotePort ?? 0 },
+      });
+    });
+    server.listen({ fd });
+    return { close: () => server.close() };
+  }
+
+  connect(fd: number, to: Endpoint): Promise<Link> {
+    return new Promise((resolve, reject) => {
+      const socket = new Socket({ fd, allowHalfOpen: true });
+      socket.pause();
+      socket.once('error', reject);
+      socket.connect({ host: to.address, port: to.port }, () => {
+        socket.removeListener('error', reject);
+        resolve(new NetLink(socket));
+      });
+    });
+  }
+}
