@@ -1,0 +1,80 @@
+/**
+ * Workload + enrolment → the kernel's view of one captured pod.
+ */
+import { createHash } from 'node:crypto';
+import type { EnrolledPod, SpliceMode } from '../../model/enrolment.ts';
+import type { Ip } from '../../model/ip.ts';
+import { workloadIdentity, type Workload, type WorkloadType } from '../../model/workload.ts';
+
+export interface PodEntry {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly netns: string;
+  readonly netnsPath: string;
+  readonly addrs: readonly Ip[];
+  /** number of its SPIFFE id, and the id */
+  readonly identity: number;
+  readonly spiffe: string;
+  /** number of (workload template, images): trust that was learnt belongs to it */
+  readonly workload: number;
+  readonly captureProxy: boolean;
+  readonly splice: SpliceMode;
+  readonly portModes: ReadonlyMap<number, SpliceMode>;
+  readonly serviceAccount: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  readonly workloadName: string;
+  readonly workloadType: WorkloadType;
+  readonly clusterId: string;
+}
+
+export interface LocalEntry {
+  readonly addr: Ip;
+  readonly uid: string;
+  readonly identity: number;
+}
+
+export interface PortModeEntry {
+  readonly uid: string;
+  readonly port: number;
+  readonly mode: SpliceMode;
+}
+
+export function compilePod(
+  enrolled: EnrolledPod,
+  workload: Workload,
+  identityNumber: (spiffe: string) => number,
+): PodEntry {
+  const spiffe = workloadIdentity(workload);
+  return {
+    uid: workload.uid,
+    namespace: workload.namespace,
+    name: workload.name,
+    netns: enrolled.netns,
+    netnsPath: enrolled.netnsPath,
+    addrs: workload.addresses,
+    identity: identityNumber(spiffe),
+    spiffe,
+    workload: templateNumber(workload, enrolled.images),
+    captureProxy: enrolled.captureProxy,
+    splice: enrolled.splice,
+    portModes: enrolled.portModes,
+    serviceAccount: workload.serviceAccount || 'default',
+    canonicalName: workload.canonicalName,
+    canonicalRevision: workload.canonicalRevision,
+    workloadName: workload.workloadName,
+    workloadType: workload.workloadType,
+    clusterId: workload.clusterId,
+  };
+}
+
+/**
+ * A hash and no numbered name: what was learnt about executables outlives the state folder, and must never be found under
+ * another template's number.  0 is "none".
+ */
+function templateNumber(workload: Workload, images: readonly string[]): number {
+  const template = [workload.namespace, workload.workloadType, workload.workloadName, ...images];
+  const digest = createHash('sha256').update(JSON.stringify(template)).digest();
+  return digest.readUInt32LE(0) || 1;
+}

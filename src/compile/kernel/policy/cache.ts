@@ -1,0 +1,96 @@
+/**
+ * Compiled policy tables of the last plan.
+ *
+ * Most pods of a node share their policies and most changes touch none: a table is compiled again only when one of its
+ * policies, the set of identities, or (where policies ask for it) the pod's addresses differ.
+ */
+import { denyAll, type Authorization } from '../../../model/authorization.ts';
+import { ipFamily } from '../../../model/ip.ts';
+import type { Snapshot } from '../../../model/snapshot.ts';
+import type { Workload } from '../../../model/workload.ts';
+import type { NumberTable } from '../number-table.ts';
+import type { Allocators } from '../numbers.ts';
+import { compilePolicy, type PolicyTable } from './compile.ts';
+
+interface CachedTable {
+  readonly policies: readonly Authorization[];
+  readonly identities: NumberTable;
+  readonly table: PolicyTable | undefined;
+}
+
+/** "_" is illegal in Kubernetes names. */
+const MISSING_PREFIX = 'podwire_missing_';
+
+export class PolicyCache {
+  readonly #previous: ReadonlyMap<string, CachedTable>;
+  readonly #used = new Map<string, CachedTable>();
+
+  constructor(previous: ReadonlyMap<string, CachedTable>) {
+    this.#previous = previous;
+  }
+
+  /** The cache of the next plan: it keeps what this one used. */
+  next(): PolicyCache {
+    return new PolicyCache(this.#used);
+  }
+
+  table(
+    snapshot: Snapshot,
+    workload: Workload,
+    identities: NumberTable,
+    numbers: Allocators,
+  ): PolicyTable | undefined {
+    const names = policyNames(snapshot, workload);
+    if (names.length === 0) return undefined;
+    const policies = names.map((name) => snapshot.authorizations.get(name) ?? missing(name));
+    const key = `${names.join(' ')} ${addressKey(policies, workload)}`;
+    const known = this.#used.get(key) ?? this.#previous.get(key);
+    if (known !== undefined && known.identities === identities && same(known.policies, policies)) {
+      this.#used.set(key, known);
+      return known.table;
+    }
+    const table = compilePolicy({
+      policies,
+      addresses: workload.addresses,
+      identities: identities.byKey,
+      policyNumber: (name) => numbers.policies.number(name),
+      cidrTableNumber: (content) => numbers.cidrTables.number(content),
+    });
+    this.#used.set(key, { policies, identities, table });
+    return table;
+  }
+}
+
+/** Of the pod's namespace, of the mesh, and those that select it; sorted. */
+export function policyNames(snapshot: Snapshot, workload: Workload): string[] {
+  return [
+    ...new Set([
+      ...(snapshot.scopedPolicies.get('') ?? []),
+      ...(snapshot.scopedPolicies.get(workload.namespace) ?? []),
+      ...workload.authorizationPolicies,
+    ]),
+  ].sort();
+}
+
+/** A policy that was named and has not come closes the pod: it may be the one that denies. */
+function missing(key: string): Authorization {
+  const slash = key.indexOf('/');
+  const name = MISSING_PREFIX + key.slice(slash + 1);
+  return denyAll(key.slice(0, Math.max(0, slash)), name, 'WORKLOAD_SELECTOR');
+}
+
+/** The families always matter, the addresses only to conditions on the destination. */
+function addressKey(policies: readonly Authorization[], workload: Workload): string {
+  const asked = policies.some(({ rules }) =>
+    rules.some(({ clauses }) =>
+      clauses.some(({ matches }) =>
+        matches.some((m) => m.destinationIps.length + m.notDestinationIps.length > 0),
+      ),
+    ),
+  );
+  return workload.addresses.map((ip) => (asked ? ip : ipFamily(ip))).join(',');
+}
+
+function same(a: readonly Authorization[], b: readonly Authorization[]): boolean {
+  return a.length === b.length && a.every((policy, index) => policy === b[index]);
+}

@@ -1,0 +1,150 @@
+/**
+ * The one evaluator of istio.security.Authorization: what the kernel's tables are compiled from and tested against.
+ *
+ * DENY policies first, then ALLOW; without an ALLOW policy everything else is allowed.  A policy without rules matches
+ * nothing (an ALLOW one therefore allows nothing); a rule without clauses, and a clause without matches, matches
+ * everything; a match without fields matches nothing.  Dry-run policies decide nothing, and an ALLOW that only runs dry
+ * does not close the pod.
+ */
+import type {
+  Authorization,
+  Match,
+  Rule,
+  ServiceAccountMatch,
+  StringMatch,
+} from '../../../model/authorization.ts';
+import { authorizationKey } from '../../../model/authorization.ts';
+import { parseSpiffe, SPIFFE_SCHEME, type Identity } from '../../../model/identity.ts';
+import { ipFamily, prefixContains, type Ip, type Prefix } from '../../../model/ip.ts';
+
+export interface Connection {
+  /** SPIFFE id; undefined: a connection without identity */
+  readonly sourceIdentity: string | undefined;
+  readonly sourceAddr: Ip;
+  readonly destAddr: Ip;
+  readonly destPort: number;
+}
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** "namespace/name" of the policy that decided; undefined: the default did */
+  readonly policy: string | undefined;
+  /** index of the rule that matched */
+  readonly rule: number | undefined;
+}
+
+/** As much of a connection as a compiled entry stands for: a source prefix, and a port or "any port not mentioned". */
+export interface Subject {
+  readonly principal: string;
+  readonly identity: Identity | undefined;
+  readonly source: Prefix;
+  readonly destination: Prefix;
+  /** -1: a port that no policy mentions */
+  readonly port: number;
+}
+
+export function evaluate(policies: readonly Authorization[], connection: Connection): Decision {
+  return decide(policies, {
+    ...principalOf(connection.sourceIdentity),
+    source: hostPrefix(connection.sourceAddr),
+    destination: hostPrefix(connection.destAddr),
+    port: connection.destPort,
+  });
+}
+
+export function decide(policies: readonly Authorization[], subject: Subject): Decision {
+  const enforced = policies.filter((policy) => !policy.dryRun);
+  const deny = firstMatch(enforced, 'DENY', subject);
+  if (deny !== undefined) return deny;
+  if (!enforced.some((policy) => policy.action === 'ALLOW')) {
+    return { allowed: true, policy: undefined, rule: undefined };
+  }
+  return (
+    firstMatch(enforced, 'ALLOW', subject) ?? { allowed: false, policy: undefined, rule: undefined }
+  );
+}
+
+/** Principals are compared without the scheme; without an identity both parts are empty. */
+export function principalOf(spiffe: string | undefined): Pick<Subject, 'principal' | 'identity'> {
+  if (spiffe === undefined) return { principal: '', identity: undefined };
+  const principal = spiffe.startsWith(SPIFFE_SCHEME) ? spiffe.slice(SPIFFE_SCHEME.length) : '';
+  return { principal, identity: parseSpiffe(spiffe) };
+}
+
+export function hostPrefix(address: Ip): Prefix {
+  return { address, length: ipFamily(address) === 4 ? 32 : 128 };
+}
+
+export function matchesString(match: StringMatch, text: string): boolean {
+  switch (match.type) {
+    case 'exact':
+      return text === match.value;
+    case 'prefix':
+      return text.startsWith(match.value);
+    case 'suffix':
+      return text.endsWith(match.value);
+    case 'presence':
+      return text !== '';
+  }
+}
+
+/** Without an identity no principal matches, not even an empty suffix. */
+export function matchesPrincipal(match: StringMatch, principal: string): boolean {
+  return principal !== '' && matchesString(match, principal);
+}
+
+export function matchesAccount(
+  match: ServiceAccountMatch,
+  identity: Identity | undefined,
+): boolean {
+  return (
+    identity !== undefined &&
+    identity.namespace === match.namespace &&
+    identity.serviceAccount === match.serviceAccount
+  );
+}
+
+function firstMatch(
+  policies: readonly Authorization[],
+  action: Authorization['action'],
+  subject: Subject,
+): Decision | undefined {
+  for (const policy of policies) {
+    if (policy.action !== action) continue;
+    const rule = policy.rules.findIndex((candidate) => matchesRule(candidate, subject));
+    if (rule >= 0) return { allowed: action === 'ALLOW', policy: authorizationKey(policy), rule };
+  }
+  return undefined;
+}
+
+function matchesRule(rule: Rule, subject: Subject): boolean {
+  return rule.clauses.every(
+    ({ matches }) => matches.length === 0 || matches.some((match) => matchesAll(match, subject)),
+  );
+}
+
+function matchesAll(match: Match, subject: Subject): boolean {
+  if (isEmpty(match)) return false;
+  const { principal, identity, source, destination, port } = subject;
+  const namespace = identity?.namespace ?? '';
+  return (
+    field(match.destinationIps, match.notDestinationIps, (p) => prefixContains(p, destination)) &&
+    field(match.sourceIps, match.notSourceIps, (p) => prefixContains(p, source)) &&
+    field(match.destinationPorts, match.notDestinationPorts, (p) => p === port) &&
+    field(match.serviceAccounts, match.notServiceAccounts, (m) => matchesAccount(m, identity)) &&
+    field(match.principals, match.notPrincipals, (m) => matchesPrincipal(m, principal)) &&
+    field(match.namespaces, match.notNamespaces, (m) => matchesString(m, namespace))
+  );
+}
+
+function field<T>(
+  positive: readonly T[],
+  negative: readonly T[],
+  test: (value: T) => boolean,
+): boolean {
+  return (positive.length === 0 || positive.some(test)) && !negative.some(test);
+}
+
+function isEmpty(match: Match): boolean {
+  return Object.values(match).every((list) => (list as readonly unknown[]).length === 0);
+}

@@ -1,0 +1,206 @@
+/**
+ * A folder of YAML as a source of resources: one scan.
+ *
+ * Owns the last good content of every file.  A file that no longer parses keeps what it said before, document and all,
+ * and its findings say so; only a file that is gone loses its resources.  Unchanged files are not read again, unchanged
+ * documents not parsed again.
+ */
+import type { BigIntStats } from 'node:fs';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import type { Finding, FindingCode } from '../../../model/finding.ts';
+import type { Resource } from '../../../model/resource.ts';
+import { validateDocument, type ValidatedDocument } from '../../validate/document.ts';
+import { parseText, splitDocuments } from './documents.ts';
+import { distrustOf } from './trust.ts';
+
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+const PARALLEL_STATS = 32;
+const YAML_NAME = /^[^.].*\.ya?ml$/;
+
+/** Why the folder as a whole cannot be used. */
+export class FolderError extends Error {
+  readonly code: 'FOLDER_UNREADABLE' | 'FOLDER_NOT_TRUSTED';
+  readonly fix: string;
+
+  constructor(code: FolderError['code'], message: string, fix: string) {
+    super(message);
+    this.name = 'FolderError';
+    this.code = code;
+    this.fix = fix;
+  }
+}
+
+export interface FileContent {
+  readonly resources: readonly Resource[];
+  readonly findings: readonly Finding[];
+}
+
+export interface FolderScan {
+  /** files whose resources or findings may differ from the last scan; undefined: the file is gone */
+  readonly changed: ReadonlyMap<string, FileContent | undefined>;
+}
+
+interface FileState {
+  readonly signature: string;
+  /** by text: what each document of the last good content meant */
+  readonly documents: ReadonlyMap<string, ValidatedDocument>;
+  readonly resources: readonly Resource[];
+}
+
+export class ConfigFolder {
+  readonly #dir: string;
+  #files = new Map<string, FileState>();
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Throws FolderError when the folder itself is unreadable or not trusted: what was read before stays in force. */
+  async scan(): Promise<FolderScan> {
+    const root = await this.#trustedRoot();
+    const names = (await readdir(this.#dir)).filter((name) => YAML_NAME.test(name)).sort();
+    const changed = new Map<string, FileContent | undefined>();
+    for (const name of this.#files.keys()) {
+      if (!names.includes(name)) changed.set(name, undefined);
+    }
+    for (let i = 0; i < names.length; i += PARALLEL_STATS) {
+      const batch = names.slice(i, i + PARALLEL_STATS);
+      const states = await Promise.all(batch.map((name) => this.#scanFile(name, root)));
+      batch.forEach((name, index) => {
+        const state = states[index];
+        if (state !== undefined) changed.set(name, state);
+      });
+    }
+    for (const [name, content] of changed) if (content === undefined) this.#files.delete(name);
+    return { changed };
+  }
+
+  async #trustedRoot(): Promise<string> {
+    let stats: BigIntStats;
+    let root: string;
+    try {
+      root = await realpath(this.#dir);
+      stats = await stat(root, { bigint: true });
+    } catch (error) {
+      const reason = (error as Error).message;
+      throw new FolderError('FOLDER_UNREADABLE', reason, 'create the folder, or name another');
+    }
+    if (!stats.isDirectory()) {
+      const fix = 'name the folder that holds the YAML files';
+      throw new FolderError('FOLDER_UNREADABLE', `${this.#dir} is no folder`, fix);
+    }
+    const distrust = await distrustOf(root, stats);
+    if (distrust === undefined) return root;
+    throw new FolderError('FOLDER_NOT_TRUSTED', `${this.#dir} ${distrust.message}`, distrust.fix);
+  }
+
+  /** undefined: nothing changed */
+  async #scanFile(name: string, root: string): Promise<FileContent | undefined> {
+    const path = join(this.#dir, name);
+    const previous = this.#files.get(name);
+    let signature = '';
+    try {
+      const stats = await stat(path, { bigint: true });
+      signature = signatureOf(stats);
+      if (previous?.signature === signature) return undefined;
+      const refusal = await this.#refusalOf(path, stats, root);
+      if (refusal !== undefined) return this.#keep(name, signature, refusal);
+      const text = await readFile(path, 'utf8');
+      // Written while it was read: the event of that write brings the next scan.
+      const after = await stat(path, { bigint: true });
+      return signatureOf(after) === signature ? this.#load(name, signature, text) : undefined;
+    } catch (error) {
+      if (!isErrno(error)) throw error;
+      if (error.code === 'ENOENT' && previous === undefined) return undefined;
+      return this.#keep(name, signature, {
+        code: 'FILE_UNREADABLE',
+        message: error.message,
+        fix: 'make the file readable, or remove it',
+      });
+    }
+  }
+
+  async #refusalOf(path: string, stats: BigIntStats, root: string): Promise<Refusal | undefined> {
+    if (!(await realpath(path)).startsWith(root + sep)) {
+      const fix = 'put the file itself into the folder';
+      return { code: 'FILE_NOT_TRUSTED', message: 'is a link that leaves the folder', fix };
+    }
+    const distrust = await distrustOf(path, stats);
+    if (distrust !== undefined) return { code: 'FILE_NOT_TRUSTED', ...distrust };
+    if (!stats.isFile()) {
+      const fix = 'put the YAML files into the folder itself';
+      return { code: 'FILE_UNREADABLE', message: 'is no regular file', fix };
+    }
+    if (stats.size > BigInt(MAX_FILE_BYTES)) {
+      const message = `is larger than ${MAX_FILE_BYTES >> 20} MiB`;
+      return { code: 'FILE_TOO_LARGE', message, fix: 'split it into several files' };
+    }
+    return undefined;
+  }
+
+  #load(name: string, signature: string, text: string): FileContent {
+    const known = this.#files.get(name)?.documents;
+    const documents = new Map<string, ValidatedDocument>();
+    const resources: Resource[] = [];
+    const findings: Finding[] = [];
+    const parts = splitDocuments(text);
+    if (parts.length === 0 && (this.#files.get(name)?.resources.length ?? 0) > 0) {
+      // `generate > file` empties the file long before it fills it.
+      const fix = 'write the resources, or delete the file to remove them';
+      return this.#keep(name, signature, { code: 'YAML_INVALID', message: 'is empty', fix });
+    }
+    for (const document of parts) {
+      let validated = known?.get(document.text);
+      if (validated === undefined) {
+        const parsed = parseText(document);
+        if (!parsed.ok) {
+          const fix = 'correct the YAML and save the file again';
+          return this.#keep(name, signature, {
+            code: 'YAML_INVALID',
+            message: parsed.message,
+            fix,
+          });
+        }
+        validated = validateDocument(parsed.content, name);
+      }
+      documents.set(document.text, validated);
+      resources.push(...validated.resources);
+      findings.push(...validated.findings);
+    }
+    this.#files.set(name, { signature, documents, resources });
+    return { resources, findings };
+  }
+
+  /** The last good content stays; what was found in it is not repeated, the reason is the news. */
+  #keep(name: string, signature: string, refusal: Refusal): FileContent {
+    const previous = this.#files.get(name);
+    const resources = previous?.resources ?? [];
+    const documents = previous?.documents ?? new Map<string, ValidatedDocument>();
+    this.#files.set(name, { signature, documents, resources });
+    const kept = resources.length > 0 ? '; its last good content stays in force' : '';
+    const finding: Finding = {
+      ...refusal,
+      message: `${refusal.message}${kept}`,
+      severity: 'error',
+      file: name,
+      resource: '',
+      path: '',
+    };
+    return { resources, findings: [finding] };
+  }
+}
+
+interface Refusal {
+  readonly code: FindingCode;
+  readonly message: string;
+  readonly fix: string;
+}
+
+function signatureOf(stats: BigIntStats): string {
+  return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
+}
+
+function isErrno(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string';
+}

@@ -1,0 +1,56 @@
+/**
+ * The EndpointSlices of one namespace by address: which Services an address serves, and on which ports.
+ */
+import type { Ip } from '../../model/ip.ts';
+import type { EndpointResource, EndpointSliceResource } from '../../model/resource.ts';
+
+export interface SliceEndpoint {
+  readonly slice: EndpointSliceResource;
+  readonly endpoint: EndpointResource;
+}
+
+export class EndpointIndex {
+  readonly #byAddress = new Map<Ip, SliceEndpoint[]>();
+  /** Service name → its slices */
+  readonly #byService = new Map<string, Set<EndpointSliceResource>>();
+
+  add(slice: EndpointSliceResource): void {
+    const slices = this.#byService.get(slice.service) ?? new Set();
+    this.#byService.set(slice.service, slices.add(slice));
+    for (const endpoint of slice.endpoints) {
+      for (const ip of endpoint.addresses) {
+        const entries = this.#byAddress.get(ip) ?? [];
+        entries.push({ slice, endpoint });
+        this.#byAddress.set(ip, entries);
+      }
+    }
+  }
+
+  delete(slice: EndpointSliceResource): void {
+    const slices = this.#byService.get(slice.service);
+    slices?.delete(slice);
+    if (slices?.size === 0) this.#byService.delete(slice.service);
+    for (const ip of addressesOf(slice)) {
+      const rest = (this.#byAddress.get(ip) ?? []).filter((entry) => entry.slice !== slice);
+      if (rest.length > 0) this.#byAddress.set(ip, rest);
+      else this.#byAddress.delete(ip);
+    }
+  }
+
+  /** A Service that has slices takes its endpoints from them, not from its selector. */
+  has(service: string): boolean {
+    return this.#byService.has(service);
+  }
+
+  slicesOf(service: string): Iterable<EndpointSliceResource> {
+    return this.#byService.get(service) ?? [];
+  }
+
+  at(ip: Ip): readonly SliceEndpoint[] {
+    return this.#byAddress.get(ip) ?? [];
+  }
+}
+
+export function addressesOf(slice: EndpointSliceResource): Ip[] {
+  return slice.endpoints.flatMap((endpoint) => endpoint.addresses);
+}

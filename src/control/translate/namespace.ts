@@ -1,0 +1,313 @@
+/**
+ * One namespace: its resources, the indexes between them, and which messages a change of them touches.
+ *
+ * A pod's message depends on the Services and policies that select it and on the EndpointSlices that list its address;
+ * the indexes find those without walking the namespace.  A change of a Service or a policy looks at all pods again.
+ */
+import type { Finding } from '../../model/finding.ts';
+import type { Ip } from '../../model/ip.ts';
+import type {
+  AuthorizationPolicyResource,
+  EndpointSliceResource,
+  PodResource,
+  Resource,
+  ServiceResource,
+} from '../../model/resource.ts';
+import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
+import { addressesOf, EndpointIndex } from './endpoint-index.ts';
+import { LabelIndex } from './label-index.ts';
+import { authorizationMessageKey } from './authorization.ts';
+import type { TranslateOptions } from './options.ts';
+import { Tally } from './tally.ts';
+import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
+import { bareWorkload, podWorkload } from './workload.ts';
+
+type Policy = AuthorizationPolicyResource;
+type Services = ReadonlyMap<string, readonly ServicePortTarget[]>;
+
+/** Where the messages go. */
+export interface WorkloadSink {
+  put(uid: string, workload: Workload): void;
+  remove(uid: string): void;
+}
+
+export class NamespaceTranslator {
+  readonly #namespace: string;
+  readonly #options: TranslateOptions;
+  /** names of the mesh-wide policies that select a pod */
+  readonly #rootPolicies: (pod: PodResource) => Iterable<string>;
+  readonly #pods = new Map<string, PodResource>();
+  readonly #podAt = new Map<Ip, PodResource>();
+  readonly #services = new Map<string, ServiceResource>();
+  readonly #serviceSelectors = new LabelIndex<ServiceResource>();
+  readonly #slices = new EndpointIndex();
+  readonly #sliceList = new Set<EndpointSliceResource>();
+  readonly #policies = new Set<Policy>();
+  readonly #policySelectors = new LabelIndex<Policy>();
+  /** policies by reference, by Service name */
+  readonly #policiesByService = new Map<string, Set<Policy>>();
+  readonly #bare = new Map<Ip, string>();
+  readonly #selected = new Tally<ServiceResource | Policy>();
+  /** Services whose named target port a pod lacks */
+  readonly #unresolved = new Tally<ServiceResource>();
+
+  readonly #dirtyPods = new Set<string>();
+  readonly #dirtyAddresses = new Set<Ip>();
+  #allDirty = false;
+
+  constructor(
+    namespace: string,
+    options: TranslateOptions,
+    rootPolicies: (pod: PodResource) => Iterable<string>,
+  ) {
+    this.#namespace = namespace;
+    this.#options = options;
+    this.#rootPolicies = rootPolicies;
+  }
+
+  get empty(): boolean {
+    return this.#pods.size + this.#services.size + this.#sliceList.size + this.#policies.size === 0;
+  }
+
+  pods(): IterableIterator<PodResource> {
+    return this.#pods.values();
+  }
+
+  change(before: Resource | undefined, after: Resource | undefined): void {
+    if (before !== undefined) this.#update(before, false);
+    if (after !== undefined) this.#update(after, true);
+  }
+
+  /** Every pod is looked at again. */
+  invalidate(): void {
+    this.#allDirty = true;
+  }
+
+  /** Sends what the changes since the last call touch. */
+  flush(sink: WorkloadSink): void {
+    if (this.#allDirty) for (const name of this.#pods.keys()) this.#dirtyPods.add(name);
+    if (this.#allDirty) {
+      for (const slice of this.#sliceList) this.#markAddresses(addressesOf(slice));
+    }
+    for (const ip of this.#dirtyAddresses) this.#flushAddress(ip, sink);
+    for (const name of this.#dirtyPods) this.#flushPod(name, sink);
+    this.#dirtyPods.clear();
+    this.#dirtyAddresses.clear();
+    this.#allDirty = false;
+  }
+
+  findings(): Finding[] {
+    const findings: Finding[] = [];
+    for (const service of this.#services.values()) this.#checkService(service, findings);
+    for (const policy of this.#policies) this.#checkPolicy(policy, findings);
+    for (const slice of this.#sliceList) {
+      if (!this.#services.has(slice.service)) {
+        findings.push({
+          code: 'SERVICE_UNKNOWN',
+          severity: 'warning',
+          file: slice.file,
+          resource: slice.id,
+          path: "metadata.labels['kubernetes.io/service-name']",
+          message: `names the Service ${slice.service}, which does not exist`,
+          fix: `add Service ${slice.namespace}/${slice.service}, or correct the label`,
+        });
+      }
+    }
+    return findings;
+  }
+
+  #update(resource: Resource, present: boolean): void {
+    switch (resource.kind) {
+      case 'Pod':
+        return this.#updatePod(resource, present);
+      case 'Service':
+        return this.#updateService(resource, present);
+      case 'EndpointSlice':
+        return this.#updateSlice(resource, present);
+      case 'AuthorizationPolicy':
+        return this.#updatePolicy(resource, present);
+    }
+  }
+
+  #updatePod(pod: PodResource, present: boolean): void {
+    this.#dirtyPods.add(pod.name);
+    this.#markAddresses(pod.addresses);
+    if (present) this.#pods.set(pod.name, pod);
+    else this.#pods.delete(pod.name);
+    if (pod.hostNetwork) return;
+    for (const ip of pod.addresses) {
+      if (present) this.#podAt.set(ip, pod);
+      else if (this.#podAt.get(ip) === pod) this.#podAt.delete(ip);
+    }
+  }
+
+  #updateService(service: ServiceResource, present: boolean): void {
+    this.#allDirty = true;
+    if (present) this.#services.set(service.name, service);
+    else this.#services.delete(service.name);
+    if (service.selector === undefined) return;
+    if (present) this.#serviceSelectors.add(service, service.selector);
+    else this.#serviceSelectors.delete(service, service.selector);
+  }
+
+  #updateSlice(slice: EndpointSliceResource, present: boolean): void {
+    const before = this.#slices.has(slice.service);
+    if (present) {
+      this.#slices.add(slice);
+      this.#sliceList.add(slice);
+    } else {
+      this.#slices.delete(slice);
+      this.#sliceList.delete(slice);
+    }
+    this.#markAddresses(addressesOf(slice));
+    // The first slice puts the selector out of force, the last one brings it back.
+    const selector = this.#services.get(slice.service)?.selector;
+    if (before !== this.#slices.has(slice.service) && selector !== undefined) this.#allDirty = true;
+  }
+
+  #updatePolicy(policy: Policy, present: boolean): void {
+    if (present) this.#policies.add(policy);
+    else this.#policies.delete(policy);
+    const { target } = policy;
+    if (target.type === 'labels') {
+      if (present) this.#policySelectors.add(policy, target.labels);
+      else this.#policySelectors.delete(policy, target.labels);
+    } else if (target.type === 'services') {
+      for (const service of target.services) {
+        const policies = this.#policiesByService.get(service) ?? new Set();
+        if (present) policies.add(policy);
+        else policies.delete(policy);
+        this.#policiesByService.set(service, policies);
+      }
+    }
+    if (target.type !== 'all') this.#allDirty = true;
+  }
+
+  #markAddresses(addresses: readonly Ip[]): void {
+    for (const ip of addresses) this.#dirtyAddresses.add(ip);
+  }
+
+  /** A pod that has the address is looked at again; without one the slices' own word is all there is. */
+  #flushAddress(ip: Ip, sink: WorkloadSink): void {
+    const pod = this.#podAt.get(ip);
+    if (pod !== undefined) this.#dirtyPods.add(pod.name);
+    const bare = this.#slices.at(ip).filter(({ endpoint }) => {
+      const named = endpoint.pod === undefined ? undefined : this.#pods.get(endpoint.pod);
+      if (named?.addresses.includes(ip) !== true) return pod === undefined;
+      this.#dirtyPods.add(named.name);
+      return false;
+    });
+    const services = new Map<string, readonly ServicePortTarget[]>();
+    for (const { slice, endpoint } of bare) this.#addSlice(slice, endpoint.ready, services);
+    const before = this.#bare.get(ip);
+    const first = bare[0]?.slice;
+    const workload =
+      first === undefined || services.size === 0
+        ? undefined
+        : bareWorkload(first, ip, services, this.#options);
+    if (before !== undefined && before !== workload?.uid) {
+      sink.remove(before);
+      this.#bare.delete(ip);
+    }
+    if (workload === undefined) return;
+    sink.put(workload.uid, workload);
+    this.#bare.set(ip, workload.uid);
+  }
+
+  #flushPod(name: string, sink: WorkloadSink): void {
+    const pod = this.#pods.get(name);
+    if (pod === undefined) {
+      this.#selected.set(name, []);
+      this.#unresolved.set(name, []);
+      sink.remove(podUid(this.#options.clusterId, this.#namespace, name));
+      return;
+    }
+    const bySelector = [...this.#serviceSelectors.match(pod.labels)];
+    const services = this.#servicesOf(pod, bySelector);
+    const selecting = [...this.#policySelectors.match(pod.labels)];
+    const policies = [...selecting, ...this.#policiesByReference(services)].map((policy) =>
+      authorizationMessageKey(policy, this.#options),
+    );
+    policies.push(...this.#rootPolicies(pod));
+    this.#selected.set(name, [...bySelector, ...selecting]);
+    const attachments = { services, policies: [...new Set(policies)].sort() };
+    const workload = podWorkload(pod, attachments, this.#options);
+    sink.put(workload.uid, workload);
+  }
+
+  #servicesOf(pod: PodResource, bySelector: readonly ServiceResource[]): Services {
+    const services = new Map<string, readonly ServicePortTarget[]>();
+    const unresolved: ServiceResource[] = [];
+    for (const service of bySelector) {
+      if (this.#slices.has(service.name)) continue;
+      const targets = podTargets(service, pod);
+      if (targets.length < service.ports.length) unresolved.push(service);
+      services.set(serviceMessageKey(service, this.#options), targets);
+    }
+    for (const ip of pod.addresses) {
+      for (const { slice, endpoint } of this.#slices.at(ip)) {
+        if (pod.hostNetwork && endpoint.pod !== pod.name) continue;
+        this.#addSlice(slice, endpoint.ready, services);
+      }
+    }
+    this.#unresolved.set(pod.name, unresolved);
+    return new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  #addSlice(
+    slice: EndpointSliceResource,
+    ready: boolean,
+    services: Map<string, readonly ServicePortTarget[]>,
+  ): void {
+    const service = this.#services.get(slice.service);
+    if (service === undefined || !(ready || service.publishNotReady)) return;
+    const key = serviceMessageKey(service, this.#options);
+    if (!services.has(key)) services.set(key, sliceTargets(service, slice.ports));
+  }
+
+  *#policiesByReference(services: Services): IterableIterator<Policy> {
+    for (const [name, policies] of this.#policiesByService) {
+      const service = this.#services.get(name);
+      if (service === undefined) continue;
+      if (services.has(serviceMessageKey(service, this.#options))) yield* policies;
+    }
+  }
+
+  #checkService(service: ServiceResource, findings: Finding[]): void {
+    if (this.#slices.has(service.name) || service.selector === undefined) return;
+    if (this.#selected.count(service) === 0) {
+      findings.push(matchesNothing(service, 'spec.selector'));
+    }
+    const lacking = this.#unresolved.count(service);
+    if (lacking > 0) {
+      findings.push({
+        code: 'TARGET_PORT_UNKNOWN',
+        severity: 'warning',
+        file: service.file,
+        resource: service.id,
+        path: 'spec.ports',
+        message: `${lacking} of its pods have no container port of the name in targetPort`,
+        fix: 'name the port in spec.containers[].ports of the pods, or use a number',
+      });
+    }
+  }
+
+  #checkPolicy(policy: Policy, findings: Finding[]): void {
+    if (policy.target.type !== 'labels' || this.#selected.count(policy) > 0) return;
+    // Policies of the root namespace select pods of all namespaces.
+    if (policy.namespace === this.#options.rootNamespace) return;
+    findings.push(matchesNothing(policy, 'spec.selector.matchLabels'));
+  }
+}
+
+export function matchesNothing(resource: Resource, path: string): Finding {
+  return {
+    code: 'SELECTOR_MATCHES_NOTHING',
+    severity: 'warning',
+    file: resource.file,
+    resource: resource.id,
+    path,
+    message: 'selects no pod',
+    fix: 'compare it with metadata.labels of the pods it is meant for',
+  };
+}

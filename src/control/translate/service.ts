@@ -1,0 +1,64 @@
+/**
+ * Service → istio.workload.Service, and which port of an endpoint serves which port of the Service.
+ */
+import type {
+  ContainerPort,
+  PodResource,
+  ServiceResource,
+  ServiceResourcePort,
+} from '../../model/resource.ts';
+import type { Service } from '../../model/service.ts';
+import type { ServicePortTarget } from '../../model/workload.ts';
+import type { TranslateOptions } from './options.ts';
+
+export function serviceMessage(service: ServiceResource, options: TranslateOptions): Service {
+  return {
+    name: service.name,
+    namespace: service.namespace,
+    hostname: hostnameOf(service, options),
+    addresses: service.addresses,
+    ports: service.ports.map(({ port, targetPort }) => ({
+      servicePort: port,
+      targetPort: typeof targetPort === 'number' ? targetPort : 0,
+    })),
+    allowUnhealthy: service.publishNotReady,
+    lbPolicy: service.lbPolicy,
+  };
+}
+
+export function serviceMessageKey(service: ServiceResource, options: TranslateOptions): string {
+  return `${service.namespace}/${hostnameOf(service, options)}`;
+}
+
+/** For an endpoint found by the Service's selector. */
+export function podTargets(service: ServiceResource, pod: PodResource): ServicePortTarget[] {
+  return targets(service, ({ targetPort }) =>
+    typeof targetPort === 'number' ? targetPort : portNamed(pod.ports, targetPort),
+  );
+}
+
+/** For an endpoint of an EndpointSlice: its ports carry the names of the Service's ports. */
+export function sliceTargets(
+  service: ServiceResource,
+  ports: readonly ContainerPort[],
+): ServicePortTarget[] {
+  return targets(service, ({ name }) => portNamed(ports, name));
+}
+
+function targets(
+  service: ServiceResource,
+  find: (port: ServiceResourcePort) => number | undefined,
+): ServicePortTarget[] {
+  return service.ports.flatMap((port) => {
+    const targetPort = find(port);
+    return targetPort === undefined ? [] : [{ servicePort: port.port, targetPort }];
+  });
+}
+
+function portNamed(ports: readonly ContainerPort[], name: string): number | undefined {
+  return ports.find((port) => port.name === name)?.port;
+}
+
+function hostnameOf(service: ServiceResource, options: TranslateOptions): string {
+  return `${service.name}.${service.namespace}.svc.${options.domain}`;
+}

@@ -1,0 +1,122 @@
+/**
+ * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
+ */
+import type { PodResource } from '../../model/resource.ts';
+import type { Ip } from '../../model/ip.ts';
+import {
+  podUid,
+  type ServicePortTarget,
+  type Workload,
+  type WorkloadType,
+} from '../../model/workload.ts';
+import type { TranslateOptions } from './options.ts';
+
+export interface Attachments {
+  readonly services: ReadonlyMap<string, readonly ServicePortTarget[]>;
+  readonly policies: readonly string[];
+}
+
+export function podWorkload(
+  pod: PodResource,
+  { services, policies }: Attachments,
+  options: TranslateOptions,
+): Workload {
+  const { name: workloadName, type: workloadType } = ownerOf(pod);
+  return {
+    uid: podUid(options.clusterId, pod.namespace, pod.name),
+    name: pod.name,
+    namespace: pod.namespace,
+    addresses: pod.addresses,
+    hostname: '',
+    network: '',
+    tunnelProtocol: 'NONE',
+    trustDomain: options.trustDomain,
+    serviceAccount: pod.serviceAccount,
+    node: pod.node,
+    canonicalName:
+      firstLabel(pod, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
+      workloadName,
+    canonicalRevision:
+      firstLabel(pod, [
+        'service.istio.io/canonical-revision',
+        'app.kubernetes.io/version',
+        'version',
+      ]) ?? 'latest',
+    workloadType,
+    workloadName,
+    nativeTunnel: false,
+    services,
+    authorizationPolicies: policies,
+    healthy: pod.ready,
+    clusterId: options.clusterId,
+    hostNetwork: pod.hostNetwork,
+    capacity: pod.weight,
+  };
+}
+
+/** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
+export function bareWorkload(
+  slice: { readonly namespace: string; readonly name: string },
+  address: Ip,
+  services: ReadonlyMap<string, readonly ServicePortTarget[]>,
+  options: TranslateOptions,
+): Workload {
+  const { clusterId } = options;
+  return {
+    uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
+    name: slice.name,
+    namespace: slice.namespace,
+    addresses: [address],
+    hostname: '',
+    network: '',
+    tunnelProtocol: 'NONE',
+    trustDomain: options.trustDomain,
+    serviceAccount: '',
+    node: '',
+    canonicalName: slice.name,
+    canonicalRevision: 'latest',
+    workloadType: 'POD',
+    workloadName: slice.name,
+    nativeTunnel: false,
+    services,
+    authorizationPolicies: [],
+    healthy: true,
+    clusterId,
+    hostNetwork: false,
+    capacity: 1,
+  };
+}
+
+function firstLabel(pod: PodResource, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = pod.labels.get(name);
+    if (value !== undefined && value !== '') return value;
+  }
+  return undefined;
+}
+
+function ownerOf(pod: PodResource): { name: string; type: WorkloadType } {
+  const { owner } = pod;
+  switch (owner?.kind) {
+    case 'ReplicaSet': {
+      const hash = pod.labels.get('pod-template-hash') ?? '';
+      const suffix = `-${hash}`;
+      const named = hash !== '' && owner.name.endsWith(suffix);
+      return {
+        name: named ? owner.name.slice(0, -suffix.length) : owner.name,
+        type: 'DEPLOYMENT',
+      };
+    }
+    case 'Deployment':
+      return { name: owner.name, type: 'DEPLOYMENT' };
+    case 'Job': {
+      // CronJobs name their Jobs with the minute they run at.
+      const [, cronJob] = /^(.+)-[0-9]{8,10}$/.exec(owner.name) ?? [];
+      return cronJob === undefined
+        ? { name: owner.name, type: 'JOB' }
+        : { name: cronJob, type: 'CRONJOB' };
+    }
+    default:
+      return { name: pod.name, type: 'POD' };
+  }
+}

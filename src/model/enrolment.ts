@@ -1,0 +1,25 @@
+/**
+ * A pod of this node that the agent captures: what the mesh's messages do not say about it.
+ *
+ * It comes from an enrolment source (the config folder, later the node's Kubernetes watch), never from xDS.
+ */
+export type SpliceMode = 'default' | 'always' | 'never' | 'observe';
+
+export interface EnrolledPod {
+  /** uid of its Workload */
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** name of the network namespace, and where it is */
+  readonly netns: string;
+  readonly netnsPath: string;
+  /** podwire.io/capture: proxy */
+  readonly captureProxy: boolean;
+  readonly splice: SpliceMode;
+  /** podwire.io/splice per port */
+  readonly portModes: ReadonlyMap<number, SpliceMode>;
+  /** sorted */
+  readonly images: readonly string[];
+  /** where to point an error about the pod's namespace */
+  readonly origin: { readonly file: string; readonly resource: string; readonly path: string };
+}
