@@ -296,7 +296,7 @@ struct policy_verdict {
 /* cidr_rules: LPM trie; the fixed part is the table, then the address */
 struct cidr_key {
 	__u32 prefixlen; /* 32 + bits of the 128-bit address */
-	__u32 table_be; /* compared as bytes */
+	__u32 table;
 	__u8 addr[16];
 };
 

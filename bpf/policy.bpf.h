@@ -26,7 +26,7 @@ static __always_inline __u32 policy_check(__u32 pod, __u32 identity, __u32 port,
 	if (!v)
 		return REASON_IDENTITY_UNKNOWN;
 	if (v->verdict == VERDICT_CIDR) {
-		struct cidr_key cidr = { .prefixlen = 160, .table_be = bpf_htonl(v->cidr_table) };
+		struct cidr_key cidr = { .prefixlen = 160, .table = v->cidr_table };
 
 		__builtin_memcpy(cidr.addr, source, 16);
 		v = bpf_map_lookup_elem(&cidr_rules, &cidr);

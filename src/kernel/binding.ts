@@ -42,7 +42,10 @@ export interface ProgramInfo {
   readonly runCount: bigint;
 }
 
-/** A map file descriptor. Keys and values are packed back to back in the batches. */
+/**
+ * A map file descriptor. Keys and values are packed back to back in the batches. A map of an object has the object's
+ * descriptor: it works until either is closed, then throws EBADF. Per-CPU maps are refused (EOPNOTSUPP).
+ */
 export interface BpfMap {
   readonly fd: number;
   info(): MapInfo;
@@ -52,7 +55,10 @@ export interface BpfMap {
   update(key: Uint8Array, value: Uint8Array, flags?: number): void;
   /** false when there was no such key */
   delete(key: Uint8Array): boolean;
-  /** count × keySize and count × valueSize bytes; falls back to single calls where the map type has no batches. */
+  /**
+   * count × keySize and count × valueSize bytes; single calls where the map type has no batches, or with flags. Entries
+   * before a refusal stay written; the message says how many.
+   */
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number, flags?: number): void;
   /** keys that do not exist are passed over; returns how many were deleted */
   deleteBatch(keys: Uint8Array, count: number): number;
@@ -86,6 +92,7 @@ export interface BpfProgram {
   };
 }
 
+/** Ends with its last descriptor and pin; a pinned link of attachTracing() to a tracepoint stops with its close(). */
 export interface BpfLink {
   readonly fd: number;
   id(): number;
@@ -143,7 +150,11 @@ export interface Binding {
   }): BpfMap;
   /** Adopts a descriptor this process already owns (worker threads open the main thread's maps by fd; the fd is duplicated). */
   mapFromFd(fd: number): BpfMap;
-  /** The callback gets the records of one wake-up, concatenated as [u32 length][bytes, padded to 8]…, in one buffer that it owns. */
+  /**
+   * The callback gets the records of one wake-up in one buffer that it owns, one after the other: u32 length (little
+   * endian), 4 zero bytes, the record, zeros up to a multiple of 8. An open ring delivers until close(), whoever holds it,
+   * but does not keep the process alive. What the callback throws is an uncaughtException (from consume(): thrown there).
+   */
   openRingBuffer(map: BpfMap, onRecords: (batch: Uint8Array) => void): RingBuffer;
   /** Raw BTF of an ELF object (.BTF section) */
   readBtf(path: string): Uint8Array;
@@ -155,7 +166,7 @@ export interface Binding {
   /**
    * A TCP socket inside `netnsPath` (this thread enters it and comes back; a failed return aborts the process): bound, non-blocking, close-on-exec.
    * `storage` is written to the sk_storage map before listen(), so that the kernel knows the agent's sockets by it.
-   * `slot`: sockhash and key the listening socket is put in.
+   * `slot`: sockhash and key the listening socket is put in. Sets SO_REUSEADDR and, for family 6, IPV6_V6ONLY.
    */
   listenIn(options: {
     netnsPath: string | null;
@@ -190,7 +201,7 @@ export interface Binding {
 
   /** flock(LOCK_EX | LOCK_NB) on a file, created 0600: the descriptor, or undefined when another process holds it */
   tryLock(path: string): number | undefined;
-  /** mount(2) of bpffs/tracefs; EBUSY is no error */
+  /** mount(2); EBUSY (already there) is no error. A second bpffs would cover the first: look at fsType before. */
   mountFs(type: 'bpf' | 'tracefs' | 'cgroup2', target: string): void;
   /** statfs f_type */
   fsType(path: string): number;

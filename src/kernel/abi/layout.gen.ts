@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '6c2c834f13a5b74c';
+export const ABI_HASH = '333240cc900ca8cc';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -922,7 +922,7 @@ export const PolicyVerdict: StructCodec<PolicyVerdict> = {
 /** struct cidr_key */
 export interface CidrKey {
   readonly prefixlen: number;
-  readonly tableBe: number;
+  readonly table: number;
   readonly addr: Uint8Array;
 }
 
@@ -932,7 +932,7 @@ export function readCidrKey(view: DataView, offset: number): CidrKey {
   need(view, offset, CIDR_KEY_SIZE, 'cidr_key');
   return {
     prefixlen: view.getUint32(offset, true),
-    tableBe: view.getUint32(offset + 4, true),
+    table: view.getUint32(offset + 4, true),
     addr: getBytes(view, offset + 8, 16),
   };
 }
@@ -940,7 +940,7 @@ export function readCidrKey(view: DataView, offset: number): CidrKey {
 export function writeCidrKey(view: DataView, offset: number, value: CidrKey): void {
   need(view, offset, CIDR_KEY_SIZE, 'cidr_key');
   view.setUint32(offset, value.prefixlen, true);
-  view.setUint32(offset + 4, value.tableBe, true);
+  view.setUint32(offset + 4, value.table, true);
   setBytes(view, offset + 8, 16, value.addr, 'cidr_key.addr');
 }
 
@@ -2352,7 +2352,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
     size: 24,
     fields: [
       ['prefixlen', 0, 4, 'u32'],
-      ['table_be', 4, 4, 'u32'],
+      ['table', 4, 4, 'u32'],
       ['addr', 8, 16, 'u8[16]'],
     ],
   },

@@ -1,0 +1,46 @@
+/**
+ * Numbers of the node's pods in the kernel. A pod is its network namespace: an agent that adopts maps finds each pod's number by
+ * the netns cookie. Numbers go round, so that one is given again only long after its pod and that pod's connections are gone.
+ */
+import { PodwireError } from '../errors.ts';
+import { AbiLimits } from './abi/layout.gen.ts';
+
+export class PodIds {
+  readonly #byCookie = new Map<bigint, number>();
+  readonly #used = new Set<number>();
+  readonly #inUse: (id: number) => boolean;
+  #last = 0;
+
+  /** `inUse`: whether live connections still carry a number whose pod is gone. */
+  constructor(inUse: (id: number) => boolean) {
+    this.#inUse = inUse;
+  }
+
+  adopt(cookie: bigint, id: number): void {
+    this.#byCookie.set(cookie, id);
+    this.#used.add(id);
+    this.#last = Math.max(this.#last, id);
+  }
+
+  of(cookie: bigint): number {
+    const known = this.#byCookie.get(cookie);
+    if (known !== undefined) return known;
+    for (let step = 1; step < AbiLimits.MAX_PODS; step++) {
+      const id = ((this.#last + step - 1) % (AbiLimits.MAX_PODS - 1)) + 1;
+      if (this.#used.has(id) || (id <= this.#last && this.#inUse(id))) continue;
+      this.adopt(cookie, id);
+      this.#last = id;
+      return id;
+    }
+    throw new PodwireError('ERR_MAP_FULL', `this node has ${AbiLimits.MAX_PODS - 1} enrolled pods already`, {
+      hint: 'raise MAX_PODS in bpf/abi.h',
+    });
+  }
+
+  release(cookie: bigint): void {
+    const id = this.#byCookie.get(cookie);
+    if (id === undefined) return;
+    this.#byCookie.delete(cookie);
+    this.#used.delete(id);
+  }
+}
