@@ -5,8 +5,7 @@
 namespace podwire {
 
 std::span<uint8_t> Bytes(const Napi::Value& value, const char* name) {
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throw Napi::TypeError::New(value.Env(), std::string(name) + " is not a Uint8Array");
   }
   auto array = value.As<Napi::Uint8Array>();

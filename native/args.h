@@ -1,5 +1,5 @@
-// Bytes between JS and C++.  The callers in TypeScript check arguments; what is checked here is only
-// what would otherwise read or write memory that is not ours.
+// Bytes between JS and C++.  The callers in TypeScript check arguments; what is checked here is
+// only what would otherwise read or write memory that is not ours.
 #ifndef PODWIRE_NATIVE_ARGS_H_
 #define PODWIRE_NATIVE_ARGS_H_
 

@@ -32,7 +32,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 with_node_gyp() {
-	node_modules/.bin/node-gyp rebuild --nodedir="$1" --release --jobs=max
+	node_modules/.bin/node-gyp configure build --nodedir="$1" --release --jobs=max && touch "$output"
 }
 
 # The flags of binding.gyp.

@@ -1,6 +1,7 @@
 #include "error.h"
 
 #include <bpf/libbpf.h>
+
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -33,17 +34,17 @@ int Print(enum libbpf_print_level level, const char* format, va_list args) {
 
 std::string CodeOf(int error) {
   static constexpr const char* kLibbpfNames[] = {
-      "LIBBPF_ERRNO__LIBELF",   "LIBBPF_ERRNO__FORMAT",   "LIBBPF_ERRNO__KVERSION",
-      "LIBBPF_ERRNO__ENDIAN",   "LIBBPF_ERRNO__INTERNAL", "LIBBPF_ERRNO__RELOC",
-      "LIBBPF_ERRNO__LOAD",     "LIBBPF_ERRNO__VERIFY",   "LIBBPF_ERRNO__PROG2BIG",
-      "LIBBPF_ERRNO__KVER",     "LIBBPF_ERRNO__PROGTYPE", "LIBBPF_ERRNO__WRNGPID",
-      "LIBBPF_ERRNO__INVSEQ",   "LIBBPF_ERRNO__NLPARSE",
+      "LIBBPF_ERRNO__LIBELF", "LIBBPF_ERRNO__FORMAT",   "LIBBPF_ERRNO__KVERSION",
+      "LIBBPF_ERRNO__ENDIAN", "LIBBPF_ERRNO__INTERNAL", "LIBBPF_ERRNO__RELOC",
+      "LIBBPF_ERRNO__LOAD",   "LIBBPF_ERRNO__VERIFY",   "LIBBPF_ERRNO__PROG2BIG",
+      "LIBBPF_ERRNO__KVER",   "LIBBPF_ERRNO__PROGTYPE", "LIBBPF_ERRNO__WRNGPID",
+      "LIBBPF_ERRNO__INVSEQ", "LIBBPF_ERRNO__NLPARSE",
   };
   const int index = error - __LIBBPF_ERRNO__START;
   if (index >= 0 && index < static_cast<int>(std::size(kLibbpfNames))) return kLibbpfNames[index];
   if (error == kKernelNotSupported) return "ENOTSUPP";
   const char* name = strerrorname_np(error);
-  return name != nullptr ? name : "E" + std::to_string(error);
+  return name != nullptr ? name : std::to_string(error);
 }
 
 std::string TextOf(int error) {

@@ -17,6 +17,10 @@ bool IsPerCpu(uint32_t type) {
          type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
 
+Map::Source Owned(UniqueFd fd, const std::string& name) {
+  return {std::move(fd), nullptr, nullptr, name};
+}
+
 // binding.createMap(options)
 Napi::Value CreateMap(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -32,7 +36,7 @@ Napi::Value CreateMap(const Napi::CallbackInfo& info) {
                              number("keySize"), number("valueSize"), number("maxEntries"),
                              &create));
   if (fd.Get() < 0) throw Refusal(env, fd.Get(), "bpf_map_create", "map " + name, log.Text());
-  return Map::Create(env, {.owned = std::move(fd), .name = name});
+  return Map::Create(env, Owned(std::move(fd), name));
 }
 
 // binding.openPinnedMap(path)
@@ -41,7 +45,7 @@ Napi::Value OpenPinnedMap(const Napi::CallbackInfo& info) {
   const auto path = info[0].As<Napi::String>().Utf8Value();
   UniqueFd fd(bpf_obj_get(path.c_str()));
   if (fd.Get() < 0) throw Refusal(env, fd.Get(), "bpf_obj_get", path);
-  return Map::Create(env, {.owned = std::move(fd), .name = path});
+  return Map::Create(env, Owned(std::move(fd), path));
 }
 
 // binding.mapFromFd(fd)
@@ -51,7 +55,7 @@ Napi::Value MapFromFd(const Napi::CallbackInfo& info) {
   const auto name = "fd " + std::to_string(fd);
   UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
   if (copy.Get() < 0) throw Refusal(env, errno, "fcntl", name);
-  auto map = Map::Create(env, {.owned = std::move(copy), .name = name});
+  auto map = Map::Create(env, Owned(std::move(copy), name));
   Map::From(map).Info(); /* refuses what is no BPF descriptor */
   return map;
 }
@@ -119,12 +123,16 @@ MapShape Map::Shape() {
 void Map::Check(const BatchResult& result, uint32_t count) {
   if (result.error == 0) return;
   throw Refusal(Env(), result.error, result.syscall,
-                Label() + " after " + std::to_string(result.done) + " of " +
-                    std::to_string(count) + " entries");
+                Label() + " after " + std::to_string(result.done) + " of " + std::to_string(count) +
+                    " entries");
 }
 
 void Map::Write(std::span<const uint8_t> key, std::span<const uint8_t> value, uint64_t flags) {
-  const int error = bpf_map_update_elem(Fd(), key.data(), value.data(), flags);
+  const MapShape map = Shape();
+  if (key.size() < map.key_size || value.size() < map.value_size) {
+    throw Refusal(Env(), EINVAL, "bpf_map_update_elem", Label() + " (size of key or value)");
+  }
+  const int error = bpf_map_update_elem(map.fd, key.data(), value.data(), flags);
   if (error != 0) throw Refusal(Env(), error, "bpf_map_update_elem", Label());
 }
 

@@ -37,6 +37,7 @@ class Map : public Napi::ObjectWrap<Map> {
   const bpf_map_info& Info();
   std::string Label() const { return "map " + source_.name; }
 
+  // key and value may be longer than the map's, so that a u64 fits maps of u32 and of u64.
   void Write(std::span<const uint8_t> key, std::span<const uint8_t> value, uint64_t flags);
 
  private:

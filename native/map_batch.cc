@@ -161,11 +161,8 @@ BatchResult DeleteBatch(const MapShape& map, const uint8_t* keys, uint32_t count
     }
     deleted += taken;
     at += taken;
-    /* sockmaps say EINVAL for a key that is not there */
-    const bool missing = error == -ENOENT ||
-                         (error == -EINVAL && (map.type == BPF_MAP_TYPE_SOCKMAP));
-    if (missing) {
-      at++;
+    if (error == -ENOENT) {
+      at++; /* batches stop at a key that is not there */
     } else if (error != 0) {
       return {error, batches ? "bpf_map_delete_batch" : "bpf_map_delete_elem", deleted};
     }

@@ -11,8 +11,8 @@
 
 namespace podwire {
 
-// Inside the namespace of `path` (no path: stays at home) until it goes out of scope.  A thread that
-// could not come back would open every later socket of the agent in a pod, so that aborts.
+// Inside the namespace of `path` (no path: stays at home) until it goes out of scope.  A thread
+// that could not come back would open every later socket of the agent in a pod, so that aborts.
 class NetnsVisit {
  public:
   NetnsVisit(Napi::Env env, const std::optional<std::string>& path);

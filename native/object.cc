@@ -55,10 +55,9 @@ std::span<uint8_t> FindRodata(bpf_object* object, std::string_view name) {
     if (!std::string_view(section_name).starts_with(".rodata")) continue;
     const bpf_map* map = bpf_object__find_map_by_name(object, section_name);
     size_t size = 0;
-    auto* bytes = map != nullptr
-                      ? static_cast<uint8_t*>(const_cast<void*>(bpf_map__initial_value(
-                            const_cast<bpf_map*>(map), &size)))
-                      : nullptr;
+    auto* bytes = map != nullptr ? static_cast<uint8_t*>(const_cast<void*>(
+                                       bpf_map__initial_value(const_cast<bpf_map*>(map), &size)))
+                                 : nullptr;
     if (bytes == nullptr) continue;
     const btf_var_secinfo* variables = btf_var_secinfos(section);
     for (uint32_t i = 0; i < btf_vlen(section); i++) {
@@ -141,8 +140,7 @@ void Object::SetMaxEntries(const Napi::CallbackInfo& info) {
   const uint32_t entries = info[1].As<Napi::Number>().Uint32Value();
   const int error = bpf_map__set_max_entries(FindMap(name), entries);
   if (error != 0) {
-    throw Refusal(info.Env(), error, "bpf_map__set_max_entries",
-                  handle_->Name() + " map " + name);
+    throw Refusal(info.Env(), error, "bpf_map__set_max_entries", handle_->Name() + " map " + name);
   }
 }
 
@@ -201,7 +199,7 @@ Napi::Value Object::ProgramNames(const Napi::CallbackInfo& info) {
 
 Napi::Value Object::GetMap(const Napi::CallbackInfo& info) {
   const auto name = info[0].As<Napi::String>().Utf8Value();
-  return Map::Create(info.Env(), {.object = handle_, .map = FindMap(name), .name = name});
+  return Map::Create(info.Env(), {UniqueFd(), handle_, FindMap(name), name});
 }
 
 Napi::Value Object::GetProgram(const Napi::CallbackInfo& info) {

@@ -142,8 +142,8 @@ Napi::Value Program::AttachIter(const Napi::CallbackInfo& info) {
 void Program::AttachSockmap(const Napi::CallbackInfo& info) {
   const int fd = Fd();
   const Map& map = Map::From(info[0]);
-  const int error = bpf_prog_attach(
-      fd, map.Fd(), bpf_program__expected_attach_type(source_.program), 0);
+  const int error =
+      bpf_prog_attach(fd, map.Fd(), bpf_program__expected_attach_type(source_.program), 0);
   if (error != 0) {
     throw Refusal(info.Env(), error, "bpf_prog_attach", Label() + " to " + map.Label());
   }

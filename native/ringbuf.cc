@@ -49,6 +49,8 @@ RingBuffer::RingBuffer(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   LibbpfLog log;
   ring_.reset(ring_buffer__new(map_fd_.Get(), OnSample, this, nullptr));
   if (ring_ == nullptr) throw Refusal(env, errno, "ring_buffer__new", "", log.Text());
+  on_records_ = Napi::Persistent(source.on_records);
+  context_ = std::make_unique<Napi::AsyncContext>(env, "podwire:RingBuffer");
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env, "no event loop");
   auto poll = std::make_unique<Poll>();
@@ -60,8 +62,6 @@ RingBuffer::RingBuffer(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   napi_add_async_cleanup_hook(env, OnTeardown, poll_, &poll_->hook);
   uv_unref(reinterpret_cast<uv_handle_t*>(&poll_->handle));
   uv_poll_start(&poll_->handle, UV_READABLE, OnReadable);
-  on_records_ = Napi::Persistent(source.on_records);
-  context_ = std::make_unique<Napi::AsyncContext>(env, "podwire:RingBuffer");
   /* An open ring delivers whether or not somebody holds the JS object: close() ends it. */
   Ref();
 }
@@ -100,9 +100,8 @@ void RingBuffer::OnReadable(uv_poll_t* handle, int, int) {
   if (self->Collect() == 0) return;
   napi_value batch = self->TakeBatch();
   /* Plain Node-API: an exception of the callback is node's uncaughtException, not a C++ one. */
-  const napi_status status =
-      napi_make_callback(env, *self->context_, self->Value(), self->on_records_.Value(), 1, &batch,
-                         nullptr);
+  const napi_status status = napi_make_callback(env, *self->context_, self->Value(),
+                                                self->on_records_.Value(), 1, &batch, nullptr);
   napi_value thrown;
   if (status == napi_pending_exception &&
       napi_get_and_clear_last_exception(env, &thrown) == napi_ok) {

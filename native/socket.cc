@@ -35,6 +35,11 @@ int FdArg(const Napi::CallbackInfo& info, size_t index) {
   return info[index].As<Napi::Number>().Int32Value();
 }
 
+// Socket storage is a map whose key is a descriptor.
+void WriteStorage(Map& map, int fd, const Napi::Value& value) {
+  map.Write({reinterpret_cast<const uint8_t*>(&fd), sizeof fd}, Bytes(value, "storage"), BPF_ANY);
+}
+
 // A new socket in the namespace this thread is in, with its storage set.
 UniqueFd NewSocket(Napi::Env env, Napi::Object options) {
   const uint32_t family = options.Get("family").As<Napi::Number>().Uint32Value();
@@ -44,15 +49,12 @@ UniqueFd NewSocket(Napi::Env env, Napi::Object options) {
   if (options.Get("storage").IsObject()) {
     auto storage = options.Get("storage").As<Napi::Object>();
     Map& map = Map::From(storage.Get("map"));
-    const auto value = BytesOf(storage.Get("value"), "storage.value", map.Info().value_size);
-    const int number = fd.Get();
-    map.Write({reinterpret_cast<const uint8_t*>(&number), sizeof number}, value, BPF_ANY);
+    WriteStorage(map, fd.Get(), storage.Get("value"));
   }
   return fd;
 }
 
-socklen_t ToSockaddr(bool v6, std::span<const uint8_t> addr, uint16_t port,
-                     sockaddr_storage* out) {
+socklen_t ToSockaddr(bool v6, std::span<const uint8_t> addr, uint16_t port, sockaddr_storage* out) {
   if (v6) {
     auto* in6 = reinterpret_cast<sockaddr_in6*>(out);
     in6->sin6_family = AF_INET6;
@@ -161,10 +163,7 @@ Napi::Value SocketCookie(const Napi::CallbackInfo& info) {
 }
 
 void SetSocketStorage(const Napi::CallbackInfo& info) {
-  Map& map = Map::From(info[0]);
-  const int fd = FdArg(info, 1);
-  const auto value = BytesOf(info[2], "value", map.Info().value_size);
-  map.Write({reinterpret_cast<const uint8_t*>(&fd), sizeof fd}, value, BPF_ANY);
+  WriteStorage(Map::From(info[0]), FdArg(info, 1), info[2]);
 }
 
 Napi::Value GetSocketStorage(const Napi::CallbackInfo& info) {
@@ -215,8 +214,7 @@ void SetSockOptInt(const Napi::CallbackInfo& info) {
 
 Napi::Value SendNow(const Napi::CallbackInfo& info) {
   const auto data = Bytes(info[1], "data");
-  const ssize_t sent =
-      send(FdArg(info, 0), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t sent = send(FdArg(info, 0), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return Napi::Number::New(info.Env(), static_cast<double>(sent < 0 ? -errno : sent));
 }
 

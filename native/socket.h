@@ -1,4 +1,5 @@
-// Functions on sockets by descriptor: made inside a namespace, known to the kernel by their storage.
+// Functions on sockets by descriptor: made inside a namespace, known to the kernel by their
+// storage.
 #ifndef PODWIRE_NATIVE_SOCKET_H_
 #define PODWIRE_NATIVE_SOCKET_H_
 
