@@ -1,7 +1,7 @@
 #!/bin/sh
 # lint.sh: format and lint of everything; runs all checks and fails at the end, so that one run shows all there is to mend.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 PATH=$PWD/node_modules/.bin:$PATH
 failed=
 
@@ -18,6 +18,7 @@ check() {
 clang_format() {
   style=$1
   shift
+  [ $# -gt 0 ] || return 0
   if ! command -v clang-format-14 >/dev/null 2>&1; then
     echo "lint: clang-format-14 is missing (Debian package clang-format-14); sudo npm test installs it" >&2
     return 1

@@ -147,10 +147,13 @@ lock_machine() {
   exec 9>/run/lock/podwire-test.lock
   if ! flock -n 9; then
     echo "run.sh: waiting for another run of the root tiers"
-    flock -w "$RUN_SECONDS" 9 || {
-      echo "run.sh: the other run did not end" >&2
+    flock -w "$RUN_SECONDS" 9 &
+    child=$!
+    wait $child || {
+      echo "run.sh: gave up: the other run has not ended" >&2
       exit 1
     }
+    child=
     deadline=$(($(now) + RUN_SECONDS))
   fi
   machine_state >"$work/before"

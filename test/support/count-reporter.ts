@@ -30,6 +30,8 @@ function isSet(mark: string | boolean | undefined): boolean {
   return mark !== undefined && mark !== false;
 }
 
-export default async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+export default async function* countReporter(
+  source: AsyncIterable<TestEvent>,
+): AsyncGenerator<string> {
   for await (const event of source) yield countEvent(event);
 }
