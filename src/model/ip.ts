@@ -4,8 +4,6 @@
  * An Ip is the canonical text of one address (RFC 5952; IPv4-mapped IPv6 becomes IPv4), so that equality is string
  * equality and an address can be a map key everywhere.  The kernel's form is 16 bytes with IPv4 mapped.
  */
-import { isIPv4, isIPv6 } from 'node:net';
-
 declare const ipBrand: unique symbol;
 export type Ip = string & { readonly [ipBrand]: true };
 
@@ -17,12 +15,14 @@ export interface Prefix {
 }
 
 const MAPPED_PREFIX_BYTES = 12;
+/** No leading zeros: some readers take them for octal. */
+const IPV4 = /^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(?!$)|$)){4}$/;
 
 /** The canonical form, or undefined when the text is no address (zone ids are refused: they mean nothing to peers). */
 export function parseIp(text: string): Ip | undefined {
-  if (isIPv4(text)) return text as Ip;
-  if (!isIPv6(text) || text.includes('%')) return undefined;
-  return ipFromBytes(parseIpv6(text));
+  if (IPV4.test(text)) return text as Ip;
+  const bytes = readIpv6(text);
+  return bytes === undefined ? undefined : ipFromBytes(bytes);
 }
 
 export function ipFamily(ip: Ip): 4 | 6 {
@@ -31,17 +31,17 @@ export function ipFamily(ip: Ip): 4 | 6 {
 
 /** 16 bytes in network order, IPv4 as ::ffff:a.b.c.d */
 export function ipBytes(ip: Ip): Uint8Array {
-  if (ipFamily(ip) === 6) return parseIpv6(ip);
+  if (ipFamily(ip) === 6) return readIpv6(ip)!;
   const bytes = new Uint8Array(16);
   bytes[10] = 0xff;
   bytes[11] = 0xff;
-  bytes.set(parseIpv4(ip), MAPPED_PREFIX_BYTES);
+  bytes.set(readIpv4(ip), MAPPED_PREFIX_BYTES);
   return bytes;
 }
 
 /** 4 or 16 bytes: the form of the xDS messages */
 export function ipWireBytes(ip: Ip): Uint8Array {
-  return ipFamily(ip) === 6 ? parseIpv6(ip) : parseIpv4(ip);
+  return ipFamily(ip) === 6 ? readIpv6(ip)! : readIpv4(ip);
 }
 
 /** From 4 bytes, or 16 (mapped IPv4 becomes IPv4); undefined for any other length. */
@@ -106,34 +106,42 @@ function isMapped(bytes: Uint8Array): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
-function parseIpv4(text: string): Uint8Array {
+function readIpv4(text: string): Uint8Array {
   return Uint8Array.from(text.split('.'), Number);
 }
 
-function parseIpv6(text: string): Uint8Array {
+/** RFC 4291 2.2, all three forms; undefined when it is none. */
+function readIpv6(text: string): Uint8Array | undefined {
+  const parts = text.split('::');
+  if (parts.length > 2) return undefined;
+  const compressed = parts.length === 2;
+  const left = readGroups(parts[0] ?? '', !compressed);
+  const right = compressed ? readGroups(parts[1] ?? '', true) : [];
+  if (left === undefined || right === undefined) return undefined;
+  const length = left.length + right.length;
+  if (compressed ? length > 14 : length !== 16) return undefined;
   const bytes = new Uint8Array(16);
-  const [head = '', tail] = text.split('::');
-  const left = groups(head);
   bytes.set(left, 0);
-  if (tail !== undefined) {
-    const right = groups(tail);
-    bytes.set(right, 16 - right.length);
-  }
+  bytes.set(right, 16 - right.length);
   return bytes;
 }
 
-function groups(text: string): Uint8Array {
-  if (text === '') return new Uint8Array(0);
+/** Bytes of groups between colons; the last one may be a dotted IPv4 address when it ends the text. */
+function readGroups(text: string, endsAddress: boolean): number[] | undefined {
+  if (text === '') return [];
+  const groups = text.split(':');
   const bytes: number[] = [];
-  for (const group of text.split(':')) {
-    if (group.includes('.')) {
-      bytes.push(...parseIpv4(group));
-    } else {
+  for (const [index, group] of groups.entries()) {
+    if (endsAddress && index === groups.length - 1 && IPV4.test(group)) {
+      bytes.push(...readIpv4(group));
+    } else if (/^[0-9a-f]{1,4}$/i.test(group)) {
       const value = parseInt(group, 16);
       bytes.push(value >> 8, value & 0xff);
+    } else {
+      return undefined;
     }
   }
-  return Uint8Array.from(bytes);
+  return bytes;
 }
 
 function formatIpv6(bytes: Uint8Array): string {

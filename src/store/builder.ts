@@ -4,8 +4,8 @@
  * Every derived index is kept up to date resource by resource, so that a change costs what it touches and not what the
  * mesh holds; unchanged resources and index entries are shared with the previous version.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { authorizationKey, type Authorization } from '../model/authorization.ts';
+import { equal } from '../model/equal.ts';
 import type { Address, MeshUpdate } from '../model/messages.ts';
 import { serviceKey, type Service } from '../model/service.ts';
 import type { SharedMapEditor } from '../model/shared-map.ts';
@@ -46,14 +46,14 @@ class SnapshotEdit {
   putAddress(address: Address): void {
     if (address.kind === 'service') {
       const key = serviceKey(address.service);
-      if (!isDeepStrictEqual(this.#services.get(key), address.service)) {
+      if (!equal(this.#services.get(key), address.service)) {
         this.#services.set(key, address.service);
       }
       return;
     }
     const { workload } = address;
     const before = this.#workloads.get(workload.uid);
-    if (isDeepStrictEqual(before, workload)) return;
+    if (equal(before, workload)) return;
     if (before !== undefined) this.#unindex(before);
     this.#workloads.set(workload.uid, workload);
     for (const key of workload.services.keys()) this.#endpointsOf(key).set(workload.uid, workload);
@@ -78,7 +78,7 @@ class SnapshotEdit {
   putAuthorization(policy: Authorization): void {
     const key = authorizationKey(policy);
     const before = this.#authorizations.get(key);
-    if (isDeepStrictEqual(before, policy)) return;
+    if (equal(before, policy)) return;
     if (before !== undefined) this.#unscope(before, key);
     this.#authorizations.set(key, policy);
     const scope = scopeOf(policy);

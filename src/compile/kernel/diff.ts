@@ -4,7 +4,7 @@
  * Maps are not atomic together.  Leaves are written first (CIDR tables before the policies that point to them, slots
  * before their service, a pod's policy before anything carries its identity) and roots are removed first.
  */
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../model/equal.ts';
 import type { SharedMap } from '../../model/shared-map.ts';
 import type { KernelPlan, PlanMap, PlanValue } from './plan.ts';
 
@@ -58,7 +58,7 @@ function diffMap<M extends PlanMap>(
     const value = next.get(key);
     const before = previous.get(key);
     if (value === undefined) deletes.push({ op: 'delete', map, key, before } as PlanOperation);
-    else if (!isDeepStrictEqual(value, before)) {
+    else if (!equal(value, before)) {
       puts.push({ op: 'put', map, key, value, before } as PlanOperation);
     }
   }

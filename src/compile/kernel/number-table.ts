@@ -54,7 +54,10 @@ export function pruneNumbers(
     byKey.delete(key);
     byNumber.delete(String(number));
   }
-  return { next: table.next, byKey: byKey.done(), byNumber: byNumber.done() };
+  const kept = byKey.done();
+  return kept === table.byKey
+    ? table
+    : { next: table.next, byKey: kept, byNumber: byNumber.done() };
 }
 
 /** Assigns numbers one by one during one computation; the table it started from does not change. */

@@ -27,8 +27,10 @@ export function allocators(numbers: Numbers): Allocators {
   return each((name) => new NumberAllocator(numbers[name]));
 }
 
-export function allocated(all: Allocators): Numbers {
-  return each((name) => all[name].table());
+/** `previous` itself when no number was given out since. */
+export function allocated(all: Allocators, previous: Numbers): Numbers {
+  const numbers = each((name) => all[name].table());
+  return TABLES.every((name) => numbers[name] === previous[name]) ? previous : numbers;
 }
 
 export function numbersToJson(numbers: Numbers): unknown {

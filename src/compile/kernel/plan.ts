@@ -4,10 +4,9 @@
  * Computed from the previous plan: services are compiled again only where they or their endpoints changed, pods and
  * policies are those of this node.  Entries that stay the same are the same objects, so that diff.ts compares references.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { EnrolledPod } from '../../model/enrolment.ts';
+import { equal } from '../../model/equal.ts';
 import { SharedMap, type SharedMapEditor } from '../../model/shared-map.ts';
-import { serviceKey } from '../../model/service.ts';
 import { emptySnapshot, type Snapshot } from '../../model/snapshot.ts';
 import { workloadIdentity } from '../../model/workload.ts';
 import { allocated, allocators, emptyNumbers, type Allocators, type Numbers } from './numbers.ts';
@@ -107,7 +106,7 @@ export function nextPlan(
       pods: replaceAll(plan.pods, pods.pods),
       locals: replaceAll(plan.locals, pods.locals),
     },
-    numbers: allocated(numbers),
+    numbers: allocated(numbers, previous.numbers),
     snapshot,
     unknownPods: pods.unknown,
     claims: services.claims,
@@ -145,7 +144,7 @@ function planServices(
     if (entry === undefined) {
       services.delete(key);
       slots.delete(key);
-    } else if (!isDeepStrictEqual(services.get(key), entry)) {
+    } else if (!equal(services.get(key), entry)) {
       services.set(key, entry);
       slots.set(key, entry.slots);
     }
@@ -203,5 +202,5 @@ function replaceAll<V>(previous: SharedMap<V>, next: ReadonlyMap<string, V>): Sh
 }
 
 function reuse<V>(before: V | undefined, after: V): V {
-  return before !== undefined && isDeepStrictEqual(before, after) ? before : after;
+  return before !== undefined && equal(before, after) ? before : after;
 }

@@ -1,7 +1,6 @@
 /**
  * Workload + enrolment → the kernel's view of one captured pod.
  */
-import { createHash } from 'node:crypto';
 import type { EnrolledPod, SpliceMode } from '../../model/enrolment.ts';
 import type { Ip } from '../../model/ip.ts';
 import { workloadIdentity, type Workload, type WorkloadType } from '../../model/workload.ts';
@@ -75,6 +74,14 @@ export function compilePod(
  */
 function templateNumber(workload: Workload, images: readonly string[]): number {
   const template = [workload.namespace, workload.workloadType, workload.workloadName, ...images];
-  const digest = createHash('sha256').update(JSON.stringify(template)).digest();
-  return digest.readUInt32LE(0) || 1;
+  return hash32(JSON.stringify(template)) || 1;
+}
+
+/** FNV-1a with murmur3's finish, so that names that differ in one letter differ everywhere. */
+function hash32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -15,6 +15,7 @@ import type {
 } from '../../model/resource.ts';
 import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
+import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
 import { LabelIndex } from './label-index.ts';
 import { authorizationMessageKey } from './authorization.ts';
 import type { TranslateOptions } from './options.ts';
@@ -102,15 +103,7 @@ export class NamespaceTranslator {
     for (const policy of this.#policies) this.#checkPolicy(policy, findings);
     for (const slice of this.#sliceList) {
       if (!this.#services.has(slice.service)) {
-        findings.push({
-          code: 'SERVICE_UNKNOWN',
-          severity: 'warning',
-          file: slice.file,
-          resource: slice.id,
-          path: "metadata.labels['kubernetes.io/service-name']",
-          message: `names the Service ${slice.service}, which does not exist`,
-          fix: `add Service ${slice.namespace}/${slice.service}, or correct the label`,
-        });
+        findings.push(serviceUnknown(slice));
       }
     }
     return findings;
@@ -279,17 +272,7 @@ export class NamespaceTranslator {
       findings.push(matchesNothing(service, 'spec.selector'));
     }
     const lacking = this.#unresolved.count(service);
-    if (lacking > 0) {
-      findings.push({
-        code: 'TARGET_PORT_UNKNOWN',
-        severity: 'warning',
-        file: service.file,
-        resource: service.id,
-        path: 'spec.ports',
-        message: `${lacking} of its pods have no container port of the name in targetPort`,
-        fix: 'name the port in spec.containers[].ports of the pods, or use a number',
-      });
-    }
+    if (lacking > 0) findings.push(targetPortUnknown(service, lacking));
   }
 
   #checkPolicy(policy: Policy, findings: Finding[]): void {
@@ -298,16 +281,4 @@ export class NamespaceTranslator {
     if (policy.namespace === this.#options.rootNamespace) return;
     findings.push(matchesNothing(policy, 'spec.selector.matchLabels'));
   }
-}
-
-export function matchesNothing(resource: Resource, path: string): Finding {
-  return {
-    code: 'SELECTOR_MATCHES_NOTHING',
-    severity: 'warning',
-    file: resource.file,
-    resource: resource.id,
-    path,
-    message: 'selects no pod',
-    fix: 'compare it with metadata.labels of the pods it is meant for',
-  };
 }

@@ -1,7 +1,7 @@
 /**
  * The messages last sent, by name: only what really differs is sent again.
  */
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../model/equal.ts';
 import type { Delta } from '../../model/messages.ts';
 
 export class Outbox<T> {
@@ -11,7 +11,7 @@ export class Outbox<T> {
 
   put(name: string, message: T): void {
     this.#removals.delete(name);
-    if (isDeepStrictEqual(this.#sent.get(name), message)) this.#upserts.delete(name);
+    if (equal(this.#sent.get(name), message)) this.#upserts.delete(name);
     else this.#upserts.set(name, message);
   }
 

@@ -5,6 +5,7 @@
  * policies, the set of identities, or (where policies ask for it) the pod's addresses differ.
  */
 import { denyAll, type Authorization } from '../../../model/authorization.ts';
+import { equal } from '../../../model/equal.ts';
 import { ipFamily } from '../../../model/ip.ts';
 import type { Snapshot } from '../../../model/snapshot.ts';
 import type { Workload } from '../../../model/workload.ts';
@@ -42,7 +43,7 @@ export class PolicyCache {
   ): PolicyTable | undefined {
     const names = policyNames(snapshot, workload);
     if (names.length === 0) return undefined;
-    const policies = names.map((name) => snapshot.authorizations.get(name) ?? missing(name));
+    const policies = policiesOf(snapshot, workload);
     const key = `${names.join(' ')} ${addressKey(policies, workload)}`;
     const known = this.#used.get(key) ?? this.#previous.get(key);
     if (known !== undefined && known.identities === identities && same(known.policies, policies)) {
@@ -72,6 +73,13 @@ export function policyNames(snapshot: Snapshot, workload: Workload): string[] {
   ].sort();
 }
 
+/** The policies themselves, in the same order. */
+export function policiesOf(snapshot: Snapshot, workload: Workload): Authorization[] {
+  return policyNames(snapshot, workload).map(
+    (name) => snapshot.authorizations.get(name) ?? missing(name),
+  );
+}
+
 /** A policy that was named and has not come closes the pod: it may be the one that denies. */
 function missing(key: string): Authorization {
   const slash = key.indexOf('/');
@@ -92,5 +100,5 @@ function addressKey(policies: readonly Authorization[], workload: Workload): str
 }
 
 function same(a: readonly Authorization[], b: readonly Authorization[]): boolean {
-  return a.length === b.length && a.every((policy, index) => policy === b[index]);
+  return a.length === b.length && a.every((policy, index) => equal(policy, b[index]));
 }

@@ -4,9 +4,9 @@
  * The annotation podwire.io/netns is honoured from here only, because the folder is root's; from the Kubernetes API it
  * would let a pod's author name somebody else's namespace.
  */
-import type { EnrolledPod } from '../../model/enrolment.ts';
-import type { PodResource } from '../../model/resource.ts';
-import { podUid } from '../../model/workload.ts';
+import type { EnrolledPod } from '../../../model/enrolment.ts';
+import type { PodResource } from '../../../model/resource.ts';
+import { podUid } from '../../../model/workload.ts';
 
 const NETNS_FOLDER = '/run/netns';
 
