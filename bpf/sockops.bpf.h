@@ -608,6 +608,11 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 		e->flags = rec->flags;
 		addr_copy(e->client, rec->client);
 		e->client_port = rec->client_port;
+		if (rec->flags & RECORD_CAPTURED) { /* not the agent's listener: where the application's bytes went */
+			addr_copy(e->key.remote, rec->target);
+			e->key.remote_port = rec->target_port;
+			e->key.netns = 0;
+		}
 		if (rec->flags & (RECORD_CAPTURED | RECORD_PROXIED))
 			e->path = PATH_PROXIED;
 		else if (rec->pair == PAIR_PAIRED)

@@ -73,6 +73,8 @@ export class Reconciler {
   readonly #ids: PodIds;
   readonly #captured = new Map<string, CapturedPod>();
   readonly #failed = new Map<string, PodFailure>();
+  /** also of pods that are gone, until their number is given again: their last connections still end */
+  readonly #uids = new Map<number, string>();
   #plan: KernelPlan | undefined;
 
   constructor(options: ReconcilerOptions) {
@@ -94,6 +96,11 @@ export class Reconciler {
 
   failures(): readonly PodFailure[] {
     return [...this.#failed.values()];
+  }
+
+  /** uid of the pod that has, or last had, this number */
+  uidOf(id: number): string | undefined {
+    return this.#uids.get(id);
   }
 
   byUid(uid: string): CapturedPod | undefined {
@@ -236,6 +243,7 @@ export class Reconciler {
         workers,
       });
       this.#captured.set(entry.uid, pod);
+      this.#uids.set(pod.id, entry.uid);
       this.#pods.set(cookie, {
         id: pod.id,
         identity: entry.identity,

@@ -1,0 +1,165 @@
+/** Kernel events and live connections → what telemetry says about them: numbers become workloads, identities, services. */
+import { keyOf } from '../compile/kernel/number-table.ts';
+import type { PlanState } from '../compile/kernel/plan.ts';
+import { parseIp } from '../model/ip.ts';
+import { serviceKey, type Service } from '../model/service.ts';
+import type { Workload } from '../model/workload.ts';
+import { addrToText, isZeroAddr } from '../kernel/abi/address.ts';
+import { ConnFlags, FlowPath, flowPathNames, reasonNames, RecordFlags, type FlowEvent } from '../kernel/abi/layout.gen.ts';
+import type { Connection } from '../kernel/connections.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import type {
+  ClosedFlow,
+  DeniedFlow,
+  FlowInfo,
+  FlowParty,
+  FlowPathName,
+  LiveFlow,
+  Reporter,
+} from '../telemetry/flow-info.ts';
+
+const ENDS_CLIENT = 1;
+const ENDS_SERVER = 2;
+
+interface Numbers {
+  readonly sourcePod: number;
+  readonly destinationPod: number;
+  readonly sourceIdentity: number;
+  readonly destinationIdentity: number;
+  readonly service: number;
+}
+
+interface Tuple {
+  readonly source: { readonly addr: Uint8Array; readonly port: number };
+  readonly destination: { readonly addr: Uint8Array; readonly port: number };
+  readonly dialled: { readonly addr: Uint8Array; readonly port: number };
+}
+
+export class Flows {
+  readonly #reconciler: Reconciler;
+  readonly #state: () => PlanState;
+
+  constructor(options: { reconciler: Reconciler; state: () => PlanState }) {
+    this.#reconciler = options.reconciler;
+    this.#state = options.state;
+  }
+
+  /** undefined for the agent's own legs: the connection they belong to is told once. */
+  closed(event: FlowEvent): ClosedFlow | undefined {
+    if (event.flags & RecordFlags.AGENT) return undefined;
+    return {
+      ...this.#info(event, tupleOf(event), event.ends, event.cookie || event.serverCookie),
+      bytesSent: Number(event.clientSent),
+      bytesReceived: Number(event.serverSent),
+      path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
+      reason: event.path === FlowPath.PLAIN ? (reasonNames[event.reason] ?? 'none') : 'none',
+      redirectedBytes: Number(event.redirectedBytes),
+      durationMs: Number(event.endedNs - event.bornNs) / 1e6,
+      policy: this.#policy(event.policy),
+    };
+  }
+
+  denied(event: FlowEvent): DeniedFlow {
+    const ends = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
+    return {
+      ...this.#info(event, tupleOf(event), ends, 0n),
+      reason: reasonNames[event.reason] ?? 'none',
+      policy: this.#policy(event.policy),
+    };
+  }
+
+  live(connections: readonly Connection[]): LiveFlow[] {
+    return connections.flatMap(({ client, server }): LiveFlow[] => {
+      const view = client ?? server;
+      if (!view) return [];
+      if (client && client.flags & ConnFlags.AGENT) return [];
+      const { key } = view;
+      const [local, remote] = [
+        { addr: key.local, port: key.localPort },
+        { addr: key.remote, port: key.remotePort },
+      ];
+      const ends = (client ? ENDS_CLIENT : 0) | (server ? ENDS_SERVER : 0);
+      const tuple: Tuple = {
+        source: client ? local : remote,
+        destination: client ? remote : local,
+        dialled: { addr: view.dialled, port: view.dialledPort },
+      };
+      return [
+        {
+          ...this.#info(view, tuple, ends, client?.cookie ?? (view.peerCookie || view.cookie)),
+          bytesSent: Number(client ? client.sent : view.received),
+          bytesReceived: Number(server ? server.sent : view.received),
+        },
+      ];
+    });
+  }
+
+  identity(number: number): string {
+    return number ? (keyOf(this.#state().numbers.identities, number) ?? '') : '';
+  }
+
+  #policy(number: number): string {
+    return number ? (keyOf(this.#state().numbers.policies, number) ?? '') : '';
+  }
+
+  #info(numbers: Numbers, tuple: Tuple, ends: number, id: bigint): FlowInfo {
+    const source = this.#party(numbers.sourcePod, numbers.sourceIdentity, tuple.source);
+    const destination = this.#party(numbers.destinationPod, numbers.destinationIdentity, tuple.destination);
+    const dialled = { address: addrToText(tuple.dialled.addr), port: tuple.dialled.port };
+    const rewritten =
+      !isZeroAddr(tuple.dialled.addr) &&
+      (dialled.address !== destination.address || dialled.port !== destination.port);
+    const reporters: Reporter[] = [];
+    if (ends & ENDS_CLIENT) reporters.push('source');
+    if (ends & ENDS_SERVER) reporters.push('destination');
+    return {
+      id,
+      source,
+      destination,
+      dialled: rewritten ? dialled : undefined,
+      service: this.#service(numbers.service, destination),
+      reporters,
+      mutualTls: false,
+    };
+  }
+
+  #party(podId: number, identity: number, at: { addr: Uint8Array; port: number }): FlowParty {
+    const { snapshot } = this.#state();
+    const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
+    const text = addrToText(at.addr);
+    const ip = parseIp(text);
+    const workload: Workload | undefined = snapshot.workloads.get(
+      uid ?? (ip ? (snapshot.byAddress.get(ip)?.[0] ?? '') : ''),
+    );
+    /* A captured connection leaves its application on loopback: say the pod's address. */
+    const loopback = text === '::1' || text.startsWith('127.');
+    return {
+      address: loopback && workload?.addresses[0] ? workload.addresses[0] : text,
+      port: at.port,
+      workload,
+      identity: this.identity(identity),
+    };
+  }
+
+  /** The Service that was dialled; for a pod's own address the one Service that leads to this port. */
+  #service(number: number, destination: FlowParty): Service | undefined {
+    const { snapshot, plan, numbers } = this.#state();
+    if (number) {
+      const key = keyOf(numbers.services, number);
+      const entry = key === undefined ? undefined : plan.services.get(key);
+      return entry && snapshot.services.get(serviceKey(entry.service));
+    }
+    const candidates = [...(destination.workload?.services ?? [])].filter(([, ports]) =>
+      ports.some(({ targetPort }) => targetPort === destination.port),
+    );
+    return candidates.length === 1 ? snapshot.services.get(candidates[0]![0]) : undefined;
+  }
+}
+
+function tupleOf(event: FlowEvent): Tuple {
+  return {
+    source: { addr: event.key.local, port: event.key.localPort },
+    destination: { addr: event.key.remote, port: event.key.remotePort },
+    dialled: { addr: event.dialled, port: event.dialledPort },
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * The agent's listening sockets inside captured pods: on loopback, any free port, put into their slots (role, family,
+ * worker). A listener in its slot is the agent's liveness for connect4/6 and sk_lookup: the kernel removes it with the process.
+ */
+import { addrFromText, ZERO_ADDR } from '../kernel/abi/address.ts';
+import { AgentSock, AgentSockFlags, ListenerKey, ListenerRole } from '../kernel/abi/layout.gen.ts';
+import type { Binding } from '../kernel/binding.ts';
+import type { DataPath } from '../kernel/data-path.ts';
+import type { CapturedPod, PodListeners } from '../kernel/reconciler.ts';
+import type { Workers } from './data-plane/workers.ts';
+
+const BACKLOG = 4096;
+const ROLES = [
+  ['outbound', ListenerRole.OUTBOUND],
+  ['inbound', ListenerRole.INBOUND],
+] as const;
+const FAMILIES = [
+  [4, '127.0.0.1'],
+  [6, '::1'],
+] as const;
+/** one data-plane worker; its slot number */
+const WORKER = 0;
+
+export class Listeners implements PodListeners {
+  readonly #binding: Binding;
+  readonly #path: DataPath;
+  readonly #workers: Workers;
+  readonly #open = new Map<number, CapturedPod>();
+
+  constructor(options: { binding: Binding; path: DataPath; workers: Workers }) {
+    this.#binding = options.binding;
+    this.#path = options.path;
+    this.#workers = options.workers;
+  }
+
+  open(pod: CapturedPod): void {
+    this.#open.set(pod.id, pod);
+    for (const [role, roleNumber] of ROLES) {
+      for (const [family, address] of FAMILIES) {
+        const { fd, port } = this.#binding.listenIn({
+          netnsPath: pod.entry.netnsPath,
+          family,
+          addr: addrFromText(address),
+          port: 0,
+          backlog: BACKLOG,
+          storage: {
+            map: this.#path.map('agent_socks'),
+            value: AgentSock.encode({
+              flags: AgentSockFlags.LISTENER,
+              identity: 0,
+              client: ZERO_ADDR,
+              clientPort: 0,
+              pod: 0,
+            }),
+          },
+          slot: {
+            map: this.#path.map('listeners'),
+            key: ListenerKey.encode({ pod: pod.id, role: roleNumber, family, worker: WORKER }),
+          },
+        });
+        this.#workers.listen(
+          { role, podId: pod.id, netnsPath: pod.entry.netnsPath, netnsCookie: pod.netnsCookie, family, port },
+          fd,
+        );
+      }
+    }
+  }
+
+  close(pod: CapturedPod): void {
+    this.#open.delete(pod.id);
+    this.#workers.unlisten(pod.id);
+  }
+
+  /** A worker was replaced: every slot gets a new listener. */
+  reopen(): void {
+    for (const pod of [...this.#open.values()]) this.open(pod);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * From the control's updates to kernel state, in one thread and one order: store → plan → numbers to disk → operations.
+ * A change reaches the kernel within the same turn of the event loop.
+ */
+import { diffPlans } from '../compile/kernel/diff.ts';
+import type { Numbers } from '../compile/kernel/numbers.ts';
+import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
+import type { ControlUpdate } from '../control/app.ts';
+import type { Finding } from '../model/finding.ts';
+import type { EnrolledPod } from '../model/enrolment.ts';
+import type { Log } from '../log.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Settings } from '../kernel/settings.ts';
+import { SnapshotStore } from '../store/snapshot-store.ts';
+import type { StateFolder } from './state-folder.ts';
+
+export interface MeshOptions {
+  readonly numbers: Numbers | undefined;
+  readonly state: StateFolder;
+  readonly reconciler: Reconciler;
+  readonly settings: Settings;
+  readonly log: Log;
+  /** policies or identities changed: live connections must be looked at again */
+  readonly onPolicyChange: () => void;
+}
+
+export class Mesh {
+  readonly #options: MeshOptions;
+  readonly #store = new SnapshotStore();
+  #state: PlanState;
+  #enrolled: readonly EnrolledPod[] = [];
+  #findings: readonly Finding[] = [];
+  #applied = 0;
+
+  constructor(options: MeshOptions) {
+    this.#options = options;
+    this.#state = initialPlanState(options.numbers);
+  }
+
+  get state(): PlanState {
+    return this.#state;
+  }
+
+  get findings(): readonly Finding[] {
+    return this.#findings;
+  }
+
+  /** why there is no complete mesh yet */
+  get incomplete(): string | undefined {
+    return this.#store.incomplete;
+  }
+
+  update(update: ControlUpdate): void {
+    this.#enrolled = update.enrolled;
+    this.#findings = update.findings;
+    this.#store.apply(update.mesh);
+    if (this.#store.incomplete) return;
+    this.#plan();
+  }
+
+  #plan(): void {
+    const { state: folder, reconciler, settings, log, onPolicyChange } = this.#options;
+    const started = performance.now();
+    const previous = this.#state;
+    const next = nextPlan(previous, this.#store.current, this.#enrolled);
+    const operations = diffPlans(previous.plan, next.plan);
+    if (next.numbers !== previous.numbers) folder.saveNumbers(next.numbers);
+    this.#state = next;
+    reconciler.apply(operations, next.plan);
+    if (this.#applied++ === 0) reconciler.prune();
+    const touchesPolicy = operations.some(
+      ({ map }) => map === 'policies' || map === 'cidrTables' || map === 'locals' || map === 'pods',
+    );
+    if (touchesPolicy) {
+      settings.nextEpoch();
+      onPolicyChange();
+    }
+    log.info(
+      {
+        snapshot: next.snapshot.version,
+        operations: operations.length,
+        ms: Math.round((performance.now() - started) * 10) / 10,
+      },
+      'mesh applied',
+    );
+  }
+}
