@@ -1,0 +1,26 @@
+/**
+ * What one run of the bench is asked to do.
+ */
+export const VARIANT_NAMES = ['plain', 'podwire', 'sidecar', 'sidecar-mtls', 'unix'] as const;
+export type VariantName = (typeof VARIANT_NAMES)[number];
+
+export type HttpServer = 'bench-httpd' | 'nginx';
+
+export interface BenchOptions {
+  readonly variants: readonly VariantName[];
+  /** names of shapes.ts, checked */
+  readonly shapes: readonly string[];
+  readonly rounds: number;
+  /** of each measurement, without its warm-up */
+  readonly seconds: number;
+  /** no further round is begun that would end later than this after the start */
+  readonly limitSeconds: number;
+  /** filter rules that match nothing, in OUTPUT and in INPUT of every pod */
+  readonly iptablesRules: number;
+  readonly httpServer: HttpServer;
+  /** `-free` shapes: the scheduler places both ends; otherwise each end has a CPU of its own */
+  readonly unpinned: boolean;
+}
+
+export const QUICK = { rounds: 3, seconds: 0.5, limitSeconds: 165 } as const;
+export const THOROUGH = { rounds: 7, seconds: 1, limitSeconds: 3600 } as const;

@@ -1,0 +1,157 @@
+/**
+ * From the samples of all rounds to what the bench says: medians, spreads, and the ratio of every variant to every
+ * other.  BenchResult is what `--json` writes.
+ */
+import type { VariantName } from './options.ts';
+import { METRICS, type Cpu, type Metric, type Shape } from './shapes.ts';
+import { median, ratioOf, spreadOf, type Spread } from './statistics.ts';
+
+/** What one driver run of one round measured; null where the shape has no such figure. */
+export interface Sample {
+  readonly p50Us: number | null;
+  readonly p90Us: number | null;
+  readonly p99Us: number | null;
+  readonly p999Us: number | null;
+  readonly opsPerSecond: number;
+  readonly gbps: number | null;
+  /** with the warm-up: what the CPU seconds were spent on */
+  readonly operations: number;
+  /** of client and server */
+  readonly driverCpuSeconds: number;
+  readonly meshCpuSeconds: number;
+  readonly meshRssMiB: number;
+}
+
+export interface ShapeResult {
+  readonly shape: string;
+  readonly variant: VariantName;
+  readonly p50Us: number | null;
+  readonly p90Us: number | null;
+  readonly p99Us: number | null;
+  readonly p999Us: number | null;
+  readonly opsPerSecond: number;
+  readonly gbps: number | null;
+  readonly meshCpuSecondsPer100k: number;
+  readonly meshRssMiB: number;
+  readonly cpu: Cpu;
+  readonly iptablesRules: number;
+  /** of the shape's first figure: p50Us, opsPerSecond or gbps */
+  readonly spread: Spread;
+}
+
+export interface RatioResult {
+  readonly shape: string;
+  readonly variant: VariantName;
+  readonly against: VariantName;
+  readonly metric: Metric;
+  readonly value: number;
+  readonly spread: Spread;
+}
+
+export interface Machine {
+  readonly kernel: string;
+  readonly architecture: string;
+  readonly cpuModel: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly node: string;
+  /** undefined: no sidecar was measured */
+  readonly envoy?: string;
+  readonly httpServer: string;
+  readonly date: string;
+  /** until the agent trusted the drivers' programs */
+  readonly learningSeconds?: number;
+}
+
+export interface BenchResult {
+  readonly machine: Machine;
+  readonly rounds: number;
+  readonly results: readonly ShapeResult[];
+  readonly ratios: readonly RatioResult[];
+}
+
+/** All samples of one shape and one variant, in the order of the rounds. */
+export interface Series {
+  readonly shape: Shape;
+  readonly variant: VariantName;
+  readonly samples: readonly Sample[];
+}
+
+const PERCENTILES = ['p50Us', 'p90Us', 'p99Us', 'p999Us'] as const;
+
+export function buildResult(input: {
+  readonly machine: Machine;
+  readonly rounds: number;
+  readonly iptablesRules: number;
+  readonly series: readonly Series[];
+}): BenchResult {
+  const series = input.series.filter(({ samples }) => samples.length > 0);
+  return {
+    machine: input.machine,
+    rounds: input.rounds,
+    results: series.map((one) => summarize(one, input.iptablesRules)),
+    ratios: series.flatMap((one) => compare(one, series)),
+  };
+}
+
+/** CPU seconds of client, server and mesh together per 100,000 operations. */
+export function totalCpuPer100k(samples: readonly Sample[]): number {
+  return per100k(samples, (sample) => sample.driverCpuSeconds + sample.meshCpuSeconds);
+}
+
+function summarize({ shape, variant, samples }: Series, iptablesRules: number): ShapeResult {
+  const [p50Us, p90Us, p99Us, p999Us] = PERCENTILES.map((name) =>
+    medianOrNull(samples.map((sample) => sample[name])),
+  );
+  return {
+    shape: shape.name,
+    variant,
+    p50Us: p50Us ?? null,
+    p90Us: p90Us ?? null,
+    p99Us: p99Us ?? null,
+    p999Us: p999Us ?? null,
+    opsPerSecond: median(samples.map((sample) => sample.opsPerSecond)),
+    gbps: medianOrNull(samples.map((sample) => sample.gbps)),
+    meshCpuSecondsPer100k: per100k(samples, (sample) => sample.meshCpuSeconds),
+    meshRssMiB: median(samples.map((sample) => sample.meshRssMiB)),
+    cpu: shape.cpu,
+    iptablesRules,
+    spread: spreadOf(valuesOf(samples, shape.headline) ?? []),
+  };
+}
+
+function compare(one: Series, all: readonly Series[]): RatioResult[] {
+  const others = all.filter(
+    ({ shape, variant }) => shape.name === one.shape.name && variant !== one.variant,
+  );
+  return others.flatMap((other) =>
+    (Object.keys(METRICS) as Metric[]).flatMap((metric) => {
+      const values = valuesOf(one.samples, metric);
+      const base = valuesOf(other.samples, metric);
+      const ratio = values && base && ratioOf(values, base);
+      if (ratio === undefined) return [];
+      const { variant } = one;
+      return [{ shape: one.shape.name, variant, against: other.variant, metric, ...ratio }];
+    }),
+  );
+}
+
+/** undefined when the shape has no such figure. */
+function valuesOf(samples: readonly Sample[], metric: Metric): number[] | undefined {
+  const values = samples.map((sample) =>
+    metric === 'meshCpuSecondsPer100k'
+      ? per100k([sample], ({ meshCpuSeconds }) => meshCpuSeconds)
+      : sample[metric],
+  );
+  return values.every((value) => value !== null) ? values : undefined;
+}
+
+function medianOrNull(values: readonly (number | null)[]): number | null {
+  const numbers = values.filter((value) => value !== null);
+  return numbers.length === values.length ? median(numbers) : null;
+}
+
+function per100k(samples: readonly Sample[], seconds: (sample: Sample) => number): number {
+  const operations = samples.reduce((sum, sample) => sum + sample.operations, 0);
+  return (samples.reduce((sum, sample) => sum + seconds(sample), 0) / operations) * 100_000;
+}

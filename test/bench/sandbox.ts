@@ -1,0 +1,200 @@
+/**
+ * Everything of the machine that a run of the bench takes: network namespaces for the pods and for the bridge between
+ * them, a cgroup per variant, a temporary folder, a folder for pins, processes.  close() gives all of it back.
+ *
+ * Each name carries the process id of the run, so that a later run recognizes and removes what a killed one left.
+ * Every process is in a cgroup of the run, and dies with it.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PodwireError } from '../../src/errors.ts';
+
+export const NETNS_FOLDER = '/run/netns';
+const BPFFS = '/sys/fs/bpf';
+const OWNED = /^(?:pwb|podwire-bench)-(\d+)-/;
+const SUBNET = '10.97.0';
+
+export interface Pod {
+  /** name under /run/netns */
+  readonly netns: string;
+  readonly address: string;
+}
+
+/** Where a process runs. */
+export interface Place {
+  readonly cgroup: string;
+  /** undefined: in the network namespace of the bench itself */
+  readonly netns?: string;
+}
+
+export interface Launch {
+  readonly place: Place;
+  /** list for taskset; undefined: anywhere */
+  readonly cpus?: string | undefined;
+  /** further options of setpriv */
+  readonly privileges?: readonly string[];
+  /** file for stdout and stderr; undefined: pipes */
+  readonly log?: string;
+}
+
+export class Sandbox {
+  readonly folder: string;
+  /** for an agent's pins; made by who needs it */
+  readonly bpffs: string;
+  readonly #run = `${process.pid}-${randomBytes(2).toString('hex')}`;
+  readonly #cgroups: string[] = [];
+  readonly #netns: string[] = [];
+  readonly #bridge: string;
+  #pods = 0;
+
+  constructor() {
+    sweep((pid) => !existsSync(`/proc/${pid}`));
+    this.folder = mkdtempSync(join(tmpdir(), `podwire-bench-${this.#run}-`));
+    this.bpffs = join(BPFFS, `podwire-bench-${this.#run}`);
+    this.#bridge = this.#addNetns('bridge');
+    command('ip', ['-n', this.#bridge, '-batch', '-'], BRIDGE);
+  }
+
+  addPod(name: string): Pod {
+    const index = ++this.#pods;
+    const netns = this.#addNetns(name);
+    const address = `${SUBNET}.${index}`;
+    const link = `add veth${index} type veth peer name eth0 netns ${netns}`;
+    const uplink = `link ${link}\nlink set veth${index} master br0 up`;
+    command('ip', ['-n', this.#bridge, '-batch', '-'], uplink);
+    const inPod = `link set lo up\naddress add ${address}/24 dev eth0\nlink set eth0 up`;
+    command('ip', ['-n', netns, '-batch', '-'], inPod);
+    // Short connections at full speed use up the ports of a minute otherwise.
+    inNetns(netns, 'sh', [
+      '-c',
+      'cd /proc/sys/net/ipv4 && echo 1 >tcp_tw_reuse && echo 10000 65000 >ip_local_port_range',
+    ]);
+    return { netns, address };
+  }
+
+  addCgroup(name: string): string {
+    const path = join(cgroupRoot(), `podwire-bench-${this.#run}-${name}`);
+    mkdirSync(path);
+    this.#cgroups.push(path);
+    return path;
+  }
+
+  start(program: string, args: readonly string[], launch: Launch): ChildProcess {
+    const { place, cpus, privileges = [], log } = launch;
+    const output = log === undefined ? undefined : openSync(log, 'a');
+    const child = spawn(
+      'sh',
+      [
+        ...['-c', 'echo $$ >"$0/cgroup.procs" && exec "$@"', place.cgroup],
+        ...(place.netns === undefined ? [] : ['nsenter', `--net=${join(NETNS_FOLDER, place.netns)}`]),
+        ...(cpus === undefined ? [] : ['taskset', '-c', cpus]),
+        ...['setpriv', '--pdeathsig', 'KILL', ...privileges, program, ...args],
+      ],
+      {
+        cwd: this.folder,
+        stdio: output === undefined ? ['ignore', 'pipe', 'pipe'] : ['ignore', output, output],
+      },
+    );
+    if (output !== undefined) closeSync(output);
+    return child;
+  }
+
+  writeFile(name: string, content: string): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  /** Synchronous, so that nothing can come between. */
+  close(): void {
+    for (const cgroup of this.#cgroups) removeCgroup(cgroup);
+    for (const netns of this.#netns.reverse()) spawnSync('ip', ['netns', 'del', netns]);
+    rmSync(this.bpffs, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #addNetns(name: string): string {
+    const netns = `pwb-${this.#run}-${name}`;
+    this.#netns.push(netns);
+    command('ip', ['netns', 'add', netns]);
+    return netns;
+  }
+}
+
+const BRIDGE = 'link set lo up\nlink add br0 type bridge\nlink set br0 up';
+
+/** Runs a command to its end; throws with its output when it fails. */
+export function command(program: string, args: readonly string[], input = ''): string {
+  const done = spawnSync(program, args, { encoding: 'utf8', input });
+  if (done.error) throw missingProgram(program, done.error);
+  if (done.status !== 0) {
+    throw new Error(`${program} ${args.join(' ')} failed: ${done.stderr.trim() || done.status}`);
+  }
+  return done.stdout;
+}
+
+export function inNetns(netns: string, program: string, args: readonly string[], input = ''): void {
+  command('nsenter', [`--net=${join(NETNS_FOLDER, netns)}`, program, ...args], input);
+}
+
+function missingProgram(program: string, cause: NodeJS.ErrnoException): Error {
+  if (cause.code !== 'ENOENT') return cause;
+  return new Error(`${program} is not installed; \`npm run bench\` installs what is missing`);
+}
+
+/** On a hybrid host it is not /sys/fs/cgroup. */
+function cgroupRoot(): string {
+  for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
+    const [, mountPoint, type] = line.split(' ');
+    if (type === 'cgroup2' && mountPoint !== undefined) return mountPoint;
+  }
+  throw new PodwireError('ERR_NO_CGROUP2', 'no cgroup v2 is mounted', {
+    hint: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
+  });
+}
+
+/** Ends every process in the cgroup and removes it. */
+function removeCgroup(path: string): void {
+  for (let attempt = 0; existsSync(path) && attempt < 300; attempt++) {
+    try {
+      for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n')) {
+        if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+      }
+      rmdirSync(path);
+    } catch {
+      // A process had just ended, or is about to.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
+}
+
+/** Removes what runs left behind whose process is gone. */
+function sweep(isGone: (pid: string) => boolean): void {
+  const leftIn = (folder: string): string[] => {
+    if (!existsSync(folder)) return [];
+    return readdirSync(folder).filter((name) => {
+      const pid = OWNED.exec(name)?.[1];
+      return pid !== undefined && isGone(pid);
+    });
+  };
+  const root = cgroupRoot();
+  for (const name of leftIn(root)) removeCgroup(join(root, name));
+  for (const name of leftIn(NETNS_FOLDER)) spawnSync('ip', ['netns', 'del', name]);
+  for (const folder of [BPFFS, tmpdir()]) {
+    for (const name of leftIn(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
