@@ -132,7 +132,6 @@ class FakeProcesses extends Processes {
 
 function setUp(context: TestContext, folder?: string) {
   const path = folder ?? mkdtempSync(join(tmpdir(), 'podwire-observer-'));
-  if (folder === undefined) context.after(() => rmSync(path, { recursive: true }));
   const map = new FakeMap();
   const observation = new FakeObservation();
   const processes = new FakeProcesses();
@@ -155,7 +154,10 @@ function setUp(context: TestContext, folder?: string) {
     now: () => time.nowMs,
   });
   observer.start();
-  context.after(() => observer.stop());
+  context.after(() => {
+    observer.stop();
+    rmSync(path, { recursive: true, force: true });
+  });
   /** the kernel meets a new executable */
   const meet = async (key = KEY): Promise<void> => {
     map.set(key, { ...NEW });
