@@ -21,7 +21,10 @@ namespace {
 Napi::Value TryLock(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const auto path = info[0].As<Napi::String>().Utf8Value();
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  // A folder is locked itself: a bpffs takes no plain files.
+  int opened = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) opened = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  UniqueFd fd(opened);
   if (fd.Get() < 0) throw Refusal(env, errno, "open", path);
   if (flock(fd.Get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return env.Undefined();

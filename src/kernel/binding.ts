@@ -199,7 +199,7 @@ export interface Binding {
   getsockname(fd: number): SocketAddress;
   getpeername(fd: number): SocketAddress;
 
-  /** flock(LOCK_EX | LOCK_NB) on a file, created 0600: the descriptor, or undefined when another process holds it */
+  /** flock(LOCK_EX | LOCK_NB) on a folder, or on a file that is created 0600: the descriptor, or undefined when another process holds it */
   tryLock(path: string): number | undefined;
   /** mount(2); EBUSY (already there) is no error. A second bpffs would cover the first: look at fsType before. */
   mountFs(type: 'bpf' | 'tracefs' | 'cgroup2', target: string): void;

@@ -42,6 +42,8 @@ export interface DataPathOptions {
   /** root of the cgroup v2 hierarchy the programs are attached to */
   readonly cgroup: string;
   readonly log: Log;
+  /** false: the numbers in the maps mean nothing to this agent, so it starts a generation of its own */
+  readonly adopt: boolean;
 }
 
 export interface PodProgram {
@@ -75,7 +77,7 @@ export class DataPath {
     this.#abi = ABI_HASH;
     this.generations = new Generations(bpffs);
     this.generations.prepare();
-    const { generation, adopted } = this.generations.open(this.#abi);
+    const { generation, adopted } = this.generations.open(this.#abi, options.adopt);
     this.generation = generation;
     this.adopted = adopted;
     this.#object = this.#load(objectPath);

@@ -1,12 +1,11 @@
 /**
  * Pins of this node under one folder of a bpffs:
  *
- *   podwire/gen-N.ABI/maps/NAME    maps of generation N; ABI is the hash of the shared layout
- *   podwire/gen-N.ABI/conns        iterator over the live sockets of that generation
+ *   podwire/gen-N-ABI/maps/NAME    maps of generation N; ABI is the hash of the shared layout
+ *   podwire/gen-N-ABI/conns        iterator over the live sockets of that generation
  *   podwire/links/PROGRAM          cgroup links, updated in place from generation to generation
  *   podwire/pods/COOKIE            sk_lookup link of the pod with that netns cookie
- *   podwire/numbers                numbers of identities, services and backends
- *
+ * *
  * Live sockets keep the programs and maps they were born with. An agent whose layout is the newest generation's adopts its
  * maps; any other starts the next one and goes on serving the older ones until their last socket is gone.
  */
@@ -21,19 +20,17 @@ export interface Generation {
   readonly conns: string;
 }
 
-const NAME = /^gen-(\d+)\.([0-9a-f]+)$/;
+const NAME = /^gen-(\d+)-([0-9a-f]+)$/;
 
 export class Generations {
   readonly root: string;
   readonly links: string;
   readonly pods: string;
-  readonly numbers: string;
 
   constructor(bpffs: string) {
     this.root = join(bpffs, 'podwire');
     this.links = join(this.root, 'links');
     this.pods = join(this.root, 'pods');
-    this.numbers = join(this.root, 'numbers');
   }
 
   prepare(): void {
@@ -53,9 +50,9 @@ export class Generations {
   }
 
   /** The generation an agent of this layout works in: the newest when it fits, else a new one. */
-  open(abi: string): { generation: Generation; adopted: boolean } {
+  open(abi: string, adopt: boolean): { generation: Generation; adopted: boolean } {
     const newest = this.list()[0];
-    if (newest?.abi === abi && existsSync(newest.maps)) return { generation: newest, adopted: true };
+    if (adopt && newest?.abi === abi && existsSync(newest.maps)) return { generation: newest, adopted: true };
     const generation = this.#generation((newest?.number ?? 0) + 1, abi);
     mkdirSync(generation.maps, { recursive: true, mode: 0o700 });
     return { generation, adopted: false };
@@ -66,7 +63,7 @@ export class Generations {
   }
 
   #generation(number: number, abi: string): Generation {
-    const dir = join(this.root, `gen-${number}.${abi}`);
+    const dir = join(this.root, `gen-${number}-${abi}`);
     return { number, abi, dir, maps: join(dir, 'maps'), conns: join(dir, 'conns') };
   }
 }

@@ -1,7 +1,9 @@
 /**
- * One writer of kernel state at a time: an flock on the pin folder's lock file. The kernel drops it with the process, so
+ * One writer of kernel state at a time: an flock on the pin folder. The kernel drops it with the process, so
  * a dead agent never blocks the next one. Data planes of two agents may overlap; writers may not.
  */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { Binding } from './binding.ts';
@@ -11,13 +13,14 @@ export class WriterLock {
   readonly #path: string;
   #fd: number | undefined;
 
-  constructor(options: { binding: Binding; path: string }) {
+  constructor(options: { binding: Binding; bpffs: string }) {
     this.#binding = options.binding;
-    this.#path = options.path;
+    this.#path = join(options.bpffs, 'podwire');
   }
 
   /** Waits until the lock is ours; says so once, then every ten seconds. */
   async acquire(log: Log, signal?: AbortSignal): Promise<void> {
+    mkdirSync(this.#path, { recursive: true, mode: 0o700 });
     for (let tries = 0; ; tries++) {
       this.#fd = this.#binding.tryLock(this.#path);
       if (this.#fd !== undefined) return;

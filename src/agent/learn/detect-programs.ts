@@ -4,8 +4,9 @@
  */
 import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
 import { SockOwner, Stall, WatchCount, WatchKey } from '../../kernel/abi/layout.gen.ts';
-import { TypedMap, u64 } from '../../kernel/typed-map.ts';
+import { TypedMap, u32, u64 } from '../../kernel/typed-map.ts';
 import type { Codec } from '../../kernel/typed-map.ts';
+import { syscallNumbers } from './syscall-numbers.ts';
 
 /** Calls on one descriptor of one process. */
 export interface CallCount extends WatchKey, WatchCount {}
@@ -29,15 +30,6 @@ export interface StallSource {
 
 export const MAX_TARGETS = 1024;
 
-const WATCH_PROGRAMS = [
-  'watch_splice',
-  'watch_read',
-  'watch_readv',
-  'watch_recvfrom',
-  'watch_recvmsg',
-  'watch_recvmmsg',
-] as const;
-
 const NO_CALLS: WatchCount = { splices: 0n, reads: 0n };
 
 const u8: Codec<number> = {
@@ -59,10 +51,12 @@ export class DetectPrograms implements StallSource {
   /** `socks` and `conns`: the mesh object's maps of these names. Throws what the kernel refuses. */
   constructor(options: { binding: Binding; objectPath: string; socks: BpfMap; conns: BpfMap }) {
     const { binding, objectPath, socks, conns } = options;
-    binding.mountFs('tracefs', '/sys/kernel/tracing');
     this.#object = binding.openObject(objectPath);
     try {
       this.#object.reuseMap('conns', conns);
+      const { splice, reads } = syscallNumbers(process.arch);
+      this.#object.setRodata('splice_number', u32.encode(splice));
+      this.#object.setRodata('read_numbers', Buffer.concat(reads.map((read) => u32.encode(read))));
       this.#object.load();
       this.#targets = new TypedMap('targets', this.#object.map('targets'), u64, u64);
       const counts = this.#object.map('watch_counts');
@@ -93,15 +87,15 @@ export class DetectPrograms implements StallSource {
 
   openWindow(targets: readonly WatchKey[]): CallWindow {
     this.#counts.setMany(targets.map((target) => [target, NO_CALLS]));
-    const links: BpfLink[] = [];
+    let link: BpfLink | undefined;
     const close = (): CallCount[] => {
-      for (const link of links) link.close();
+      link?.close();
       const counts = this.#counts.entries();
       this.#counts.deleteMany(counts.map(([key]) => key));
       return counts.map(([key, count]) => ({ ...key, ...count }));
     };
     try {
-      for (const name of WATCH_PROGRAMS) links.push(this.#object.program(name).attachTracing());
+      link = this.#object.program('watch_calls').attachTracing();
     } catch (error) {
       close();
       throw error;

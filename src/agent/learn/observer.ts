@@ -110,6 +110,16 @@ export class Observer {
     };
   }
 
+  /** Every executable the kernel has met in the enrolled pods, named as far as it is known. */
+  listing(): readonly (TrustEntry & {
+    readonly names: { executable: string; workload: string };
+  })[] {
+    return [...this.#trust.entries().values()].map((entry) => ({
+      ...entry,
+      names: this.#memory.names(entry.key),
+    }));
+  }
+
   /** struct trust_event: a new executable; its process may be gone in a moment, so it is looked at now. */
   onTrustEvent(event: { readonly key: TrustKey; readonly tgid: number }): void {
     const { key, tgid } = event;

@@ -1,0 +1,260 @@
+/** The agent as the admin API shows it: joins the mesh, the kernel's maps and what was learnt into plain JSON. */
+import { configDump } from '../admin/config-dump.ts';
+import type {
+  AdminView,
+  ConnectionView,
+  CountersView,
+  DoctorView,
+  EndpointView,
+  PodView,
+  PolicyView,
+  ServiceView,
+  StatusView,
+  TrustView,
+} from '../admin/view.ts';
+import { policyNames } from '../compile/kernel/policy/cache.ts';
+import type { PodEntry } from '../compile/kernel/pods.ts';
+import type { AgentOptions } from '../config/agent-options.ts';
+import { ABI_HASH, behaviourNames, ConnFlags, Reason, reasonNames, TrustState, trustStateNames } from '../kernel/abi/layout.gen.ts';
+import type { Connection } from '../kernel/connections.ts';
+import type { Finding } from '../model/finding.ts';
+import type { FlowParty } from '../telemetry/flow-info.ts';
+import { isDenied } from '../telemetry/kernel-metrics.ts';
+import { counterNames } from '../kernel/abi/layout.gen.ts';
+import type { AgentParts } from './parts.ts';
+
+export interface AgentAdminViewOptions {
+  readonly parts: AgentParts;
+  readonly options: AgentOptions;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly metricsAddress: () => string | null;
+  readonly readiness: { readonly ready: boolean; readonly blockers: readonly string[] };
+  readonly doctor: () => Promise<readonly DoctorView[]>;
+}
+
+export class AgentAdminView implements AdminView {
+  readonly #options: AgentAdminViewOptions;
+  readonly #parts: AgentParts;
+
+  constructor(options: AgentAdminViewOptions) {
+    this.#options = options;
+    this.#parts = options.parts;
+  }
+
+  status(): StatusView {
+    const { options, version, startedAt, metricsAddress, readiness } = this.#options;
+    const { path, connections, settings, mesh, reconciler, splice } = this.#parts;
+    const list = connections.list();
+    const { snapshot } = mesh.state;
+    const findings = this.findings();
+    return {
+      version,
+      pid: process.pid,
+      startedAt: startedAt.toISOString(),
+      uptimeSeconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
+      ready: readiness.ready,
+      blockers: readiness.blockers,
+      config: {
+        dir: options.configDir,
+        cgroup: options.cgroup,
+        bpffs: options.bpffs,
+        stateDir: options.stateDir,
+      },
+      metrics: metricsAddress(),
+      kernel: {
+        generation: path.generation.number,
+        abi: ABI_HASH,
+        adopted: path.adopted,
+        older: connections.older().map(({ number }) => number),
+        epoch: settings.get().epoch,
+      },
+      splice,
+      mesh: {
+        snapshot: snapshot.version,
+        workloads: snapshot.workloads.size,
+        services: snapshot.services.size,
+        policies: snapshot.authorizations.size,
+      },
+      pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
+      connections: { live: list.length, spliced: list.filter((one) => pathOf(one) === 'spliced').length },
+      findings: {
+        errors: findings.filter(({ severity }) => severity === 'error').length,
+        warnings: findings.filter(({ severity }) => severity === 'warning').length,
+      },
+    };
+  }
+
+  pods(): PodView[] {
+    const { reconciler } = this.#parts;
+    return [
+      ...reconciler.captured().map(({ entry, id, since }) => podView(entry, 'captured', '', since, id)),
+      ...reconciler.failures().map(({ entry, error, since }) => podView(entry, 'failed', error, since, 0)),
+    ];
+  }
+
+  connections(): ConnectionView[] {
+    const { connections, flows, binding } = this.#parts;
+    const now = binding.monotonicNs();
+    const all = connections.list().filter(({ client }) => !(client && client.flags & ConnFlags.AGENT));
+    const infos = flows.live(all);
+    return all.map((one, i): ConnectionView => {
+      const flow = infos[i]!;
+      const view = (one.client ?? one.server)!;
+      const path = pathOf(one);
+      return {
+        id: flow.id.toString(),
+        source: endView(flow.source),
+        destination: endView(flow.destination),
+        service: flow.service?.hostname ?? '',
+        path,
+        reason: path === 'plain' ? (reasonNames[view.reason] ?? '') : '',
+        ageMs: Number(now - view.bornNs) / 1e6,
+        bytesSent: flow.bytesSent,
+        bytesReceived: flow.bytesReceived,
+        bytesSpliced: Number((one.client?.redirectedBytes ?? 0n) + (one.server?.redirectedBytes ?? 0n)),
+        rttUs: view.srttUs || null,
+      };
+    });
+  }
+
+  services(): ServiceView[] {
+    const { mesh, reconciler } = this.#parts;
+    const { snapshot, plan } = mesh.state;
+    const active = reconciler.services.active();
+    return [...snapshot.services].map(([key, service]): ServiceView => ({
+      namespace: service.namespace,
+      name: service.name,
+      hostname: service.hostname,
+      addresses: service.addresses,
+      policy: service.lbPolicy,
+      ports: service.ports.map(({ servicePort, targetPort }) => ({
+        port: servicePort,
+        endpoints: [...(snapshot.endpoints.get(key)?.values() ?? [])].flatMap((workload) =>
+          workload.addresses.map((address): EndpointView => {
+            const own = workload.services.get(key)?.find((port) => port.servicePort === servicePort);
+            const port = own?.targetPort || targetPort;
+            const backend = service.addresses
+              .flatMap((addr) => plan.services.get(`${addr}|${servicePort}`)?.slots ?? [])
+              .find((slot) => slot.addr === address && slot.port === port);
+            return {
+              address,
+              port,
+              workload: `${workload.namespace}/${workload.name}`,
+              ready: workload.healthy,
+              weight: workload.capacity,
+              active: Number(backend ? (active.get(backend.id) ?? 0n) : 0n),
+            };
+          }),
+        ),
+      })),
+    }));
+  }
+
+  policies(): PolicyView[] {
+    const { snapshot } = this.#parts.mesh.state;
+    const inForce = this.#parts.reconciler.captured().map(({ entry }) => {
+      const workload = snapshot.workloads.get(entry.uid);
+      return {
+        name: `${entry.namespace}/${entry.name}`,
+        policies: new Set(workload ? policyNames(snapshot, workload) : []),
+      };
+    });
+    return [...snapshot.authorizations].map(([key, policy]) => ({
+      namespace: policy.namespace,
+      name: policy.name,
+      scope: policy.scope,
+      action: policy.action,
+      rules: policy.rules.length,
+      dryRun: policy.dryRun,
+      pods: inForce.filter(({ policies }) => policies.has(key)).map(({ name }) => name),
+    }));
+  }
+
+  counters(): CountersView {
+    const { kernel } = this.#parts;
+    const counters = kernel.counters();
+    const reasons = kernel.reasons();
+    return {
+      ...Object.fromEntries(counterNames.map((name, i) => [name, Number(counters[i] ?? 0n)])),
+      ...Object.fromEntries(
+        reasonNames.flatMap((name, i) =>
+          i === Reason.NONE ? [] : [[`${isDenied(i) ? 'denied' : 'not-spliced'}.${name}`, Number(reasons[i] ?? 0n)]],
+        ),
+      ),
+    };
+  }
+
+  trust(): TrustView[] {
+    const { learning, binding } = this.#parts;
+    const bootMs = Date.now() - Number(binding.monotonicNs() / 1_000_000n);
+    return learning.observer.listing().map(({ names, trust, flags }) => ({
+      name: names.executable,
+      workload: names.workload,
+      state: flags.interpreter ? 'interpreter' : ((trustStateNames[trust.state] ?? 'observing') as TrustView['state']),
+      reason: trust.state === TrustState.DENIED ? (behaviourNames[trust.reason - 1] ?? 'denied') : '',
+      connections: trust.connections,
+      quiet: trust.quiet,
+      since: new Date(bootMs + Number(trust.firstNs / 1_000_000n)).toISOString(),
+    }));
+  }
+
+  doctor(): Promise<readonly DoctorView[]> {
+    return this.#options.doctor();
+  }
+
+  findings(): readonly Finding[] {
+    return this.#parts.mesh.findings;
+  }
+
+  configDump(): Readonly<Record<string, unknown>> {
+    const { mesh, reconciler } = this.#parts;
+    const captured = reconciler.captured().map(({ entry }) => ({ entry, captured: true }));
+    const failed = reconciler.failures().map(({ entry }) => ({ entry, captured: false }));
+    return configDump({
+      snapshot: mesh.state.snapshot,
+      version: this.#options.version,
+      config: this.#options.options,
+      pods: [...captured, ...failed].map(({ entry, captured: up }) => ({
+        uid: entry.uid,
+        namespace: entry.namespace,
+        name: entry.name,
+        serviceAccount: entry.serviceAccount,
+        captured: up,
+      })),
+    });
+  }
+}
+
+function pathOf({ client, server }: Connection): ConnectionView['path'] {
+  const flags = (client?.flags ?? 0) | (server?.flags ?? 0);
+  if (flags & ConnFlags.AGENT) return 'proxied';
+  return flags & ConnFlags.PAIRED && !(flags & ConnFlags.PLAIN) ? 'spliced' : 'plain';
+}
+
+function endView(party: FlowParty): ConnectionView['source'] {
+  const { address, port, workload, identity } = party;
+  return {
+    address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+    namespace: workload?.namespace ?? '',
+    workload: workload?.name ?? '',
+    identity,
+  };
+}
+
+function podView(entry: PodEntry, state: PodView['state'], reason: string, since: Date, id: number): PodView {
+  const ports = [...entry.portModes].map(([port, mode]) => `${port}=${mode}`);
+  return {
+    namespace: entry.namespace,
+    name: entry.name,
+    state,
+    reason,
+    since: since.toISOString(),
+    netns: entry.netns,
+    id,
+    identity: entry.spiffe,
+    addresses: entry.addrs,
+    capture: entry.captureProxy ? 'proxy' : 'kernel',
+    splice: [entry.splice, ...ports].join(','),
+  };
+}

@@ -1,0 +1,272 @@
+/**
+ * The agent, put together. Reads top to bottom in the order of the data flow: privileges → lock → kernel objects → learning →
+ * mesh (control, store, plan, kernel) → attachment → events → telemetry → admin.
+ */
+import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { startMetricsServer } from '../admin/metrics-server.ts';
+import { startAdminServer } from '../admin/server.ts';
+import type { AgentOptions } from '../config/agent-options.ts';
+import { startControl } from '../control/app.ts';
+import { loadBinding } from '../kernel/binding.ts';
+import { Connections } from '../kernel/connections.ts';
+import { DataPath } from '../kernel/data-path.ts';
+import { runDoctor } from '../kernel/doctor.ts';
+import { Events } from '../kernel/events.ts';
+import { WriterLock } from '../kernel/lock.ts';
+import { KernelReadings } from '../kernel/numbers.ts';
+import { Reconciler } from '../kernel/reconciler.ts';
+import { requireBpffs, requireBtf, requireCgroup2, requireRoot } from '../kernel/requirements.ts';
+import { SelfTest } from '../kernel/self-test.ts';
+import { Settings } from '../kernel/settings.ts';
+import { Resources } from '../lifecycle/drain.ts';
+import { Readiness } from '../lifecycle/readiness.ts';
+import type { Log } from '../log.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
+import { ConnectionMetrics } from '../telemetry/connection-metrics.ts';
+import { registerKernelMetrics } from '../telemetry/kernel-metrics.ts';
+import { MetricsRegistry } from '../telemetry/registry.ts';
+import { AgentAdminView } from './admin-view.ts';
+import { Workers } from './data-plane/workers.ts';
+import { Flows } from './flows.ts';
+import { Learning } from './learning.ts';
+import { Listeners } from './listeners.ts';
+import { Mesh } from './mesh.ts';
+import type { AgentParts } from './parts.ts';
+import { Revocation } from './revocation.ts';
+import { StateFolder } from './state-folder.ts';
+
+const RETRY_PODS_MS = 1000;
+const SWEEP_MS = 2000;
+
+export interface AgentDeps {
+  readonly log: Log;
+  readonly setLogLevel: (level: string) => boolean;
+  /** somebody asked over the admin socket */
+  readonly onShutdown: () => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Running {
+  readonly addresses: { readonly admin: string; readonly metrics: string | null };
+  close(deadlineMs: number): Promise<void>;
+}
+
+export async function startAgent(options: AgentOptions, deps: AgentDeps): Promise<Running> {
+  const resources = new Resources();
+  try {
+    return await build(options, deps, resources);
+  } catch (error) {
+    await resources.close(2000);
+    throw error;
+  }
+}
+
+async function build(options: AgentOptions, deps: AgentDeps, resources: Resources): Promise<Running> {
+  const { log } = deps;
+  const startedAt = new Date();
+  const { root, version } = packageOf();
+  const objects = join(root, 'bpf', '.output');
+  const readiness = new Readiness({ log, blockers: ['lock', 'kernel', 'mesh', 'attached'] });
+
+  requireRoot();
+  requireBtf();
+  const binding = loadBinding();
+  requireCgroup2(options.cgroup);
+  requireBpffs(binding, options.bpffs);
+  binding.raiseLimits();
+  const state = new StateFolder(options.stateDir);
+
+  const lock = new WriterLock({ binding, bpffs: options.bpffs });
+  await lock.acquire(log, deps.signal);
+  resources.add('lock', () => lock.release());
+  readiness.clear('lock');
+
+  const numbers = state.loadNumbers();
+  const path = new DataPath({ binding, objects, bpffs: options.bpffs, cgroup: options.cgroup, log, adopt: numbers !== undefined });
+  resources.add('data path', () => path.close());
+  const splice = await spliceDecision(options, new SelfTest({ binding, objectPath: join(objects, 'selftest.bpf.o') }));
+  if (!splice.enabled) log.warn({ reason: splice.reason }, 'nothing will be spliced');
+  const settings = new Settings(path.map('settings'));
+  settings.write({ splice: splice.enabled ? 1 : 0 });
+  readiness.clear('kernel');
+
+  const connections = new Connections({ binding, path });
+  const kernel = new KernelReadings({ binding, path, connections });
+  const workers = new Workers({
+    setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
+    log,
+    onRestart: () => listeners.reopen(),
+  });
+  resources.add('workers', () => workers.close());
+  const listeners = new Listeners({ binding, path, workers });
+  const reconciler = new Reconciler({
+    binding,
+    path,
+    listeners,
+    workers: 1,
+    log,
+    podInUse: (id) => connections.views().some((view) => view.sourcePod === id || view.destinationPod === id),
+  });
+  const learning = new Learning({ binding, objects, path, reconciler, stateDir: state.path, log });
+  resources.add('learning', () => learning.close());
+  const revocation = new Revocation({ connections, reconciler, killer: learning.killer, state: () => mesh.state, log });
+  resources.add('revocation', () => revocation.close());
+
+  const mesh: Mesh = new Mesh({
+    numbers,
+    state,
+    reconciler,
+    settings,
+    log,
+    onPolicyChange: () => {
+      revocation.schedule();
+      learning.adoptSoon();
+    },
+  });
+  const control = await startControl({
+    dir: options.configDir,
+    log,
+    trustDomain: options.trustDomain,
+    clusterId: options.clusterId,
+    onUpdate: (update) => mesh.update(update),
+  });
+  resources.add('control', () => control.close());
+  readiness.clear('mesh');
+
+  path.attach();
+  learning.start();
+  readiness.clear('attached');
+  const timers = [
+    setInterval(() => {
+      if (reconciler.failures().length === 0) return;
+      reconciler.retry();
+      learning.adoptSoon();
+    }, RETRY_PODS_MS),
+    setInterval(() => sweep(connections, log), SWEEP_MS),
+  ];
+  resources.add('timers', () => timers.forEach((timer) => clearInterval(timer)));
+
+  const flows = new Flows({ reconciler, state: () => mesh.state });
+  const access = new AccessLog({ log });
+  const registry = new MetricsRegistry({ log });
+  const metrics = new ConnectionMetrics({
+    registry,
+    live: () => {
+      events.poll();
+      return flows.live(connections.list());
+    },
+  });
+  const events: Events = new Events({
+    binding,
+    handlers: {
+      closed(event) {
+        const flow = flows.closed(event);
+        if (!flow) return;
+        access.closed(flow);
+        metrics.connectionClosed(flow);
+      },
+      denied(event) {
+        const flow = flows.denied(event);
+        access.denied(flow);
+        metrics.connectionDenied(flow);
+      },
+      trust: (event) => learning.onTrust(event),
+    },
+  });
+  const rings = [path.map('events'), ...connections.older().flatMap(({ maps }) => openRing(binding, maps))];
+  events.start(rings);
+  resources.add('events', () => {
+    events.poll();
+    events.close();
+  });
+
+  const parts: AgentParts = { binding, path, settings, connections, reconciler, mesh, flows, learning, kernel, splice };
+  registerKernelMetrics({ registry, kernel });
+  registerAgentMetrics({
+    registry,
+    version,
+    numbers: async () => ({
+      ready: readiness.ready,
+      pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
+      findings: {
+        error: mesh.findings.filter(({ severity }) => severity === 'error').length,
+        warning: mesh.findings.filter(({ severity }) => severity === 'warning').length,
+      },
+      snapshotVersion: mesh.state.snapshot.version,
+      proxy: await workers.stats(),
+    }),
+  });
+  const page = options.metrics
+    ? await startMetricsServer({ listen: options.metrics, metrics: () => registry.render(), readiness: () => readiness, log })
+    : undefined;
+  if (page) resources.add('metrics page', () => page.close());
+  const admin = await startAdminServer({
+    socket: options.adminSocket,
+    view: new AgentAdminView({
+      parts,
+      options,
+      version,
+      startedAt,
+      metricsAddress: () => page?.address ?? null,
+      readiness,
+      doctor: () => runDoctor(binding, { objects, cgroup: options.cgroup, bpffs: options.bpffs }),
+    }),
+    actions: { shutdown: deps.onShutdown, setLogLevel: deps.setLogLevel },
+    log,
+  });
+  resources.add('admin socket', () => admin.close());
+
+  log.info(
+    {
+      pods: reconciler.captured().length,
+      ms: Date.now() - startedAt.getTime(),
+      admin: options.adminSocket,
+      metrics: page?.address ?? null,
+    },
+    'ready',
+  );
+  return {
+    addresses: { admin: options.adminSocket, metrics: page?.address ?? null },
+    async close(deadlineMs) {
+      for (const failure of await resources.close(deadlineMs)) log.warn({ ...failure }, 'a part did not stop cleanly');
+    },
+  };
+}
+
+async function spliceDecision(options: AgentOptions, test: SelfTest): Promise<{ enabled: boolean; reason: string }> {
+  if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
+  const result = await test.run();
+  return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
+}
+
+function sweep(connections: Connections, log: Log): void {
+  try {
+    const gone = connections.sweep();
+    if (gone.length > 0) log.info({ generations: gone }, 'older generations have no connections left: removed');
+  } catch (err) {
+    log.error({ err }, 'older generations could not be looked at');
+  }
+}
+
+function openRing(binding: ReturnType<typeof loadBinding>, maps: string) {
+  try {
+    return [binding.openPinnedMap(join(maps, 'events'))];
+  } catch {
+    return []; /* that agent died before it had pinned everything */
+  }
+}
+
+/** The package this file runs from: built (dist/src/agent) or not (src/agent). */
+function packageOf(): { root: string; version: string } {
+  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { name: string; version: string };
+      if (name === 'podwire') return { root: dir, version };
+    } catch {
+      if (dir === dirname(dir)) throw new Error('package.json of podwire not found above this file');
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/** The agent's parts, as the composition root puts them together and the admin view reads them. */
+import type { Binding } from '../kernel/binding.ts';
+import type { Connections } from '../kernel/connections.ts';
+import type { DataPath } from '../kernel/data-path.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Settings } from '../kernel/settings.ts';
+import type { KernelNumbers } from '../telemetry/kernel-metrics.ts';
+import type { Flows } from './flows.ts';
+import type { Learning } from './learning.ts';
+import type { Mesh } from './mesh.ts';
+
+export interface AgentParts {
+  readonly binding: Binding;
+  readonly path: DataPath;
+  readonly settings: Settings;
+  readonly connections: Connections;
+  readonly reconciler: Reconciler;
+  readonly mesh: Mesh;
+  readonly flows: Flows;
+  readonly learning: Learning;
+  readonly kernel: KernelNumbers;
+  /** whether connections are spliced at all, and why not */
+  readonly splice: { readonly enabled: boolean; readonly reason: string };
+}
