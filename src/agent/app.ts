@@ -69,7 +69,7 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
   const startedAt = new Date();
   const { root, version } = packageOf();
   const objects = join(root, 'bpf', '.output');
-  const readiness = new Readiness({ log, blockers: ['lock', 'kernel', 'mesh', 'attached'] });
+  const readiness = new Readiness({ log, blockers: ['lock', 'kernel', 'mesh', 'attached', 'admin'] });
 
   requireRoot();
   requireBtf();
@@ -226,8 +226,9 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
       admin: options.adminSocket,
       metrics: page?.address ?? null,
     },
-    'ready',
+    'serving',
   );
+  readiness.clear('admin');
   return {
     addresses: { admin: options.adminSocket, metrics: page?.address ?? null },
     async close(deadlineMs) {

@@ -2,6 +2,7 @@
  * The observer's programs: attached while something is being learnt, so that they cost nothing afterwards.
  * Owns bpf/observe.bpf.c's object, its links and its maps.
  */
+import { close as closeFile } from 'node:fs';
 import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
 import { Behaviours, LiveConn, ObservedKey } from '../../kernel/abi/layout.gen.ts';
 import { TypedMap, u64 } from '../../kernel/typed-map.ts';
@@ -37,6 +38,7 @@ export interface ObservationSource {
 }
 
 export class Observation implements ObservationSource {
+  readonly #binding: Binding;
   readonly #object: BpfObject;
   readonly #watch: BpfMap;
   readonly #seen: TypedMap<ObservedKey, Behaviours>;
@@ -47,6 +49,7 @@ export class Observation implements ObservationSource {
   /** `conns`: the mesh object's socket storage of that name. Throws what the kernel refuses. */
   constructor(options: { binding: Binding; objectPath: string; conns: BpfMap }) {
     const { binding, objectPath, conns } = options;
+    this.#binding = binding;
     binding.mountFs('tracefs', '/sys/kernel/tracing');
     this.#object = binding.openObject(objectPath);
     try {
@@ -79,8 +82,16 @@ export class Observation implements ObservationSource {
     this.#links = links;
   }
 
+  /**
+   * The kernel waits some 80 ms per tracepoint when its last descriptor is closed.  That one is closed by a thread of
+   * the pool, or the agent's event loop would stand still for half a second.
+   */
   detach(): void {
-    for (const link of this.#links) link.close();
+    for (const link of this.#links) {
+      const last = this.#binding.dupFd(link.fd);
+      link.close();
+      closeFile(last, () => undefined);
+    }
     this.#links = [];
   }
 

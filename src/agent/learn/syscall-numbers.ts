@@ -1,4 +1,4 @@
-/** System call numbers of the architectures podwire runs on: arch/*/include/uapi/asm/unistd.h. */
+/** System call numbers of the architectures podwire runs on (the kernel's unistd tables). */
 
 export interface SyscallNumbers {
   readonly splice: number;
