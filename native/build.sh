@@ -16,7 +16,7 @@ fail() {
 	exit 1
 }
 pkg-config --exists libbpf || fail 'libbpf is missing: install libbpf-dev (Debian) or libbpf-devel (Fedora)'
-[ -f node_modules/node-addon-api/napi.h ] || fail 'node-addon-api is missing: run `npm ci`'
+[ -f node_modules/node-addon-api/napi.h ] || fail 'node-addon-api is missing: run npm ci'
 
 find_nodedir() {
 	prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
@@ -35,12 +35,14 @@ with_node_gyp() {
 	node_modules/.bin/node-gyp configure build --nodedir="$1" --release --jobs=max && touch "$output"
 }
 
-# The flags of binding.gyp.
+# The flags of binding.gyp.  What pkg-config prints is words.
+# shellcheck disable=SC2046
 with_compiler() {
 	set -x
 	mkdir -p build/Release
 	"${CXX:-g++}" -shared -fPIC -O3 -std=gnu++20 -Wall -Wextra -fvisibility=hidden -fvisibility-inlines-hidden \
-		-DNODE_GYP_MODULE_NAME=podwire -DNAPI_VERSION=9 -D_GNU_SOURCE -DNAPI_CPP_EXCEPTIONS -DBUILDING_NODE_EXTENSION \
+		-DNODE_GYP_MODULE_NAME=podwire -DNAPI_VERSION=9 -D_GNU_SOURCE \
+		-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -DNAPI_CPP_EXCEPTIONS -DBUILDING_NODE_EXTENSION \
 		-Inode_modules/node-api-headers/include -Inode_modules/node-addon-api $(pkg-config --cflags libbpf libuv) \
 		native/*.cc $(pkg-config --libs libbpf) -o "$output.tmp" && mv "$output.tmp" "$output"
 }
@@ -53,6 +55,6 @@ elif [ -f node_modules/node-api-headers/include/node_api.h ]; then
   install libuv1-dev (Debian) or libuv-devel (Fedora), or set NODEDIR to a folder that has include/node/node_api.h'
 	(with_compiler) >"$log" 2>&1 || { cat "$log" >&2; fail 'the compiler failed'; }
 else
-	fail 'no headers of Node: run `npm ci` (for node-api-headers) and install libuv1-dev, or set NODEDIR to a folder
+	fail 'no headers of Node: run npm ci (for node-api-headers) and install libuv1-dev, or set NODEDIR to a folder
   that has include/node/node_api.h (the tarball of nodejs.org has them)'
 fi

@@ -98,14 +98,12 @@ void RingBuffer::OnReadable(uv_poll_t* handle, int, int) {
   napi_env env = self->Env();
   Napi::HandleScope scope(env);
   if (self->Collect() == 0) return;
-  napi_value batch = self->TakeBatch();
-  /* Plain Node-API: an exception of the callback is node's uncaughtException, not a C++ one. */
-  const napi_status status = napi_make_callback(env, *self->context_, self->Value(),
-                                                self->on_records_.Value(), 1, &batch, nullptr);
-  napi_value thrown;
-  if (status == napi_pending_exception &&
-      napi_get_and_clear_last_exception(env, &thrown) == napi_ok) {
-    napi_fatal_exception(env, thrown);
+  try {
+    const Napi::Value batch = self->TakeBatch();
+    self->on_records_.MakeCallback(self->Value(), {batch}, *self->context_);
+  } catch (const Napi::Error& thrown) {
+    /* node's uncaughtException; does nothing in a worker that is being terminated */
+    napi_fatal_exception(env, thrown.Value());
   }
 }
 
