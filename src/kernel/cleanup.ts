@@ -26,7 +26,7 @@ export interface CleanupReport {
 const BPF_FS_MAGIC = 0xcafe4a11;
 
 /** What agents write into their state folder; anything else in there is not ours to remove. */
-const STATE_FILE = /^(agent\.lock|[a-z][a-z0-9-]*\.json(\.tmp)?)$/;
+const STATE_FILE = /^[a-z][a-z0-9-]*\.json(\.tmp)?$/;
 
 /**
  * The process that holds an flock on the file, from /proc/locks; undefined when nobody does.  0: a process of another pid

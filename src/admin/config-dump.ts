@@ -1,0 +1,125 @@
+/**
+ * /v1/config_dump under ztunnel's keys, so that `istioctl ztunnel-config` reads it.  Nothing secret is in it: podwire
+ * keeps keys in memory only, and certificates are not part of the snapshot.
+ */
+import type { Authorization } from '../model/authorization.ts';
+import type { Service } from '../model/service.ts';
+import { serviceKey } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Workload } from '../model/workload.ts';
+
+export interface EnrolledState {
+  /** uid of its workload */
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly serviceAccount: string;
+  readonly captured: boolean;
+}
+
+export interface ConfigDumpOptions {
+  readonly snapshot: Snapshot;
+  readonly version: string;
+  /** the agent's options */
+  readonly config: unknown;
+  readonly pods: readonly EnrolledState[];
+}
+
+export function configDump(options: ConfigDumpOptions): Readonly<Record<string, unknown>> {
+  const { snapshot, version, config, pods } = options;
+  return {
+    workloads: [...snapshot.workloads.values()].map(workload),
+    services: [...snapshot.services.values()].map((one) => service(one, snapshot)),
+    policies: [...snapshot.authorizations.values()].map(policy),
+    stagedServices: {},
+    staticConfig: { workloads: [], services: [], policies: [] },
+    version: { version, gitRevision: '', snapshot: snapshot.version },
+    config,
+    certificates: [],
+    workloadState: Object.fromEntries(
+      pods.map(({ uid, namespace, name, serviceAccount, captured }) => [
+        uid,
+        {
+          state: captured ? 'Up' : 'Pending',
+          info: { name, namespace, serviceAccount },
+          connections: { inbound: [], outbound: [] },
+        },
+      ]),
+    ),
+  };
+}
+
+function workload(one: Workload): Record<string, unknown> {
+  return {
+    workloadIps: one.addresses,
+    protocol: one.tunnelProtocol === 'HBONE' ? 'HBONE' : 'TCP',
+    uid: one.uid,
+    name: one.name,
+    namespace: one.namespace,
+    trustDomain: one.trustDomain,
+    serviceAccount: one.serviceAccount || 'default',
+    network: one.network,
+    hostname: one.hostname,
+    workloadName: one.workloadName,
+    workloadType: one.workloadType.toLowerCase(),
+    canonicalName: one.canonicalName,
+    canonicalRevision: one.canonicalRevision,
+    node: one.node,
+    nativeTunnel: one.nativeTunnel,
+    authorizationPolicies: one.authorizationPolicies,
+    status: one.healthy ? 'Healthy' : 'Unhealthy',
+    clusterId: one.clusterId,
+    hostNetwork: one.hostNetwork,
+    capacity: one.capacity,
+    services: [...one.services.keys()],
+  };
+}
+
+function service(one: Service, snapshot: Snapshot): Record<string, unknown> {
+  const key = serviceKey(one);
+  const endpoints = snapshot.endpoints.get(key) ?? new Map<string, Workload>();
+  return {
+    name: one.name,
+    namespace: one.namespace,
+    hostname: one.hostname,
+    // ztunnel writes "NETWORK/ADDRESS"; podwire knows one network
+    vips: one.addresses.map((address) => `/${address}`),
+    ports: ports(one.ports),
+    endpoints: Object.fromEntries(
+      [...endpoints].map(([uid, { services, healthy }]) => [
+        uid,
+        {
+          workloadUid: uid,
+          service: key,
+          port: ports(services.get(key) ?? []),
+          status: healthy ? 'Healthy' : 'Unhealthy',
+        },
+      ]),
+    ),
+    loadBalancer: one.lbPolicy,
+    ipFamilies: null,
+  };
+}
+
+function ports(
+  list: readonly { readonly servicePort: number; readonly targetPort: number }[],
+): Record<string, number> {
+  return Object.fromEntries(list.map(({ servicePort, targetPort }) => [servicePort, targetPort]));
+}
+
+const SCOPES = {
+  GLOBAL: 'Global',
+  NAMESPACE: 'Namespace',
+  WORKLOAD_SELECTOR: 'WorkloadSelector',
+} as const;
+
+function policy(one: Authorization): Record<string, unknown> {
+  return {
+    name: one.name,
+    namespace: one.namespace,
+    scope: SCOPES[one.scope],
+    action: one.action === 'ALLOW' ? 'Allow' : 'Deny',
+    rules: one.rules.map(({ clauses }) => clauses.map(({ matches }) => matches)),
+    dryRun: one.dryRun,
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * `podwire services`: what each Service's address is balanced over, endpoint by endpoint.
+ */
+import { Command } from 'commander';
+import type { ServiceView } from '../admin/view.ts';
+import { adminOption, getAdmin } from './client.ts';
+import type { ListOptions } from './list-command.ts';
+import { outputOption, render, renderTable, type Column } from './output.ts';
+
+interface ServicesOptions extends ListOptions {
+  readonly namespace?: string;
+}
+
+interface Row {
+  readonly service: string;
+  readonly address: string;
+  readonly policy: string;
+  readonly endpoint: string;
+  readonly workload: string;
+  readonly ready: string;
+  readonly weight: string;
+  readonly active: string;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { head: 'SERVICE', cell: (row) => row.service },
+  { head: 'ADDRESS', cell: (row) => row.address },
+  { head: 'BALANCING', cell: (row) => row.policy },
+  { head: 'ENDPOINT', cell: (row) => row.endpoint },
+  { head: 'WORKLOAD', cell: (row) => row.workload },
+  { head: 'READY', cell: (row) => row.ready },
+  { head: 'WEIGHT', cell: (row) => row.weight, align: 'right' },
+  { head: 'ACTIVE', cell: (row) => row.active, align: 'right' },
+];
+
+export function servicesCommand(): Command {
+  return new Command('services')
+    .description('List Services, their endpoints and the connections each endpoint has.')
+    .option('-n, --namespace <namespace>', 'only Services of this namespace')
+    .addOption(adminOption())
+    .addOption(outputOption())
+    .action(async ({ admin, output, namespace }: ServicesOptions) => {
+      const all = await getAdmin<readonly ServiceView[]>(admin, '/v1/services');
+      const services = all.filter(
+        (service) => namespace === undefined || service.namespace === namespace,
+      );
+      const rows = services.flatMap(rowsOf);
+      console.log(render(output, services, () => renderTable(COLUMNS, rows, 'no Services')));
+    });
+}
+
+function rowsOf(service: ServiceView): Row[] {
+  return service.ports.flatMap(({ port, endpoints }) => {
+    const head = {
+      service: `${service.namespace}/${service.name}`,
+      address: `${service.addresses.join(',') || 'headless'}:${port}`,
+      policy: service.policy,
+    };
+    if (endpoints.length === 0) {
+      return [{ ...head, endpoint: 'none', workload: '', ready: '', weight: '', active: '' }];
+    }
+    return endpoints.map((endpoint) => ({
+      ...head,
+      endpoint: hostPort(endpoint.address, endpoint.port),
+      workload: endpoint.workload,
+      ready: endpoint.ready ? 'yes' : 'no',
+      weight: String(endpoint.weight),
+      active: String(endpoint.active),
+    }));
+  });
+}
+
+function hostPort(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,56 @@
+/**
+ * `podwire status`: is the agent well, what does it work on, and what is wrong with its configuration.
+ */
+import { Command } from 'commander';
+import type { StatusView } from '../admin/view.ts';
+import { formatFinding, type Finding } from '../model/finding.ts';
+import { adminOption, getAdmin } from './client.ts';
+import type { ListOptions } from './list-command.ts';
+import { formatDuration, outputOption, render, renderFacts } from './output.ts';
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('Show how the agent of this node is and what it does.')
+    .addOption(adminOption())
+    .addOption(outputOption())
+    .action(async ({ admin, output }: ListOptions) => {
+      const status = await getAdmin<StatusView>(admin, '/v1/status');
+      const findings = await getAdmin<readonly Finding[]>(admin, '/v1/findings');
+      console.log(render(output, { ...status, problems: findings }, () => page(status, findings)));
+    });
+}
+
+function page(status: StatusView, findings: readonly Finding[]): string {
+  const { kernel, mesh, pods, connections, splice, config } = status;
+  const older =
+    kernel.older.length === 0 ? '' : `, older still serving: ${kernel.older.join(', ')}`;
+  const facts = renderFacts([
+    [
+      'agent',
+      `${status.version}, pid ${status.pid}, up ${formatDuration(status.uptimeSeconds * 1000)}`,
+    ],
+    ['ready', status.ready ? 'yes' : `no: ${status.blockers.join(', ')}`],
+    ['pods', `${pods.captured} captured, ${pods.failed} failed`],
+    ['connections', `${connections.live} live, ${connections.spliced} spliced`],
+    [
+      'splicing',
+      splice.enabled ? `on${splice.reason && `: ${splice.reason}`}` : `off: ${splice.reason}`,
+    ],
+    [
+      'mesh',
+      `${mesh.workloads} workloads, ${mesh.services} services, ${mesh.policies} policies (version ${mesh.snapshot})`,
+    ],
+    [
+      'kernel',
+      `generation ${kernel.generation}${kernel.adopted ? ' (adopted)' : ''}, policy epoch ${kernel.epoch}${older}`,
+    ],
+    ['config', config.dir],
+    ['cgroup', config.cgroup],
+    ['pins', `${config.bpffs}/podwire`],
+    ['state', config.stateDir],
+    ['metrics', status.metrics === null ? 'off' : `http://${status.metrics}/metrics`],
+  ]);
+  if (findings.length === 0) return facts;
+  const lines = findings.map((finding) => `  ${finding.severity}: ${formatFinding(finding)}`);
+  return `${facts}\n\nproblems of the configuration:\n${lines.join('\n')}`;
+}

@@ -1,0 +1,8 @@
+/**
+ * Paths and addresses that the agent and the verbs that talk to it must agree on.
+ */
+export const DEFAULT_BPFFS = '/sys/fs/bpf';
+export const DEFAULT_STATE_DIR = '/var/lib/podwire';
+export const DEFAULT_ADMIN_SOCKET = '/run/podwire/admin.sock';
+export const DEFAULT_METRICS = '127.0.0.1:15020';
+export const DEFAULT_CLUSTER_ID = 'Kubernetes';

@@ -1,0 +1,61 @@
+/**
+ * One connection as telemetry sees it: what the kernel reported (addresses, bytes, path, reason), joined with what the
+ * mesh knows of both ends.  The composition root fills it from struct flow_event and struct conn_view.
+ */
+import type { Service } from '../model/service.ts';
+import type { Workload } from '../model/workload.ts';
+
+export type FlowPathName = 'plain' | 'spliced' | 'proxied';
+
+/** Which end of the connection reports it: an end that is an enrolled pod of this node. */
+export type Reporter = 'source' | 'destination';
+
+export interface FlowParty {
+  readonly address: string;
+  readonly port: number;
+  /** undefined: not of the mesh */
+  readonly workload: Workload | undefined;
+  /** SPIFFE id that the kernel attested, '' when there is none */
+  readonly identity: string;
+}
+
+/** What does not change while the connection lives. */
+export interface FlowInfo {
+  /** socket cookie of the client's end, or of the server's where the client is not ours; unique for the node's boot */
+  readonly id: bigint;
+  readonly source: FlowParty;
+  readonly destination: FlowParty;
+  /** what the client dialled, when it was a Service: its address and port */
+  readonly dialled: { readonly address: string; readonly port: number } | undefined;
+  readonly service: Service | undefined;
+  readonly reporters: readonly Reporter[];
+  /** the bytes between the pods are encrypted and both ends proved who they are */
+  readonly mutualTls: boolean;
+}
+
+/** A connection that is open now. */
+export interface LiveFlow extends FlowInfo {
+  /** client → server */
+  readonly bytesSent: number;
+  /** server → client */
+  readonly bytesReceived: number;
+}
+
+/** A connection that has ended. */
+export interface ClosedFlow extends LiveFlow {
+  readonly path: FlowPathName;
+  /** name of enum reason: why not spliced, or why it was cut; 'none' */
+  readonly reason: string;
+  /** of the bytes, both ways: those that skipped TCP */
+  readonly redirectedBytes: number;
+  readonly durationMs: number;
+  /** "namespace/name" of the policy that decided, '' when it was the default */
+  readonly policy: string;
+}
+
+/** A connection that was refused. */
+export interface DeniedFlow extends FlowInfo {
+  /** name of enum reason */
+  readonly reason: string;
+  readonly policy: string;
+}
