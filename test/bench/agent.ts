@@ -7,9 +7,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { basename, join } from 'node:path';
-import { json } from 'node:stream/consumers';
+import type { TrustView } from '../../src/admin/view.ts';
+import { getAdmin } from '../../src/cli/client.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import type { Pod, Sandbox } from './sandbox.ts';
 import { waitFor } from './wait.ts';
@@ -17,13 +17,6 @@ import { waitFor } from './wait.ts';
 const START_MS = 30_000;
 const STOP_MS = 10_000;
 const LEARN_MS = 60_000;
-
-/** A row of GET /v1/trust. */
-interface TrustRow {
-  readonly executable: string;
-  readonly state: string;
-  readonly reason?: string;
-}
 
 export class Agent {
   readonly pid: number;
@@ -48,7 +41,10 @@ export class Agent {
     if (!existsSync(main)) throw new Error(`${main} is not built; fix: npm run build`);
     const config = join(sandbox.folder, 'config');
     mkdirSync(config);
-    sandbox.writeFile('config/pods.yaml', `${podYaml('client', client)}---\n${podYaml('server', server)}`);
+    sandbox.writeFile(
+      'config/pods.yaml',
+      `${podYaml('client', client)}---\n${podYaml('server', server)}`,
+    );
     mkdirSync(sandbox.bpffs);
     const admin = join(sandbox.folder, 'admin.sock');
     const log = join(sandbox.folder, 'agent.log');
@@ -56,7 +52,7 @@ export class Agent {
       process.execPath,
       [
         ...[main, 'agent', '--config', config, '--cgroup', cgroup, '--bpffs', sandbox.bpffs],
-        ...['--state-dir', join(sandbox.folder, 'state'), '--admin', admin],
+        ...['--state-dir', join(sandbox.folder, 'state'), '--admin', admin, '--metrics', 'off'],
       ],
       { place: { cgroup }, log },
     );
@@ -76,7 +72,7 @@ export class Agent {
     const start = performance.now();
     for (;;) {
       await exercise();
-      const rows = await this.#trust();
+      const rows = await getAdmin<readonly TrustView[]>(this.#admin, '/v1/trust');
       const seconds = (performance.now() - start) / 1_000;
       if (programs.every((program) => isTrusted(program, rows))) return seconds;
       if (seconds * 1_000 > LEARN_MS) {
@@ -95,19 +91,12 @@ export class Agent {
     await closed;
     clearTimeout(killer);
   }
-
-  async #trust(): Promise<readonly TrustRow[]> {
-    const call = request({ socketPath: this.#admin, path: '/v1/trust' }).end();
-    const [response] = (await once(call, 'response')) as [import('node:http').IncomingMessage];
-    if (response.statusCode !== 200) throw new Error(`GET /v1/trust answered ${response.statusCode}`);
-    return (await json(response)) as readonly TrustRow[];
-  }
 }
 
-function isTrusted(program: string, rows: readonly TrustRow[]): boolean {
-  const row = rows.find(({ executable }) => basename(executable) === program);
+function isTrusted(program: string, rows: readonly TrustView[]): boolean {
+  const row = rows.find(({ name }) => basename(name) === program);
   if (row?.state === 'denied') {
-    throw new Error(`the agent will not splice ${program}: ${row.reason ?? 'no reason given'}`);
+    throw new Error(`the agent will not splice ${program}: ${row.reason}`);
   }
   return row?.state === 'trusted';
 }

@@ -30,9 +30,13 @@ export interface BenchOutcome {
 export async function runBench(input: BenchInput): Promise<BenchOutcome> {
   const { options, environment, progress, signal } = input;
   if (process.getuid?.() !== 0) {
-    throw new PodwireError('ERR_NOT_ROOT', 'the bench makes network namespaces and loads BPF programs', {
-      hint: 'run it as root (sudo)',
-    });
+    throw new PodwireError(
+      'ERR_NOT_ROOT',
+      'the bench makes network namespaces and loads BPF programs',
+      {
+        hint: 'run it as root (sudo)',
+      },
+    );
   }
   const start = performance.now();
   const shapes = options.shapes.map(shapeOrThrow);
@@ -93,7 +97,10 @@ class Rounds {
     this.#signal = input.signal;
     this.series = shapes.flatMap((shape) =>
       [...variants.routes.keys()]
-        .filter((variant) => variant !== 'unix' || shape.load.kind === 'rr' || shape.load.kind === 'stream')
+        .filter(
+          (variant) =>
+            variant !== 'unix' || shape.load.kind === 'rr' || shape.load.kind === 'stream',
+        )
         .map((variant) => ({ shape, variant, samples: [] })),
     );
   }
@@ -127,7 +134,9 @@ class Rounds {
         const sample = await this.#measure(shape, variant);
         samples.push(sample);
         const value = sample[shape.headline];
-        this.#progress(`${title}  ${shape.name}  ${variant}  ${value} ${METRICS[shape.headline].label}`);
+        this.#progress(
+          `${title}  ${shape.name}  ${variant}  ${value} ${METRICS[shape.headline].label}`,
+        );
       }
     }
   }

@@ -114,12 +114,7 @@ export class Drivers {
     return `${route.serverAddress}:${load.kind === 'http' ? HTTP_PORT : TCP_PORT}`;
   }
 
-  #startServer(
-    load: Load,
-    address: string,
-    place: Place,
-    cpus: string | undefined,
-  ): ChildProcess {
+  #startServer(load: Load, address: string, place: Place, cpus: string | undefined): ChildProcess {
     const launch = { place, cpus };
     if (load.kind !== 'http') {
       const stream = load.kind === 'stream';
@@ -170,7 +165,8 @@ export class Drivers {
       const [code] = (await once(child, 'close')) as [number | null];
       const [stdout, stderr] = await output;
       this.#signal.throwIfAborted();
-      if (limit.aborted) throw new Error(`${program} did not end within ${GRACE_MS / 1_000} s of its time`);
+      if (limit.aborted)
+        throw new Error(`${program} did not end within ${GRACE_MS / 1_000} s of its time`);
       if (code !== 0) throw new Error(`${program} failed: ${stderr.trim() || `exit code ${code}`}`);
       return JSON.parse(stdout) as DriverReport;
     } finally {

@@ -115,10 +115,14 @@ function inboundListener(certificates: Certificates | undefined): Json {
 }
 
 function tcpProxy(cluster: string): Json {
-  return typed('envoy.filters.network.tcp_proxy', 'extensions.filters.network.tcp_proxy.v3.TcpProxy', {
-    stat_prefix: cluster,
-    cluster,
-  });
+  return typed(
+    'envoy.filters.network.tcp_proxy',
+    'extensions.filters.network.tcp_proxy.v3.TcpProxy',
+    {
+      stat_prefix: cluster,
+      cluster,
+    },
+  );
 }
 
 function outboundHttp(serverAddress: string): Json {
@@ -184,10 +188,14 @@ function httpManager(prefix: string, trust: Json, hosts: readonly Json[]): Json 
       ...trust,
       route_config: { name: prefix, validate_clusters: false, virtual_hosts: hosts },
       http_filters: [
-        typed('envoy.filters.http.grpc_stats', 'extensions.filters.http.grpc_stats.v3.FilterConfig', {
-          emit_filter_state: true,
-          stats_for_all_methods: false,
-        }),
+        typed(
+          'envoy.filters.http.grpc_stats',
+          'extensions.filters.http.grpc_stats.v3.FilterConfig',
+          {
+            emit_filter_state: true,
+            stats_for_all_methods: false,
+          },
+        ),
         typed('envoy.filters.http.fault', 'extensions.filters.http.fault.v3.HTTPFault'),
         typed('envoy.filters.http.cors', 'extensions.filters.http.cors.v3.Cors'),
         typed('envoy.filters.http.router', 'extensions.filters.http.router.v3.Router'),
@@ -196,11 +204,7 @@ function httpManager(prefix: string, trust: Json, hosts: readonly Json[]): Json 
   );
 }
 
-function serviceCluster(
-  host: string,
-  port: number,
-  certificates: Certificates | undefined,
-): Json {
+function serviceCluster(host: string, port: number, certificates: Certificates | undefined): Json {
   const name = outboundName(port);
   return {
     name,
@@ -256,7 +260,9 @@ function inboundTls(certificates: Certificates): Json {
 
 function outboundTls(certificates: Certificates, port: number): Json {
   const http = port === HTTP_PORT;
-  const protocols = http ? ['istio-http/1.1', 'istio', 'http/1.1'] : ['istio-peer-exchange', 'istio'];
+  const protocols = http
+    ? ['istio-http/1.1', 'istio', 'http/1.1']
+    : ['istio-peer-exchange', 'istio'];
   return typed('tls', 'extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
     sni: `outbound_.${port}_._.${BACKEND}`,
     common_tls_context: tlsContext(certificates, protocols),

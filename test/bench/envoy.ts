@@ -100,7 +100,8 @@ export async function startSidecars(input: {
         child,
         timeoutMs: START_MS,
         signal,
-        isReady: (id) => isListening(id, netns, OUTBOUND_PORT) && isListening(id, netns, INBOUND_PORT),
+        isReady: (id) =>
+          isListening(id, netns, OUTBOUND_PORT) && isListening(id, netns, INBOUND_PORT),
         explain: () => readFileSync(log, 'utf8').trim().split('\n').slice(-3).join('\n'),
       });
       return pid;

@@ -100,7 +100,9 @@ export class Sandbox {
       'sh',
       [
         ...['-c', 'echo $$ >"$0/cgroup.procs" && exec "$@"', place.cgroup],
-        ...(place.netns === undefined ? [] : ['nsenter', `--net=${join(NETNS_FOLDER, place.netns)}`]),
+        ...(place.netns === undefined
+          ? []
+          : ['nsenter', `--net=${join(NETNS_FOLDER, place.netns)}`]),
         ...(cpus === undefined ? [] : ['taskset', '-c', cpus]),
         ...['setpriv', '--pdeathsig', 'KILL', ...privileges, program, ...args],
       ],

@@ -63,7 +63,14 @@ export async function bringUp(input: BringUp): Promise<Variants> {
     let pids: number[] = [];
     if (sidecars && envoy !== undefined) {
       const certificates = variant === 'sidecar-mtls' ? makeCertificates(sandbox) : undefined;
-      pids = await startSidecars({ sandbox, envoy, name: variant, ...ground, certificates, signal });
+      pids = await startSidecars({
+        sandbox,
+        envoy,
+        name: variant,
+        ...ground,
+        certificates,
+        signal,
+      });
     } else if (variant === 'podwire') {
       agent = await Agent.start({ sandbox, ...ground, signal });
       pids = [agent.pid];

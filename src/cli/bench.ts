@@ -1,0 +1,159 @@
+/**
+ * `podwire bench`: measures podwire beside plain pods and real sidecars on this machine.  The work is done in
+ * test/bench, where the benchmarks live.
+ */
+import { writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { BenchOutcome } from '../../test/bench/bench.ts';
+import {
+  QUICK,
+  THOROUGH,
+  VARIANT_NAMES,
+  type BenchOptions,
+  type HttpServer,
+  type VariantName,
+} from '../../test/bench/options.ts';
+import { DEFAULT_SHAPES, SHAPE_NAMES } from '../../test/bench/shapes.ts';
+import { PodwireError } from '../errors.ts';
+
+interface Flags {
+  readonly variants: readonly VariantName[];
+  readonly shapes: readonly string[];
+  readonly rounds?: number;
+  readonly seconds?: number;
+  readonly quick: boolean;
+  readonly iptablesRules: number;
+  readonly server: HttpServer;
+  readonly unpinned: boolean;
+  readonly json?: string;
+  readonly html?: string;
+}
+
+const MAX_ROUNDS = 1_000;
+const MAX_SECONDS = 600;
+const MAX_RULES = 50_000;
+
+/** What a shell expects of a process that a signal ended. */
+const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description(
+      'measure podwire beside plain pods and Envoy sidecars, in network namespaces of its own',
+    )
+    .option(
+      '--variants <names>',
+      `what to compare: ${VARIANT_NAMES.join(', ')}`,
+      oneOf(VARIANT_NAMES),
+      VARIANT_NAMES,
+    )
+    .option(
+      '--shapes <names>',
+      `traffic to compare them with: ${SHAPE_NAMES.join(', ')}`,
+      oneOf(SHAPE_NAMES),
+      DEFAULT_SHAPES,
+    )
+    .option('--rounds <n>', `alternated rounds (${THOROUGH.rounds})`, whole(1, MAX_ROUNDS))
+    .option('--seconds <s>', `length of one measurement (${THOROUGH.seconds})`, seconds)
+    .option('--quick', `${QUICK.rounds} rounds of ${QUICK.seconds} s, done within 3 minutes`, false)
+    .option(
+      '--iptables-rules <n>',
+      'filter rules without a match in every pod',
+      whole(0, MAX_RULES),
+      0,
+    )
+    .addOption(
+      new Option('--server <name>', 'server of the http shapes')
+        .choices(['bench-httpd', 'nginx'])
+        .default('bench-httpd'),
+    )
+    .option('--unpinned', 'let the scheduler place both ends of the -free shapes', false)
+    .option('--json <file>', 'write the result as JSON')
+    .option('--html <file>', 'write the result as a page with charts')
+    .action(async (flags: Flags) => bench(flags));
+}
+
+async function bench(flags: Flags): Promise<void> {
+  const controller = new AbortController();
+  let stoppedBy: keyof typeof SIGNAL_EXIT_CODES | undefined;
+  const stop = (signal: keyof typeof SIGNAL_EXIT_CODES): void => {
+    stoppedBy = signal;
+    controller.abort();
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    const { runBench } = await import('../../test/bench/bench.ts');
+    const outcome = await runBench({
+      options: toOptions(flags),
+      environment: process.env,
+      progress: (line) => console.error(`bench: ${line}`),
+      signal: controller.signal,
+    });
+    await write(outcome, flags);
+  } catch (error) {
+    if (stoppedBy === undefined) throw error;
+    console.error(`bench: stopped by ${stoppedBy}, everything is taken down`);
+    process.exitCode = SIGNAL_EXIT_CODES[stoppedBy];
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+function toOptions(flags: Flags): BenchOptions {
+  const pace = flags.quick ? QUICK : THOROUGH;
+  return {
+    variants: flags.variants,
+    shapes: flags.shapes,
+    rounds: flags.rounds ?? pace.rounds,
+    seconds: flags.seconds ?? pace.seconds,
+    limitSeconds: pace.limitSeconds,
+    iptablesRules: flags.iptablesRules,
+    httpServer: flags.server,
+    unpinned: flags.unpinned,
+  };
+}
+
+async function write(outcome: BenchOutcome, { json, html }: Flags): Promise<void> {
+  const [{ renderTables }, { renderPage }] = await Promise.all([
+    import('../../test/bench/table.ts'),
+    import('../../test/bench/page.ts'),
+  ]);
+  process.stdout.write(renderTables(outcome));
+  if (json !== undefined) save(json, `${JSON.stringify(outcome.result, null, 2)}\n`);
+  if (html !== undefined) save(html, renderPage(outcome));
+}
+
+function save(path: string, content: string): void {
+  try {
+    writeFileSync(path, content);
+  } catch (cause) {
+    throw new PodwireError('ERR_BAD_OPTION', `${path} cannot be written`, { cause });
+  }
+}
+
+function oneOf<Name extends string>(known: readonly Name[]): (list: string) => readonly Name[] {
+  return (list) => {
+    const names = list.split(',').map((name) => name.trim());
+    return [...new Set(names)].map((name) => {
+      const found = known.find((candidate) => candidate === name);
+      if (found === undefined) {
+        throw new InvalidArgumentError(`"${name}" is none of ${known.join(', ')}`);
+      }
+      return found;
+    });
+  };
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`it must be a whole number from ${min} to ${max}`);
+  };
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (value >= 0.05 && value <= MAX_SECONDS) return value;
+  throw new InvalidArgumentError(`it must be a number from 0.05 to ${MAX_SECONDS}`);
+}

@@ -1,0 +1,134 @@
+/**
+ * The result for a terminal: what each shape is about, what it costs, and podwire against every other variant.
+ */
+import Table from 'cli-table3';
+import type { BenchOutcome } from './bench.ts';
+import { formatNumber, formatRatio, formatSpread } from './format.ts';
+import { VARIANT_NAMES, type VariantName } from './options.ts';
+import { totalCpuPer100k, type RatioResult, type ShapeResult } from './result.ts';
+import { METRICS, findShape, type Metric } from './shapes.ts';
+
+const PLAIN_STYLE = { head: [], border: [] };
+const NOTHING = '-';
+
+export function renderTables(outcome: BenchOutcome): string {
+  const { results } = outcome.result;
+  const measured = VARIANT_NAMES.filter((name) => results.some(({ variant }) => variant === name));
+  const sections = [
+    heading(outcome),
+    section('Median, [lowest..highest] round, ratio to plain', speedTable(outcome, measured)),
+    section('p99, and CPU seconds per 100k operations', costTable(outcome, measured)),
+  ];
+  if (measured.includes('podwire') && measured.length > 1) {
+    sections.push(section('podwire against', againstTable(outcome, measured)));
+  }
+  return `${[...sections, ...notes(outcome)].join('\n\n')}\n`;
+}
+
+function heading({ result }: BenchOutcome): string {
+  const { machine, rounds } = result;
+  const [first] = result.results;
+  const rules = first && first.iptablesRules > 0 ? `, ${first.iptablesRules} iptables rules` : '';
+  return `${machine.cpuModel}, ${machine.cpus} CPUs, kernel ${machine.kernel}; ${rounds} alternated rounds${rules}`;
+}
+
+function section(title: string, table: Table.Table): string {
+  return `${title}\n${table.toString()}`;
+}
+
+function speedTable({ result }: BenchOutcome, variants: readonly VariantName[]): Table.Table {
+  const table = new Table({ head: ['shape', '', ...variants], style: PLAIN_STYLE });
+  for (const [name, row] of byShape(result.results)) {
+    const headline = findShape(name)?.headline ?? 'p50Us';
+    const cells = variants.map((variant) => {
+      const one = row.get(variant);
+      const value = one?.[headline];
+      if (one === undefined || value === undefined || value === null) return NOTHING;
+      const ratio = findRatio(result.ratios, name, variant, 'plain', headline);
+      const lines = [`${formatNumber(value)} ${formatSpread(one.spread)}`];
+      if (ratio !== undefined) lines.push(formatRatio(ratio));
+      return lines.join('\n');
+    });
+    table.push([name, METRICS[headline].label, ...cells]);
+  }
+  return table;
+}
+
+function costTable(outcome: BenchOutcome, variants: readonly VariantName[]): Table.Table {
+  const table = new Table({ head: ['shape', '', ...variants], style: PLAIN_STYLE });
+  const { results } = outcome.result;
+  for (const [name, row] of byShape(results)) {
+    const latency = [...row.values()].some(({ p99Us }) => p99Us !== null);
+    const labels = [...(latency ? ['p99 µs'] : []), 'CPU s, all', 'CPU s, mesh'];
+    const cells = variants.map((variant) => {
+      const one = row.get(variant);
+      const series = outcome.series.find((s) => s.shape.name === name && s.variant === variant);
+      if (one === undefined || series === undefined) return NOTHING;
+      const lines = [totalCpuPer100k(series.samples), one.meshCpuSecondsPer100k];
+      if (one.p99Us !== null) lines.unshift(one.p99Us);
+      return lines.map(formatNumber).join('\n');
+    });
+    table.push([name, labels.join('\n'), ...cells]);
+  }
+  const memory = variants.map((variant) => {
+    const own = results.filter((one) => one.variant === variant);
+    return formatNumber(Math.max(...own.map(({ meshRssMiB }) => meshRssMiB)));
+  });
+  table.push(['mesh memory', 'MiB', ...memory]);
+  return table;
+}
+
+function againstTable({ result }: BenchOutcome, measured: readonly VariantName[]): Table.Table {
+  const others = measured.filter((name) => name !== 'podwire');
+  const table = new Table({ head: ['shape', '', ...others], style: PLAIN_STYLE });
+  for (const [name] of byShape(result.results)) {
+    const headline = findShape(name)?.headline ?? 'p50Us';
+    const cells = others.map((other) => {
+      const ratio = findRatio(result.ratios, name, 'podwire', other, headline);
+      return ratio === undefined ? NOTHING : formatRatio(ratio);
+    });
+    table.push([name, METRICS[headline].label, ...cells]);
+  }
+  return table;
+}
+
+function notes({ result, missing }: BenchOutcome): string[] {
+  const { learningSeconds } = result.machine;
+  const lines = [
+    '"equal": not all rounds agree which one is better.  On one CPU everything shares it, sidecars included; -free: a CPU for each end.',
+  ];
+  if (learningSeconds !== undefined) {
+    lines.push(
+      `podwire trusted the programs after ${learningSeconds.toFixed(1)} s of plain traffic.`,
+    );
+  }
+  for (const [variant, why] of missing) lines.push(`${variant}: ${why}`);
+  return [lines.join('\n')];
+}
+
+function byShape(
+  results: readonly ShapeResult[],
+): ReadonlyMap<string, ReadonlyMap<VariantName, ShapeResult>> {
+  const shapes = new Map<string, Map<VariantName, ShapeResult>>();
+  for (const one of results) {
+    const row = shapes.get(one.shape) ?? new Map<VariantName, ShapeResult>();
+    shapes.set(one.shape, row.set(one.variant, one));
+  }
+  return shapes;
+}
+
+function findRatio(
+  ratios: readonly RatioResult[],
+  shape: string,
+  variant: VariantName,
+  against: VariantName,
+  metric: Metric,
+): RatioResult | undefined {
+  return ratios.find(
+    (ratio) =>
+      ratio.shape === shape &&
+      ratio.variant === variant &&
+      ratio.against === against &&
+      ratio.metric === metric,
+  );
+}
