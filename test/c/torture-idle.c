@@ -68,7 +68,8 @@ int main(int argc, char **argv)
 
 	int *clients = calloc(connections, sizeof(int)),
 	    *servers = calloc(connections, sizeof(int));
-	size_t *sent = calloc(connections, sizeof(size_t)), accepted = 0, redirected = 0;
+	size_t *sent = calloc(connections, sizeof(size_t)), accepted = 0;
+	long redirected = 0;
 	int listener = make_listener(128);
 	for (int i = 0; i < connections; i++) {
 		clients[i] = make_client();
@@ -95,7 +96,7 @@ int main(int argc, char **argv)
 		close(clients[i]);
 	}
 	printf("connections=%d\nmessage_bytes=%zu\naccepted_mib=%ld\nredirected_mib=%ld\n",
-	       connections, size, (long)(accepted / MIB), (long)(redirected / MIB));
+	       connections, size, (long)(accepted / MIB), redirected / MIB);
 	printf("available_mib=%ld\nslab_mib=%ld\ntcp_mib=%ld\n",
 	       (before.available_kib - after.available_kib) / 1024,
 	       (after.slab_kib - before.slab_kib) / 1024,

@@ -285,6 +285,22 @@ static void backpressure_of_blocking_writer(void)
 	expect(writer.error, 0);
 }
 
+/* The reader comes back after a pause longer than any retransmission time-out in use by then. */
+static void long_stall(void)
+{
+	struct writer writer = { .seed = 11, .count = 8 * MIB, .chunk = 65536, .shut = true };
+	int server;
+	long last;
+
+	connect_pair(&writer.fd, &server);
+	writer_start(&writer);
+	sleep(8);
+	expect(read_all(server, 11, 65536, 0, &last), writer.count);
+	expect(last, 0);
+	writer_join(&writer);
+	expect(writer.error, 0);
+}
+
 static long available_kib(void)
 {
 	FILE *file = fopen("/proc/meminfo", "r");
@@ -364,6 +380,7 @@ static const struct torture_test tests[] = {
 	{ "fionread_of_mixed_queue", fionread_of_mixed_queue, 0 },
 	{ "backpressure", backpressure, 0 },
 	{ "backpressure_of_blocking_writer", backpressure_of_blocking_writer, 0 },
+	{ "long_stall", long_stall, 30 },
 	{ "backpressure_of_single_bytes", backpressure_of_single_bytes, 60 },
 	{ "io_uring_recv", io_uring_recv, 0 },
 };

@@ -266,7 +266,9 @@ static inline void writer_join(struct writer *writer)
 
 /* ---- which way the bytes took ---- */
 
-/* Of `sent` bytes written to fd so far (and read by the peer), how many did not travel through TCP.
+/*
+ * Of `sent` bytes written to fd so far, how many did not travel through TCP.  Probes of a closed window
+ * count as sent, so a stalled connection may show a few less, never more.
  */
 static inline long redirected_bytes(int fd, long sent)
 {
@@ -287,7 +289,7 @@ static inline void expect_path(int fd, long sent)
 	if (options.spliced && redirected <= 0)
 		torture_fail("line %d: not spliced: all %ld bytes went through TCP", report->line,
 			     sent);
-	if (!options.spliced && redirected != 0)
+	if (!options.spliced && redirected > 0)
 		torture_fail("line %d: spliced: %ld of %ld bytes bypassed TCP", report->line,
 			     redirected, sent);
 }
@@ -296,7 +298,7 @@ static inline void expect_plain(int fd, long sent)
 {
 	long redirected = redirected_bytes(fd, sent);
 
-	if (redirected != 0)
+	if (redirected > 0)
 		torture_fail("line %d: spliced: %ld of %ld bytes bypassed TCP", report->line,
 			     redirected, sent);
 }

@@ -9,10 +9,19 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Mesh, Pod } from './netns.ts';
-import { command, killQuietly, repositoryRoot } from './node.ts';
+import { command, killQuietly } from './node.ts';
+import { repositoryRoot } from './repository.ts';
 
 export type Resource = Readonly<Record<string, unknown>>;
 export type LogLine = Readonly<Record<string, unknown>>;
+
+/** One decision of /v1/trust. */
+export interface TrustView {
+  /** path of the executable and, for an interpreter's program, its arguments */
+  readonly name: string;
+  readonly state: string;
+  readonly reason: string;
+}
 
 export interface AgentOptions {
   readonly mesh: Mesh;
@@ -32,6 +41,7 @@ export interface Agent {
   /** GET on the admin socket, parsed */
   admin(path: string): Promise<unknown>;
   counters(): Promise<Readonly<Record<string, number>>>;
+  trust(): Promise<readonly TrustView[]>;
   metrics(): Promise<string>;
   writeResource(file: string, resources: readonly Resource[]): void;
   waitForLog(message: string, timeoutMs?: number): Promise<LogLine>;
@@ -118,9 +128,13 @@ class AgentProcess implements Agent {
       ...['--state-dir', folders.state, '--admin', folders.socket, '--metrics', '127.0.0.1:0'],
     ];
     const main = join(repositoryRoot(), 'dist/src/main.js');
-    this.#child = spawn(process.execPath, [main, 'agent', ...options, ...args], {
-      stdio: ['ignore', 'inherit', 'pipe'],
-    });
+    /* inside the cgroup it attaches to: its own sockets in pods must meet the programs as well */
+    const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
+    this.#child = spawn(
+      'sh',
+      ['-c', enter, cgroup, process.execPath, main, 'agent', ...options, ...args],
+      { stdio: ['ignore', 'inherit', 'pipe'] },
+    );
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     this.ended = new Promise((resolve, reject) => {
       this.#child.once('error', reject);
@@ -189,6 +203,10 @@ class AgentProcess implements Agent {
 
   async counters(): Promise<Readonly<Record<string, number>>> {
     return (await this.admin('/v1/counters')) as Readonly<Record<string, number>>;
+  }
+
+  async trust(): Promise<readonly TrustView[]> {
+    return (await this.admin('/v1/trust')) as readonly TrustView[];
   }
 
   async metrics(): Promise<string> {

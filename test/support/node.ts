@@ -7,18 +7,11 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { repositoryRoot } from './repository.ts';
 
 export const NETNS_FOLDER = '/run/netns';
 const OWNED = /^(?:pwt|podwire-test)-(\d+)-/;
-
-/** The folder of package.json, from the sources as well as from dist/. */
-export function repositoryRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-}
 
 /** A program of test/c. */
 export function cProgram(name: string): string {
