@@ -100,7 +100,8 @@ function readSource(from: Fields, namespace: string): MatchReading {
     sourceIps: readPrefixes(source, 'ipBlocks'),
     notSourceIps: readPrefixes(source, 'notIpBlocks'),
   };
-  return checked(from, 'source', { match, http: present(source, HTTP_SOURCES) });
+  requireOne(from, 'source', source);
+  return { match, http: present(source, HTTP_SOURCES) };
 }
 
 function readOperation(to: Fields): MatchReading {
@@ -112,7 +113,8 @@ function readOperation(to: Fields): MatchReading {
     destinationPorts: readPorts(operation, 'ports'),
     notDestinationPorts: readPorts(operation, 'notPorts'),
   };
-  return checked(to, 'operation', { match, http: present(operation, HTTP_OPERATIONS) });
+  requireOne(to, 'operation', operation);
+  return { match, http: present(operation, HTTP_OPERATIONS) };
 }
 
 function readCondition(when: Fields): MatchReading {
@@ -156,15 +158,16 @@ function readCondition(when: Fields): MatchReading {
 }
 
 function condition(when: Fields, fields: Partial<Match>): MatchReading {
-  return checked(when, 'values', { match: { ...EMPTY_MATCH, ...fields }, http: [] });
+  requireOne(when, 'values', when, ['values', 'notValues']);
+  return { match: { ...EMPTY_MATCH, ...fields }, http: [] };
 }
 
 /** An empty condition matches nothing, which is never what a DENY with it meant. */
-function checked(fields: Fields, key: string, reading: MatchReading): MatchReading {
-  if (reading.http.length === 0 && isEmptyMatch(reading.match)) {
-    fields.invalid(key, 'sets no condition', 'set one, or remove the entry to match everything');
-  }
-  return reading;
+function requireOne(owner: Fields, key: string, body: Fields, names = body.keys()): void {
+  const set = (value: unknown): boolean =>
+    value !== undefined && !(Array.isArray(value) && value.length === 0);
+  if (names.some((name) => set(body.raw(name)))) return;
+  owner.invalid(key, 'sets no condition', 'set one, or remove the entry to match everything');
 }
 
 function present(fields: Fields, keys: readonly string[]): string[] {

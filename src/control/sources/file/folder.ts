@@ -58,8 +58,7 @@ export class ConfigFolder {
 
   /** Throws FolderError when the folder itself is unreadable or not trusted: what was read before stays in force. */
   async scan(): Promise<FolderScan> {
-    const root = await this.#trustedRoot();
-    const names = (await readdir(this.#dir)).filter((name) => YAML_NAME.test(name)).sort();
+    const { root, names } = await this.#trustedFolder();
     const changed = new Map<string, FileContent | undefined>();
     for (const name of this.#files.keys()) {
       if (!names.includes(name)) changed.set(name, undefined);
@@ -76,23 +75,23 @@ export class ConfigFolder {
     return { changed };
   }
 
-  async #trustedRoot(): Promise<string> {
+  async #trustedFolder(): Promise<{ root: string; names: readonly string[] }> {
     let stats: BigIntStats;
     let root: string;
+    let entries: readonly string[];
     try {
       root = await realpath(this.#dir);
       stats = await stat(root, { bigint: true });
+      entries = await readdir(root);
     } catch (error) {
-      const reason = (error as Error).message;
-      throw new FolderError('FOLDER_UNREADABLE', reason, 'create the folder, or name another');
-    }
-    if (!stats.isDirectory()) {
-      const fix = 'name the folder that holds the YAML files';
-      throw new FolderError('FOLDER_UNREADABLE', `${this.#dir} is no folder`, fix);
+      const fix = 'name a folder of YAML files that the agent can read';
+      throw new FolderError('FOLDER_UNREADABLE', (error as Error).message, fix);
     }
     const distrust = await distrustOf(root, stats);
-    if (distrust === undefined) return root;
-    throw new FolderError('FOLDER_NOT_TRUSTED', `${this.#dir} ${distrust.message}`, distrust.fix);
+    if (distrust !== undefined) {
+      throw new FolderError('FOLDER_NOT_TRUSTED', `${this.#dir} ${distrust.message}`, distrust.fix);
+    }
+    return { root, names: entries.filter((name) => YAML_NAME.test(name)).sort() };
   }
 
   /** undefined: nothing changed */

@@ -30,6 +30,8 @@ export function watchFolder(dir: string, onChange: () => Promise<void>): Watcher
     timer = undefined;
     firstEventMs = undefined;
     running = running.then(async () => {
+      // The event may have been the folder's own end.
+      await arm();
       if (!closed) await onChange();
     });
   };
@@ -64,11 +66,9 @@ export function watchFolder(dir: string, onChange: () => Promise<void>): Watcher
     }
   };
 
-  const poll = setInterval(() => {
-    void arm().then(schedule);
-  }, POLL_MS);
+  const poll = setInterval(schedule, POLL_MS);
   // A save between the first scan and the first watch.
-  void arm().then(schedule);
+  schedule();
   return {
     async close() {
       closed = true;
