@@ -222,6 +222,8 @@ struct pod {
 	__u32 workers; /* data-plane workers with listener slots */
 	__u32 record_quota;
 	__u64 netns;
+	__u8 addr4[16]; /* shown by getsockname on captured sockets; zero: none */
+	__u8 addr6[16];
 };
 
 /* locals: by pod address */
@@ -381,6 +383,8 @@ struct record {
 	__u32 ends; /* ends that still live: 1 client, 2 server */
 	__u32 turn; /* slot of turns */
 	__u32 charged; /* pod whose quota holds this record, 0: none */
+	__u32 destination_pod;
+	__u32 destination_identity;
 	__u32 pad2;
 	__u64 client_sock; /* struct tcp_sock * */
 	__u64 server_sock;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * cgroup hooks on the node's root: connect (Service VIP to backend, capture for the agent, refusal at once),
- * getpeername (the addresses applications may believe in) and setsockopt (options a spliced socket cannot serve).
+ * getpeername and getsockname (the addresses applications may believe in) and setsockopt (options a spliced socket cannot serve).
  * UDP is left alone.
  */
 #ifndef PODWIRE_CONNECT_BPF_H
@@ -29,6 +29,11 @@ static __always_inline bool connect_agent_listens(const struct pod *pod, bool ma
 		return false;
 	bpf_sk_release(sk);
 	return true;
+}
+
+static __always_inline bool agent_port(__u32 port)
+{
+	return port == PORT_OUTBOUND || port == PORT_INBOUND || port == PORT_HBONE;
 }
 
 static __always_inline int connect_refuse(const struct pod *pod, const struct destination *to, __u32 reason, __u32 service)
@@ -79,6 +84,8 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 
 		/* Its own address is reached without a mesh. */
 		if (!local || local->pod != pod->id) {
+			if (agent_port(to->port))
+				return connect_refuse(pod, &dialled, REASON_AGENT_PORT, service);
 			if (connect_agent_listens(pod, addr_is_mapped(to->addr)))
 				flags = INTENT_CAPTURED;
 			else if (!(pod->flags & POD_FALLBACK_DIRECT))
@@ -208,6 +215,51 @@ int podwire_getpeername6(struct bpf_sock_addr *ctx)
 		v->user_ip6[2] = ((__u32 *)addr)[2];
 		v->user_ip6[3] = ((__u32 *)addr)[3];
 		v->user_port = bpf_htons(port);
+	}
+	return 1;
+}
+
+/* A captured socket really ends on loopback; its own address is the pod's, as it would be without capture. */
+static __always_inline bool own_shown(struct bpf_sock_addr *ctx, bool mapped, __u8 *addr)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct intent *intent;
+	struct pod *pod;
+
+	if (!sk)
+		return false;
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	if (!intent || !(intent->flags & INTENT_CAPTURED))
+		return false;
+	pod = pod_of(bpf_get_netns_cookie(ctx));
+	if (!pod)
+		return false;
+	addr_copy(addr, mapped || addr_is_mapped(intent->target) ? pod->addr4 : pod->addr6);
+	return ((__u64 *)addr)[0] || ((__u64 *)addr)[1];
+}
+
+SEC("cgroup/getsockname4")
+int podwire_getsockname4(struct bpf_sock_addr *ctx)
+{
+	volatile struct bpf_sock_addr *v = ctx;
+	__u64 addr[2];
+
+	if (own_shown(ctx, true, (__u8 *)addr))
+		v->user_ip4 = ((__u32 *)addr)[3];
+	return 1;
+}
+
+SEC("cgroup/getsockname6")
+int podwire_getsockname6(struct bpf_sock_addr *ctx)
+{
+	volatile struct bpf_sock_addr *v = ctx;
+	__u64 addr[2];
+
+	if (own_shown(ctx, false, (__u8 *)addr)) {
+		v->user_ip6[0] = ((__u32 *)addr)[0];
+		v->user_ip6[1] = ((__u32 *)addr)[1];
+		v->user_ip6[2] = ((__u32 *)addr)[2];
+		v->user_ip6[3] = ((__u32 *)addr)[3];
 	}
 	return 1;
 }

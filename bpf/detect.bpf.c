@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 #include "abi.h"
 
 #define MAX_TARGETS 1024
@@ -17,6 +18,10 @@
 #define SK_USER_DATA_MASK 7ull
 
 char _license[] SEC("license") = "GPL";
+
+/* System call numbers of this architecture: src/agent/learn/syscall-numbers.ts. */
+const volatile __u32 splice_number, read_number, readv_number;
+const volatile __u32 recvfrom_number, recvmsg_number, recvmmsg_number;
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 extern int bpf_sock_destroy(struct sock_common *sk) __ksym;
@@ -119,39 +124,29 @@ int owners(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-static __always_inline struct watch_count *watched(__u32 fd)
+/* Calls on the descriptors in watch_counts, for a window of some milliseconds.  raw_tp: see observe.bpf.c. */
+SEC("raw_tp/sys_enter")
+int watch_calls(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct watch_key key = { .tgid = bpf_get_current_pid_tgid() >> 32, .fd = fd };
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	__u32 number = ctx->args[1];
+	struct watch_key key = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct watch_count *count;
+	bool read = number == read_number || number == readv_number || number == recvfrom_number ||
+		    number == recvmsg_number || number == recvmmsg_number;
 
-	return bpf_map_lookup_elem(&watch_counts, &key);
-}
-
-SEC("tp/syscalls/sys_enter_splice")
-int watch_splice(struct trace_event_raw_sys_enter *ctx)
-{
-	struct watch_count *count = watched(ctx->args[0]);
-
-	if (count)
+	if (!read && number != splice_number)
+		return 0;
+	key.fd = PT_REGS_PARM1_CORE_SYSCALL(regs);
+	count = bpf_map_lookup_elem(&watch_counts, &key);
+	if (!count)
+		return 0;
+	if (read)
+		__sync_fetch_and_add(&count->reads, 1);
+	else
 		__sync_fetch_and_add(&count->splices, 1);
 	return 0;
 }
-
-#define WATCH_READ(name)                                                                                               \
-	SEC("tp/syscalls/sys_enter_" #name)                                                                            \
-	int watch_##name(struct trace_event_raw_sys_enter *ctx)                                                        \
-	{                                                                                                              \
-		struct watch_count *count = watched(ctx->args[0]);                                                     \
-                                                                                                                       \
-		if (count)                                                                                             \
-			__sync_fetch_and_add(&count->reads, 1);                                                        \
-		return 0;                                                                                              \
-	}
-
-WATCH_READ(read)
-WATCH_READ(readv)
-WATCH_READ(recvfrom)
-WATCH_READ(recvmsg)
-WATCH_READ(recvmmsg)
 
 static __always_inline bool marked_sock(struct sock_common *sk)
 {

@@ -405,6 +405,8 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		if (rec->flags & RECORD_AGENT)
 			conn->flags |= CONN_AGENT;
 		rec->client_sock = (__u64)tp;
+		rec->destination_pod = conn->destination_pod;
+		rec->destination_identity = conn->destination_identity;
 		__sync_fetch_and_or(&rec->ends, ENDS_CLIENT);
 	}
 	conn->reason = client_reason(tp, pod, &key, rec, key.netns ? NULL : local);
@@ -608,6 +610,8 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 		e->flags = rec->flags;
 		addr_copy(e->client, rec->client);
 		e->client_port = rec->client_port;
+		e->destination_pod = rec->destination_pod;
+		e->destination_identity = rec->destination_identity;
 		if (rec->flags & RECORD_CAPTURED) { /* not the agent's listener: where the application's bytes went */
 			addr_copy(e->key.remote, rec->target);
 			e->key.remote_port = rec->target_port;
@@ -662,6 +666,10 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, c
 	was = __sync_fetch_and_and(&rec->ends, ~mine);
 	if (was != mine)
 		return;
+	if (!rec->client_sock) { /* the node's own: only the server's end says where it went */
+		rec->destination_pod = conn->destination_pod;
+		rec->destination_identity = conn->destination_identity;
+	}
 	if (!rec->server_cookie) { /* only the client was ours */
 		rec->server_sent = rec->client_received;
 	} else if (!rec->client_sock) {

@@ -15,7 +15,15 @@ import type {
 import { policyNames } from '../compile/kernel/policy/cache.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
-import { ABI_HASH, behaviourNames, ConnFlags, Reason, reasonNames, TrustState, trustStateNames } from '../kernel/abi/layout.gen.ts';
+import {
+  ABI_HASH,
+  behaviourNames,
+  ConnFlags,
+  Reason,
+  reasonNames,
+  TrustState,
+  trustStateNames,
+} from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Finding } from '../model/finding.ts';
 import type { FlowParty } from '../telemetry/flow-info.ts';
@@ -77,7 +85,10 @@ export class AgentAdminView implements AdminView {
         policies: snapshot.authorizations.size,
       },
       pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
-      connections: { live: list.length, spliced: list.filter((one) => pathOf(one) === 'spliced').length },
+      connections: {
+        live: list.length,
+        spliced: list.filter((one) => pathOf(one) === 'spliced').length,
+      },
       findings: {
         errors: findings.filter(({ severity }) => severity === 'error').length,
         warnings: findings.filter(({ severity }) => severity === 'warning').length,
@@ -88,15 +99,21 @@ export class AgentAdminView implements AdminView {
   pods(): PodView[] {
     const { reconciler } = this.#parts;
     return [
-      ...reconciler.captured().map(({ entry, id, since }) => podView(entry, 'captured', '', since, id)),
-      ...reconciler.failures().map(({ entry, error, since }) => podView(entry, 'failed', error, since, 0)),
+      ...reconciler
+        .captured()
+        .map(({ entry, id, since }) => podView(entry, 'captured', '', since, id)),
+      ...reconciler
+        .failures()
+        .map(({ entry, error, since }) => podView(entry, 'failed', error, since, 0)),
     ];
   }
 
   connections(): ConnectionView[] {
     const { connections, flows, binding } = this.#parts;
     const now = binding.monotonicNs();
-    const all = connections.list().filter(({ client }) => !(client && client.flags & ConnFlags.AGENT));
+    const all = connections
+      .list()
+      .filter(({ client }) => !(client && client.flags & ConnFlags.AGENT));
     const infos = flows.live(all);
     return all.map((one, i): ConnectionView => {
       const flow = infos[i]!;
@@ -112,7 +129,9 @@ export class AgentAdminView implements AdminView {
         ageMs: Number(now - view.bornNs) / 1e6,
         bytesSent: flow.bytesSent,
         bytesReceived: flow.bytesReceived,
-        bytesSpliced: Number((one.client?.redirectedBytes ?? 0n) + (one.server?.redirectedBytes ?? 0n)),
+        bytesSpliced: Number(
+          (one.client?.redirectedBytes ?? 0n) + (one.server?.redirectedBytes ?? 0n),
+        ),
         rttUs: view.srttUs || null,
       };
     });
@@ -132,7 +151,9 @@ export class AgentAdminView implements AdminView {
         port: servicePort,
         endpoints: [...(snapshot.endpoints.get(key)?.values() ?? [])].flatMap((workload) =>
           workload.addresses.map((address): EndpointView => {
-            const own = workload.services.get(key)?.find((port) => port.servicePort === servicePort);
+            const own = workload.services
+              .get(key)
+              ?.find((port) => port.servicePort === servicePort);
             const port = own?.targetPort || targetPort;
             const backend = service.addresses
               .flatMap((addr) => plan.services.get(`${addr}|${servicePort}`)?.slots ?? [])
@@ -179,7 +200,9 @@ export class AgentAdminView implements AdminView {
       ...Object.fromEntries(counterNames.map((name, i) => [name, Number(counters[i] ?? 0n)])),
       ...Object.fromEntries(
         reasonNames.flatMap((name, i) =>
-          i === Reason.NONE ? [] : [[`${isDenied(i) ? 'denied' : 'not-spliced'}.${name}`, Number(reasons[i] ?? 0n)]],
+          i === Reason.NONE
+            ? []
+            : [[`${isDenied(i) ? 'denied' : 'not-spliced'}.${name}`, Number(reasons[i] ?? 0n)]],
         ),
       ),
     };
@@ -191,8 +214,11 @@ export class AgentAdminView implements AdminView {
     return learning.observer.listing().map(({ names, trust, flags }) => ({
       name: names.executable,
       workload: names.workload,
-      state: flags.interpreter ? 'interpreter' : ((trustStateNames[trust.state] ?? 'observing') as TrustView['state']),
-      reason: trust.state === TrustState.DENIED ? (behaviourNames[trust.reason - 1] ?? 'denied') : '',
+      state: flags.interpreter
+        ? 'interpreter'
+        : ((trustStateNames[trust.state] ?? 'observing') as TrustView['state']),
+      reason:
+        trust.state === TrustState.DENIED ? (behaviourNames[trust.reason - 1] ?? 'denied') : '',
       connections: trust.connections,
       quiet: trust.quiet,
       since: new Date(bootMs + Number(trust.firstNs / 1_000_000n)).toISOString(),
@@ -242,7 +268,13 @@ function endView(party: FlowParty): ConnectionView['source'] {
   };
 }
 
-function podView(entry: PodEntry, state: PodView['state'], reason: string, since: Date, id: number): PodView {
+function podView(
+  entry: PodEntry,
+  state: PodView['state'],
+  reason: string,
+  since: Date,
+  id: number,
+): PodView {
   const ports = [...entry.portModes].map(([port, mode]) => `${port}=${mode}`);
   return {
     namespace: entry.namespace,

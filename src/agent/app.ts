@@ -2,12 +2,11 @@
  * The agent, put together. Reads top to bottom in the order of the data flow: privileges → lock → kernel objects → learning →
  * mesh (control, store, plan, kernel) → attachment → events → telemetry → admin.
  */
-import { dirname, join } from 'node:path';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { startMetricsServer } from '../admin/metrics-server.ts';
 import { startAdminServer } from '../admin/server.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
+import { packageInfo } from '../config/package.ts';
 import { startControl } from '../control/app.ts';
 import { loadBinding } from '../kernel/binding.ts';
 import { Connections } from '../kernel/connections.ts';
@@ -17,7 +16,13 @@ import { Events } from '../kernel/events.ts';
 import { WriterLock } from '../kernel/lock.ts';
 import { KernelReadings } from '../kernel/numbers.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
-import { requireBpffs, requireBtf, requireCgroup2, requireRoot } from '../kernel/requirements.ts';
+import {
+  requireBpffs,
+  requireBtf,
+  requireCgroup2,
+  requireOwnCgroup,
+  requireRoot,
+} from '../kernel/requirements.ts';
 import { SelfTest } from '../kernel/self-test.ts';
 import { Settings } from '../kernel/settings.ts';
 import { Resources } from '../lifecycle/drain.ts';
@@ -64,17 +69,24 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
   }
 }
 
-async function build(options: AgentOptions, deps: AgentDeps, resources: Resources): Promise<Running> {
+async function build(
+  options: AgentOptions,
+  deps: AgentDeps,
+  resources: Resources,
+): Promise<Running> {
   const { log } = deps;
   const startedAt = new Date();
-  const { root, version } = packageOf();
-  const objects = join(root, 'bpf', '.output');
-  const readiness = new Readiness({ log, blockers: ['lock', 'kernel', 'mesh', 'attached', 'admin'] });
+  const { objects, version } = packageInfo();
+  const readiness = new Readiness({
+    log,
+    blockers: ['lock', 'kernel', 'mesh', 'attached', 'admin'],
+  });
 
   requireRoot();
   requireBtf();
   const binding = loadBinding();
   requireCgroup2(options.cgroup);
+  requireOwnCgroup(options.cgroup);
   requireBpffs(binding, options.bpffs);
   binding.raiseLimits();
   const state = new StateFolder(options.stateDir);
@@ -85,9 +97,19 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
   readiness.clear('lock');
 
   const numbers = state.loadNumbers();
-  const path = new DataPath({ binding, objects, bpffs: options.bpffs, cgroup: options.cgroup, log, adopt: numbers !== undefined });
+  const path = new DataPath({
+    binding,
+    objects,
+    bpffs: options.bpffs,
+    cgroup: options.cgroup,
+    log,
+    adopt: numbers !== undefined,
+  });
   resources.add('data path', () => path.close());
-  const splice = await spliceDecision(options, new SelfTest({ binding, objectPath: join(objects, 'selftest.bpf.o') }));
+  const splice = await spliceDecision(
+    options,
+    new SelfTest({ binding, objectPath: join(objects, 'selftest.bpf.o') }),
+  );
   if (!splice.enabled) log.warn({ reason: splice.reason }, 'nothing will be spliced');
   const settings = new Settings(path.map('settings'));
   settings.write({ splice: splice.enabled ? 1 : 0 });
@@ -99,6 +121,7 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
     setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
     log,
     onRestart: () => listeners.reopen(),
+    closeFd: (fd) => binding.closeFd(fd),
   });
   resources.add('workers', () => workers.close());
   const listeners = new Listeners({ binding, path, workers });
@@ -108,11 +131,18 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
     listeners,
     workers: 1,
     log,
-    podInUse: (id) => connections.views().some((view) => view.sourcePod === id || view.destinationPod === id),
+    podInUse: (id) =>
+      connections.views().some((view) => view.sourcePod === id || view.destinationPod === id),
   });
   const learning = new Learning({ binding, objects, path, reconciler, stateDir: state.path, log });
   resources.add('learning', () => learning.close());
-  const revocation = new Revocation({ connections, reconciler, killer: learning.killer, state: () => mesh.state, log });
+  const revocation = new Revocation({
+    connections,
+    reconciler,
+    killer: learning.killer,
+    state: () => mesh.state,
+    log,
+  });
   resources.add('revocation', () => revocation.close());
 
   const mesh: Mesh = new Mesh({
@@ -176,14 +206,28 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
       trust: (event) => learning.onTrust(event),
     },
   });
-  const rings = [path.map('events'), ...connections.older().flatMap(({ maps }) => openRing(binding, maps))];
+  const rings = [
+    path.map('events'),
+    ...connections.older().flatMap(({ maps }) => openRing(binding, maps)),
+  ];
   events.start(rings);
   resources.add('events', () => {
     events.poll();
     events.close();
   });
 
-  const parts: AgentParts = { binding, path, settings, connections, reconciler, mesh, flows, learning, kernel, splice };
+  const parts: AgentParts = {
+    binding,
+    path,
+    settings,
+    connections,
+    reconciler,
+    mesh,
+    flows,
+    learning,
+    kernel,
+    splice,
+  };
   registerKernelMetrics({ registry, kernel });
   registerAgentMetrics({
     registry,
@@ -200,7 +244,12 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
     }),
   });
   const page = options.metrics
-    ? await startMetricsServer({ listen: options.metrics, metrics: () => registry.render(), readiness: () => readiness, log })
+    ? await startMetricsServer({
+        listen: options.metrics,
+        metrics: () => registry.render(),
+        readiness: () => readiness,
+        log,
+      })
     : undefined;
   if (page) resources.add('metrics page', () => page.close());
   const admin = await startAdminServer({
@@ -232,12 +281,16 @@ async function build(options: AgentOptions, deps: AgentDeps, resources: Resource
   return {
     addresses: { admin: options.adminSocket, metrics: page?.address ?? null },
     async close(deadlineMs) {
-      for (const failure of await resources.close(deadlineMs)) log.warn({ ...failure }, 'a part did not stop cleanly');
+      for (const failure of await resources.close(deadlineMs))
+        log.warn({ ...failure }, 'a part did not stop cleanly');
     },
   };
 }
 
-async function spliceDecision(options: AgentOptions, test: SelfTest): Promise<{ enabled: boolean; reason: string }> {
+async function spliceDecision(
+  options: AgentOptions,
+  test: SelfTest,
+): Promise<{ enabled: boolean; reason: string }> {
   if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
   const result = await test.run();
   return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
@@ -246,7 +299,8 @@ async function spliceDecision(options: AgentOptions, test: SelfTest): Promise<{ 
 function sweep(connections: Connections, log: Log): void {
   try {
     const gone = connections.sweep();
-    if (gone.length > 0) log.info({ generations: gone }, 'older generations have no connections left: removed');
+    if (gone.length > 0)
+      log.info({ generations: gone }, 'older generations have no connections left: removed');
   } catch (err) {
     log.error({ err }, 'older generations could not be looked at');
   }
@@ -257,17 +311,5 @@ function openRing(binding: ReturnType<typeof loadBinding>, maps: string) {
     return [binding.openPinnedMap(join(maps, 'events'))];
   } catch {
     return []; /* that agent died before it had pinned everything */
-  }
-}
-
-/** The package this file runs from: built (dist/src/agent) or not (src/agent). */
-function packageOf(): { root: string; version: string } {
-  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { name: string; version: string };
-      if (name === 'podwire') return { root: dir, version };
-    } catch {
-      if (dir === dirname(dir)) throw new Error('package.json of podwire not found above this file');
-    }
   }
 }

@@ -5,7 +5,14 @@ import { parseIp } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 import { addrToText, isZeroAddr } from '../kernel/abi/address.ts';
-import { ConnFlags, FlowPath, flowPathNames, reasonNames, RecordFlags, type FlowEvent } from '../kernel/abi/layout.gen.ts';
+import {
+  ConnFlags,
+  FlowPath,
+  flowPathNames,
+  reasonNames,
+  RecordFlags,
+  type FlowEvent,
+} from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type {
@@ -104,7 +111,11 @@ export class Flows {
 
   #info(numbers: Numbers, tuple: Tuple, ends: number, id: bigint): FlowInfo {
     const source = this.#party(numbers.sourcePod, numbers.sourceIdentity, tuple.source);
-    const destination = this.#party(numbers.destinationPod, numbers.destinationIdentity, tuple.destination);
+    const destination = this.#party(
+      numbers.destinationPod,
+      numbers.destinationIdentity,
+      tuple.destination,
+    );
     const dialled = { address: addrToText(tuple.dialled.addr), port: tuple.dialled.port };
     const rewritten =
       !isZeroAddr(tuple.dialled.addr) &&

@@ -48,7 +48,11 @@ export class Learning {
       socks: path.map('socks'),
       conns,
     });
-    this.#observation = new Observation({ binding, objectPath: join(objects, 'observe.bpf.o'), conns });
+    this.#observation = new Observation({
+      binding,
+      objectPath: join(objects, 'observe.bpf.o'),
+      conns,
+    });
     this.killer = new Killer({ programs: this.#programs });
     const store = new TrustStore({ folder: stateDir, log });
     store.load();
@@ -78,7 +82,11 @@ export class Learning {
         return (sums[Counter.REDIRECT_MESSAGES] ?? 0n) + (sums[Counter.TCP_MESSAGES] ?? 0n);
       },
       onKill: (kill) =>
-        void this.observer.denyStalled({ tgid: kill.tgid, trust: kill.trust, workload: kill.pod.workload }),
+        void this.observer.denyStalled({
+          tgid: kill.tgid,
+          trust: kill.trust,
+          workload: kill.pod.workload,
+        }),
       log: log.child({ component: 'detector' }),
     });
   }
@@ -121,6 +129,9 @@ function learnPods(reconciler: Reconciler): LearnPod[] {
     netnsPath: entry.netnsPath,
     workload: entry.workload,
     workloadText: `${entry.namespace}/${entry.workloadName}`,
-    learn: entry.splice === 'default' || entry.splice === 'observe' || [...entry.portModes.values()].includes('default'),
+    learn:
+      entry.splice === 'default' ||
+      entry.splice === 'observe' ||
+      [...entry.portModes.values()].includes('default'),
   }));
 }

@@ -59,7 +59,14 @@ export class Listeners implements PodListeners {
           },
         });
         this.#workers.listen(
-          { role, podId: pod.id, netnsPath: pod.entry.netnsPath, netnsCookie: pod.netnsCookie, family, port },
+          {
+            role,
+            podId: pod.id,
+            netnsPath: pod.entry.netnsPath,
+            netnsCookie: pod.netnsCookie,
+            family,
+            port,
+          },
           fd,
         );
       }

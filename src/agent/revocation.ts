@@ -43,7 +43,10 @@ export class Revocation {
       try {
         this.run();
       } catch (err) {
-        this.#options.log.error({ err }, 'live connections could not be checked against the new policy');
+        this.#options.log.error(
+          { err },
+          'live connections could not be checked against the new policy',
+        );
       }
     });
   }
@@ -66,7 +69,8 @@ export class Revocation {
       for (const view of [connection.client, connection.server]) {
         if (!view) continue;
         cookies.push(view.cookie);
-        for (const pod of pods.values()) if (pod.netnsCookie === view.netns) namespaces.add(pod.entry.netnsPath);
+        for (const pod of pods.values())
+          if (pod.netnsCookie === view.netns) namespaces.add(pod.entry.netnsPath);
       }
     }
     if (cookies.length === 0) return 0;
@@ -103,7 +107,11 @@ function isAgentLeg(view: ConnView, pod: CapturedPod): boolean {
   return (view.flags & ConnFlags.CLIENT) !== 0 && view.netns === pod.netnsCookie;
 }
 
-function tupleOf(view: ConnView): { source: Ip | undefined; destination: Ip | undefined; port: number } {
+function tupleOf(view: ConnView): {
+  source: Ip | undefined;
+  destination: Ip | undefined;
+  port: number;
+} {
   const client = (view.flags & ConnFlags.CLIENT) !== 0;
   const { local, remote, localPort, remotePort } = view.key;
   const [from, to] = client ? [local, remote] : [remote, local];

@@ -19,10 +19,14 @@ export class StateFolder {
       mkdirSync(path, { recursive: true, mode: 0o700 });
       chmodSync(path, 0o700);
     } catch (cause) {
-      throw new PodwireError('ERR_CONFIG', `state folder ${path} cannot be used: ${(cause as Error).message}`, {
-        cause,
-        hint: 'choose another with --state-dir',
-      });
+      throw new PodwireError(
+        'ERR_CONFIG',
+        `state folder ${path} cannot be used: ${(cause as Error).message}`,
+        {
+          cause,
+          hint: 'choose another with --state-dir',
+        },
+      );
     }
     this.#bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   }
@@ -47,5 +51,4 @@ export class StateFolder {
     writeFileSync(`${path}.tmp`, text, { mode: 0o600, flush: true });
     renameSync(`${path}.tmp`, path);
   }
-
 }

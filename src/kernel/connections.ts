@@ -17,7 +17,7 @@ export interface Connection {
 export function decodeViews(bytes: Uint8Array): ConnView[] {
   const views: ConnView[] = [];
   const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + 8 <= bytes.length; ) {
+  for (let at = 0; at + 8 <= bytes.length;) {
     const size = header.getUint32(at + 4, true);
     if (size < 8 || at + size > bytes.length) break;
     const whole = new Uint8Array(Math.max(size, ConnView.size));
@@ -65,7 +65,8 @@ export class Connections {
     const views = this.views();
     const serverOf = new Map<bigint, bigint>();
     for (const view of views) {
-      if (!(view.flags & ConnFlags.CLIENT) && view.peerCookie) serverOf.set(view.peerCookie, view.cookie);
+      if (!(view.flags & ConnFlags.CLIENT) && view.peerCookie)
+        serverOf.set(view.peerCookie, view.cookie);
     }
     return joinEnds(
       views.map((view) => {

@@ -18,6 +18,8 @@ const CGROUP_PROGRAMS = [
   'podwire_connect6',
   'podwire_getpeername4',
   'podwire_getpeername6',
+  'podwire_getsockname4',
+  'podwire_getsockname6',
   'podwire_setsockopt',
   'podwire_sockops',
 ] as const;
@@ -169,7 +171,8 @@ export class DataPath {
   }
 
   close(): void {
-    for (const link of [...this.#links, ...this.#podLinks.values(), this.#conns, this.#adopt]) link.close();
+    for (const link of [...this.#links, ...this.#podLinks.values(), this.#conns, this.#adopt])
+      link.close();
     this.#links.length = 0;
     this.#podLinks.clear();
     this.#object.close();
@@ -203,14 +206,23 @@ export class DataPath {
     } catch (cause) {
       object.close();
       const error = cause as NativeError;
-      throw new PodwireError('ERR_BPF_REJECTED', `the kernel rejected mesh.bpf.o: ${error.message}`, {
-        cause,
-        hint: `\`podwire doctor\` shows what this kernel has; last lines of the log: ${error.log.trim().split('\n').slice(-3).join(' | ')}`,
-      });
+      throw new PodwireError(
+        'ERR_BPF_REJECTED',
+        `the kernel rejected mesh.bpf.o: ${error.message}`,
+        {
+          cause,
+          hint: `\`podwire doctor\` shows what this kernel has; last lines of the log: ${error.log.trim().split('\n').slice(-3).join(' | ')}`,
+        },
+      );
     }
     for (const name of missing) object.map(name).pin(join(this.generation.maps, name));
     log.info(
-      { generation: this.generation.number, abi: this.#abi, adopted: this.adopted, version: AbiLimits.ABI_VERSION },
+      {
+        generation: this.generation.number,
+        abi: this.#abi,
+        adopted: this.adopted,
+        version: AbiLimits.ABI_VERSION,
+      },
       this.adopted ? 'adopted the maps of the last agent' : 'started a generation',
     );
     return object;

@@ -30,7 +30,12 @@ type Try = () => string | Promise<string>;
 
 export async function runDoctor(binding: Binding, options: DoctorOptions): Promise<DoctorRow[]> {
   const rows: DoctorRow[] = [];
-  const attempt = async (feature: string, what: string, without: { decision: Decision; reason: string }, run: Try) => {
+  const attempt = async (
+    feature: string,
+    what: string,
+    without: { decision: Decision; reason: string },
+    run: Try,
+  ) => {
     try {
       rows.push({ feature, decision: 'used', reason: what, evidence: await run() });
     } catch (error) {
@@ -44,49 +49,94 @@ export async function runDoctor(binding: Binding, options: DoctorOptions): Promi
     requireRoot();
     return `uid ${process.geteuid?.()}`;
   });
-  await attempt('btf', 'programs adapt to this kernel (CO-RE)', needed('a kernel with CONFIG_DEBUG_INFO_BTF=y'), () => {
-    requireBtf();
-    return '/sys/kernel/btf/vmlinux';
-  });
-  await attempt('cgroup2', 'programs are attached to its root', needed('mount a cgroup v2 hierarchy'), () => {
-    requireCgroup2(options.cgroup);
-    return options.cgroup;
-  });
+  await attempt(
+    'btf',
+    'programs adapt to this kernel (CO-RE)',
+    needed('a kernel with CONFIG_DEBUG_INFO_BTF=y'),
+    () => {
+      requireBtf();
+      return '/sys/kernel/btf/vmlinux';
+    },
+  );
+  await attempt(
+    'cgroup2',
+    'programs are attached to its root',
+    needed('mount a cgroup v2 hierarchy'),
+    () => {
+      requireCgroup2(options.cgroup);
+      return options.cgroup;
+    },
+  );
   await attempt('bpffs', 'pins outlive the agent', needed('mount -t bpf bpf /sys/fs/bpf'), () => {
     requireBpffs(binding, options.bpffs);
     return options.bpffs;
   });
-  await attempt('data path', 'connect, getpeername, setsockopt, sockops, sk_msg', needed('the verifier refuses mesh.bpf.o'), () =>
-    tryLoad(binding, join(options.objects, 'mesh.bpf.o')),
+  await attempt(
+    'data path',
+    'connect, getpeername, setsockopt, sockops, sk_msg',
+    needed('the verifier refuses mesh.bpf.o'),
+    () => tryLoad(binding, join(options.objects, 'mesh.bpf.o')),
   );
   await attempt('sk_lookup', 'inbound policy and capture', needed('Linux 5.9 or newer'), () =>
     tryLoad(binding, join(options.objects, 'lookup.bpf.o')),
   );
-  const test = await new SelfTest({ binding, objectPath: join(options.objects, 'selftest.bpf.o') }).run();
+  const test = await new SelfTest({
+    binding,
+    objectPath: join(options.objects, 'selftest.bpf.o'),
+  }).run();
   rows.push(
     test.ok
-      ? { feature: 'splice', decision: 'used', reason: 'the one-queue protocol is right on this kernel', evidence: test.evidence }
-      : { feature: 'splice', decision: 'not used', reason: 'connections stay on TCP; everything else works', evidence: test.reason },
+      ? {
+          feature: 'splice',
+          decision: 'used',
+          reason: 'the one-queue protocol is right on this kernel',
+          evidence: test.evidence,
+        }
+      : {
+          feature: 'splice',
+          decision: 'not used',
+          reason: 'connections stay on TCP; everything else works',
+          evidence: test.reason,
+        },
   );
-  await attempt('waiter check', 'a thread asleep in recv() keeps its socket plain', optional('sockets with waiters stay plain'), () => {
-    if (process.arch !== 'x64' && process.arch !== 'arm64') throw new Error(`not written for ${process.arch}`);
-    return `pt_regs of ${process.arch}`;
-  });
-  await attempt('observer', 'learns which executables may be spliced', optional('only pods annotated podwire.io/splice: always are spliced'), () => {
-    binding.mountFs('tracefs', '/sys/kernel/tracing');
-    if (!existsSync('/sys/kernel/tracing/events/syscalls/sys_enter_splice')) {
-      throw new Error('no syscall tracepoints (CONFIG_FTRACE_SYSCALLS)');
-    }
-    return tryLoad(binding, join(options.objects, 'observe.bpf.o'));
-  });
-  await attempt('stall detector', 'resets connections whose reader cannot see spliced bytes', optional('splicing stays off'), () =>
-    tryLoad(binding, join(options.objects, 'detect.bpf.o')),
+  await attempt(
+    'waiter check',
+    'a thread asleep in recv() keeps its socket plain',
+    optional('sockets with waiters stay plain'),
+    () => {
+      if (process.arch !== 'x64' && process.arch !== 'arm64')
+        throw new Error(`not written for ${process.arch}`);
+      return `pt_regs of ${process.arch}`;
+    },
   );
-  await attempt('keepalive', 'idle TCP under a busy splice outlives conntrack', optional('no conntrack here'), () => {
-    const file = '/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
-    if (!existsSync(file)) throw new Error(`${file} does not exist`);
-    return `conntrack forgets after ${readFileSync(file, 'utf8').trim()} s`;
-  });
+  await attempt(
+    'observer',
+    'learns which executables may be spliced',
+    optional('only pods annotated podwire.io/splice: always are spliced'),
+    () => {
+      binding.mountFs('tracefs', '/sys/kernel/tracing');
+      if (!existsSync('/sys/kernel/tracing/events/syscalls/sys_enter_splice')) {
+        throw new Error('no syscall tracepoints (CONFIG_FTRACE_SYSCALLS)');
+      }
+      return tryLoad(binding, join(options.objects, 'observe.bpf.o'));
+    },
+  );
+  await attempt(
+    'stall detector',
+    'resets connections whose reader cannot see spliced bytes',
+    optional('splicing stays off'),
+    () => tryLoad(binding, join(options.objects, 'detect.bpf.o')),
+  );
+  await attempt(
+    'keepalive',
+    'idle TCP under a busy splice outlives conntrack',
+    optional('no conntrack here'),
+    () => {
+      const file = '/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
+      if (!existsSync(file)) throw new Error(`${file} does not exist`);
+      return `conntrack forgets after ${readFileSync(file, 'utf8').trim()} s`;
+    },
+  );
   return rows;
 }
 

@@ -45,7 +45,7 @@ export class Events {
 
   #deliver(batch: Uint8Array): void {
     const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
-    for (let at = 0; at + 8 <= batch.length; ) {
+    for (let at = 0; at + 8 <= batch.length;) {
       const length = view.getUint32(at, true);
       this.#one(batch.subarray(at + 8, at + 8 + length));
       at += 8 + ((length + 7) & ~7);

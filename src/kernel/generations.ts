@@ -52,7 +52,8 @@ export class Generations {
   /** The generation an agent of this layout works in: the newest when it fits, else a new one. */
   open(abi: string, adopt: boolean): { generation: Generation; adopted: boolean } {
     const newest = this.list()[0];
-    if (adopt && newest?.abi === abi && existsSync(newest.maps)) return { generation: newest, adopted: true };
+    if (adopt && newest?.abi === abi && existsSync(newest.maps))
+      return { generation: newest, adopted: true };
     const generation = this.#generation((newest?.number ?? 0) + 1, abi);
     mkdirSync(generation.maps, { recursive: true, mode: 0o700 });
     return { generation, adopted: false };

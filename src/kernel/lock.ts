@@ -25,7 +25,10 @@ export class WriterLock {
       this.#fd = this.#binding.tryLock(this.#path);
       if (this.#fd !== undefined) return;
       if (tries % 50 === 0) {
-        log.warn({ lock: this.#path }, 'another agent is the writer of this node: waiting for its lock');
+        log.warn(
+          { lock: this.#path },
+          'another agent is the writer of this node: waiting for its lock',
+        );
       }
       await sleep(200, undefined, signal ? { signal } : {});
     }

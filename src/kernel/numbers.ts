@@ -8,7 +8,16 @@ import { sumRows } from './counters.ts';
 import type { DataPath } from './data-path.ts';
 
 /** Maps whose filling up somebody must see. */
-const WATCHED = ['pods', 'locals', 'records', 'services', 'lb_slots', 'cidr_rules', 'trust', 'listening'] as const;
+const WATCHED = [
+  'pods',
+  'locals',
+  'records',
+  'services',
+  'lb_slots',
+  'cidr_rules',
+  'trust',
+  'listening',
+] as const;
 
 export class KernelReadings {
   readonly #binding: Binding;

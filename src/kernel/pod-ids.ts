@@ -32,9 +32,13 @@ export class PodIds {
       this.#last = id;
       return id;
     }
-    throw new PodwireError('ERR_MAP_FULL', `this node has ${AbiLimits.MAX_PODS - 1} enrolled pods already`, {
-      hint: 'raise MAX_PODS in bpf/abi.h',
-    });
+    throw new PodwireError(
+      'ERR_MAP_FULL',
+      `this node has ${AbiLimits.MAX_PODS - 1} enrolled pods already`,
+      {
+        hint: 'raise MAX_PODS in bpf/abi.h',
+      },
+    );
   }
 
   release(cookie: bigint): void {

@@ -7,8 +7,16 @@ import type { KernelPlan } from '../compile/kernel/plan.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { SpliceMode } from '../model/enrolment.ts';
 import type { Log } from '../log.ts';
-import { addrFromText } from './abi/address.ts';
-import { IpKey, Local, Pod, PodFlags, PortKey, SpliceMode as SpliceModeNumber } from './abi/layout.gen.ts';
+import { ipFamily } from '../model/ip.ts';
+import { addrFromText, ZERO_ADDR } from './abi/address.ts';
+import {
+  IpKey,
+  Local,
+  Pod,
+  PodFlags,
+  PortKey,
+  SpliceMode as SpliceModeNumber,
+} from './abi/layout.gen.ts';
 import type { Binding, NativeError } from './binding.ts';
 import type { DataPath } from './data-path.ts';
 import { PodIds } from './pod-ids.ts';
@@ -126,7 +134,9 @@ export class Reconciler {
     for (const cookie of this.#options.path.attachedPods()) {
       if (!cookies.has(cookie)) this.#options.path.detachPod(cookie);
     }
-    const known = new Set(this.#plan ? [...this.#plan.locals.keys()].map((addr) => hex(addrFromText(addr))) : []);
+    const known = new Set(
+      this.#plan ? [...this.#plan.locals.keys()].map((addr) => hex(addrFromText(addr))) : [],
+    );
     for (const [key] of this.#locals.entries()) {
       if (!known.has(hex(key.addr))) this.#locals.delete(key);
     }
@@ -161,7 +171,13 @@ export class Reconciler {
         else this.services.delete(operation.before);
         break;
       case 'portModes': {
-        if (operation.op === 'put') this.#writePortMode(operation.value.uid, operation.value.port, operation.value.mode, plan);
+        if (operation.op === 'put')
+          this.#writePortMode(
+            operation.value.uid,
+            operation.value.port,
+            operation.value.mode,
+            plan,
+          );
         else {
           const pod = this.#captured.get(operation.before.uid);
           if (pod) this.#portModes.delete({ pod: pod.id, port: operation.before.port });
@@ -190,7 +206,8 @@ export class Reconciler {
   #writePolicy(entry: PodEntry): void {
     const cookie = this.#cookie(entry);
     const table = this.#plan?.policies.get(entry.uid);
-    if (cookie === undefined) return; /* #capture reports it, and writes the policy when the namespace is there */
+    if (cookie === undefined)
+      return; /* #capture reports it, and writes the policy when the namespace is there */
     const id = this.#ids.of(cookie);
     if (table) this.#policies.put(id, table);
     else this.#policies.delete(id);
@@ -218,8 +235,13 @@ export class Reconciler {
       const cookie = binding.netnsCookie(entry.netnsPath);
       const own = binding.netnsCookie('/proc/self/ns/net');
       if (cookie === own) throw new Error(`${entry.netnsPath} is the node's own network namespace`);
-      const rival = this.captured().find((pod) => pod.netnsCookie === cookie && pod.entry.uid !== entry.uid);
-      if (rival) throw new Error(`${entry.netnsPath} belongs to pod ${rival.entry.namespace}/${rival.entry.name} already`);
+      const rival = this.captured().find(
+        (pod) => pod.netnsCookie === cookie && pod.entry.uid !== entry.uid,
+      );
+      if (rival)
+        throw new Error(
+          `${entry.netnsPath} belongs to pod ${rival.entry.namespace}/${rival.entry.name} already`,
+        );
       if (before && before.netnsCookie !== cookie) this.#release(entry.uid);
       const pod: CapturedPod = {
         entry,
@@ -232,7 +254,8 @@ export class Reconciler {
         /* nothing of a TCP pass-through needs the agent: without one, connections go straight */
         (entry.captureProxy ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0);
       this.#writePolicy(entry);
-      for (const [port, mode] of entry.portModes) this.#portModes.set({ pod: pod.id, port }, MODES[mode]);
+      for (const [port, mode] of entry.portModes)
+        this.#portModes.set({ pod: pod.id, port }, MODES[mode]);
       if (entry.captureProxy && !before?.entry.captureProxy) listeners.open(pod);
       path.attachPod({
         netnsCookie: cookie,
@@ -252,13 +275,19 @@ export class Reconciler {
         workers,
         recordQuota: RECORD_QUOTA,
         netns: cookie,
+        addr4: addressOf(entry, 4),
+        addr6: addressOf(entry, 6),
       });
       for (const addr of entry.addrs) {
         if (this.#plan?.locals.get(addr)?.uid === entry.uid) this.#writeLocal(addr, entry.uid);
       }
       if (before?.entry.captureProxy && !entry.captureProxy) listeners.close(before);
       this.#failed.delete(entry.uid);
-      if (!before) log.info({ pod: `${entry.namespace}/${entry.name}`, netns: entry.netns, id: pod.id }, 'pod captured');
+      if (!before)
+        log.info(
+          { pod: `${entry.namespace}/${entry.name}`, netns: entry.netns, id: pod.id },
+          'pod captured',
+        );
     } catch (error) {
       this.#fail(entry, error as NativeError);
     }
@@ -272,7 +301,10 @@ export class Reconciler {
         : error.message;
     this.#failed.set(entry.uid, { entry, error: text, since: before?.since ?? new Date() });
     if (before?.error !== text) {
-      this.#options.log.error({ pod: `${entry.namespace}/${entry.name}`, netns: entry.netns }, `pod not captured: ${text}`);
+      this.#options.log.error(
+        { pod: `${entry.namespace}/${entry.name}`, netns: entry.netns },
+        `pod not captured: ${text}`,
+      );
     }
   }
 
@@ -294,6 +326,11 @@ export class Reconciler {
     this.#pods.delete(cookie);
     this.#ids.release(cookie);
   }
+}
+
+function addressOf(entry: PodEntry, family: 4 | 6): Uint8Array {
+  const addr = entry.addrs.find((ip) => ipFamily(ip) === family);
+  return addr === undefined ? ZERO_ADDR : addrFromText(addr);
 }
 
 function hex(bytes: Uint8Array): string {

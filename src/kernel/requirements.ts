@@ -1,5 +1,6 @@
 /** What podwire cannot do without, tried at start: each refusal says what is missing and what to do. */
-import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
 import { PodwireError } from '../errors.ts';
 import type { Binding } from './binding.ts';
 
@@ -33,6 +34,33 @@ export function requireCgroup2(path: string): void {
   }
 }
 
+/**
+ * The agent's own sockets inside pods must meet the programs too, or the proxy's second leg would be captured again: its process
+ * has to live below the cgroup it attaches to.
+ */
+export function requireOwnCgroup(path: string): void {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const mount = mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find(
+      (fields) =>
+        fields.includes('cgroup2') && fields[3] === '/' && (path + '/').startsWith(`${fields[4]}/`),
+    )?.[4];
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
+  if (mount === undefined || own === undefined)
+    return; /* a cgroup namespace: paths cannot be compared */
+  if (!`${join(mount, own)}/`.startsWith(`${path}/`)) {
+    throw new PodwireError(
+      'ERR_BAD_OPTION',
+      `--cgroup ${path} does not hold the agent itself (it runs in ${join(mount, own)})`,
+      {
+        hint: `name the root of the hierarchy, ${mount}, or start the agent inside: echo $$ > ${path}/cgroup.procs`,
+      },
+    );
+  }
+}
+
 /** Mounts a bpffs where there is none. */
 export function requireBpffs(binding: Binding, path: string): void {
   if (fsType(path) === BPF_FS_MAGIC) return;
@@ -40,10 +68,14 @@ export function requireBpffs(binding: Binding, path: string): void {
     mkdirSync(path, { recursive: true });
     binding.mountFs('bpf', path);
   } catch (cause) {
-    throw new PodwireError('ERR_NO_BPFFS', `${path} is no bpffs and none can be mounted there: ${(cause as Error).message}`, {
-      cause,
-      hint: `mount -t bpf bpf ${path}, or name another with --bpffs`,
-    });
+    throw new PodwireError(
+      'ERR_NO_BPFFS',
+      `${path} is no bpffs and none can be mounted there: ${(cause as Error).message}`,
+      {
+        cause,
+        hint: `mount -t bpf bpf ${path}, or name another with --bpffs`,
+      },
+    );
   }
 }
 

@@ -48,7 +48,10 @@ export class SelfTest {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
       const accepted = once(server, 'connection');
-      const writer = connect({ port: (server.address() as { port: number }).port, host: '127.0.0.1' });
+      const writer = connect({
+        port: (server.address() as { port: number }).port,
+        host: '127.0.0.1',
+      });
       sockets.push(writer);
       await once(writer, 'connect');
       const [reader] = (await accepted) as [Socket];
@@ -58,7 +61,10 @@ export class SelfTest {
       map.update(u32.encode(0), u64.encode(BigInt(fds.writer)));
       return await this.#exchange(object, fds);
     } catch (error) {
-      return { ok: false, reason: `the kernel refuses a sockhash with two verdicts: ${(error as Error).message}` };
+      return {
+        ok: false,
+        reason: `the kernel refuses a sockhash with two verdicts: ${(error as Error).message}`,
+      };
     } finally {
       for (const socket of sockets) socket.destroy();
       server?.close();
@@ -100,12 +106,19 @@ export class SelfTest {
       const bulk = pattern(redirect ? 91 : 17, BULK);
       const got = await this.#pump(fds, bulk);
       if (!got || Buffer.compare(got, bulk) !== 0) {
-        return { ok: false, reason: `bulk after ${redirect ? 'TCP' : 'redirection'} was lost or changed (copied_seq)` };
+        return {
+          ok: false,
+          reason: `bulk after ${redirect ? 'TCP' : 'redirection'} was lost or changed (copied_seq)`,
+        };
       }
     }
-    const count = (i: number): bigint => u64.decode(control.lookup(u32.encode(i)) ?? new Uint8Array(8));
+    const count = (i: number): bigint =>
+      u64.decode(control.lookup(u32.encode(i)) ?? new Uint8Array(8));
     if (count(1) < 5n) return { ok: false, reason: 'nothing was redirected' };
-    return { ok: true, evidence: `${count(1)} messages redirected, ${count(2)} by TCP, order, FIONREAD and copied_seq right` };
+    return {
+      ok: true,
+      evidence: `${count(1)} messages redirected, ${count(2)} by TCP, order, FIONREAD and copied_seq right`,
+    };
   }
 
   /** Whole, or not at all; a node short of TCP memory takes it later. */
@@ -118,10 +131,13 @@ export class SelfTest {
     });
   }
 
-  async #pump(fds: { writer: number; reader: number }, bytes: Uint8Array): Promise<Buffer | undefined> {
+  async #pump(
+    fds: { writer: number; reader: number },
+    bytes: Uint8Array,
+  ): Promise<Buffer | undefined> {
     const parts: Buffer[] = [];
     let received = 0;
-    for (let sent = 0; sent < bytes.length; ) {
+    for (let sent = 0; sent < bytes.length;) {
       const n = this.#binding.sendNow(fds.writer, bytes.subarray(sent, sent + 16_384));
       if (n > 0) sent += n;
       const part = await this.#read(fds.reader, Math.max(n, 0));

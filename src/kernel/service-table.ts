@@ -4,7 +4,14 @@
  */
 import type { Backend, ServiceEntry } from '../compile/kernel/services.ts';
 import { addrFromText } from './abi/address.ts';
-import { AbiLimits, Backend as BackendValue, LbPolicy, Service, ServiceKey, SlotKey } from './abi/layout.gen.ts';
+import {
+  AbiLimits,
+  Backend as BackendValue,
+  LbPolicy,
+  Service,
+  ServiceKey,
+  SlotKey,
+} from './abi/layout.gen.ts';
 import type { BpfMap } from './binding.ts';
 import { TypedMap, u32, u64 } from './typed-map.ts';
 
@@ -39,7 +46,12 @@ export class ServiceTable {
     const key = keyOf(entry);
     const before = this.#tables.get(entry.key) ?? this.#found(key);
     const generation = (before?.generation ?? 0) + 1;
-    const table: Table = { service: entry.id, generation, slots: entry.slots, count: entry.slots.length };
+    const table: Table = {
+      service: entry.id,
+      generation,
+      slots: entry.slots,
+      count: entry.slots.length,
+    };
     this.#use(entry.slots);
     this.#slots.setMany(
       entry.slots.map((backend, slot) => [
@@ -69,7 +81,9 @@ export class ServiceTable {
 
   /** After the first plan: removes what an earlier agent left and the mesh no longer has. */
   prune(): void {
-    const kept = new Map([...this.#tables.values()].map((table) => [table.service, table.generation]));
+    const kept = new Map(
+      [...this.#tables.values()].map((table) => [table.service, table.generation]),
+    );
     for (const [key, { id }] of this.#services.entries()) {
       if (!kept.has(id)) this.#services.delete(key);
     }
@@ -91,7 +105,9 @@ export class ServiceTable {
 
   #found(key: ServiceKey): Table | undefined {
     const value = this.#services.get(key);
-    return value && { service: value.id, generation: value.generation, slots: [], count: value.slots };
+    return (
+      value && { service: value.id, generation: value.generation, slots: [], count: value.slots }
+    );
   }
 
   #use(slots: readonly Backend[]): void {

@@ -99,10 +99,14 @@ export class TypedMap<K, V> {
       const { code } = cause as NativeError;
       if (!FULL.has(code)) throw cause;
       const { maxEntries } = this.map.info();
-      throw new PodwireError('ERR_MAP_FULL', `BPF map ${this.name} is full (${maxEntries} entries)`, {
-        cause,
-        hint: 'fewer pods, services or policies on this node, or a larger limit in bpf/abi.h',
-      });
+      throw new PodwireError(
+        'ERR_MAP_FULL',
+        `BPF map ${this.name} is full (${maxEntries} entries)`,
+        {
+          cause,
+          hint: 'fewer pods, services or policies on this node, or a larger limit in bpf/abi.h',
+        },
+      );
     }
   }
 }

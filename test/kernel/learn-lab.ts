@@ -26,6 +26,8 @@ export interface Lab {
   readonly pods: readonly LearnPod[];
   objectPath(name: string): string;
   map(name: string): BpfMap;
+  /** packed struct adopted: who listens in the pods */
+  readAdopted(): Uint8Array;
   /** messages of spliced sockets, whichever way they went */
   activity(): bigint;
   spliced(): bigint;
@@ -46,7 +48,11 @@ export function openLab(context: TestContext, options: { detect: boolean }): Lab
   object.program('podwire_verdict').attachSockmap(socks);
   object.program('podwire_arrived').attachSockmap(socks);
   const link = object.program('podwire_sockops').attachCgroup(mesh.cgroup);
-  mesh.defer(() => link.close());
+  const adopt = object.program('podwire_adopt').attachIter();
+  mesh.defer(() => {
+    link.close();
+    adopt.close();
+  });
   const counter = (...wanted: number[]): bigint => {
     const { values, count } = map('counters').dump();
     let sum = 0n;
@@ -63,6 +69,7 @@ export function openLab(context: TestContext, options: { detect: boolean }): Lab
     pods,
     objectPath,
     map,
+    readAdopted: () => adopt.readIter(),
     activity: () => counter(Counter.REDIRECT_MESSAGES, Counter.TCP_MESSAGES),
     spliced: () => counter(Counter.SPLICED),
   };
@@ -98,13 +105,14 @@ function configure(settings: BpfMap, detect: boolean): void {
 function enrol(binding: Binding, map: (name: string) => BpfMap, pod: Pod, id: number): LearnPod {
   const netns = binding.netnsCookie(pod.netnsPath);
   new TypedMap('pods', map('pods'), u64, PodEntry).set(netns, {
+    ...PodEntry.decode(new Uint8Array(PodEntry.size)),
     id,
     identity: id,
-    flags: 0,
     workload: WORKLOAD,
-    workers: 0,
     recordQuota: 1_000,
     netns,
+    addr4: addrFromText(pod.v4),
+    addr6: addrFromText(pod.v6),
   });
   const locals = new TypedMap('locals', map('locals'), IpKey, Local);
   for (const address of [pod.v4, pod.v6]) {

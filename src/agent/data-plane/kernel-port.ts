@@ -1,6 +1,13 @@
 /** The proxy's view of the kernel: provenance records by the accepted 4-tuple, sockets inside pods. */
 import { addrFromText, addrToText, ZERO_ADDR } from '../../kernel/abi/address.ts';
-import { AgentPort, AgentSock, AgentSockFlags, FlowKey, Record as Provenance, RecordFlags } from '../../kernel/abi/layout.gen.ts';
+import {
+  AgentPort,
+  AgentSock,
+  AgentSockFlags,
+  FlowKey,
+  Record as Provenance,
+  RecordFlags,
+} from '../../kernel/abi/layout.gen.ts';
 import type { Binding, BpfMap } from '../../kernel/binding.ts';
 import { TypedMap } from '../../kernel/typed-map.ts';
 import type { KernelPort, ListenerInfo } from '../../proxy/tcp-proxy.ts';
@@ -43,9 +50,7 @@ export class PodKernelPort implements KernelPort {
     return {
       target: local,
       dialled: local,
-      client: spokenFor
-        ? { address: addrToText(record.client), port: record.clientPort }
-        : remote,
+      client: spokenFor ? { address: addrToText(record.client), port: record.clientPort } : remote,
       sourceIdentity: record?.identity ?? 0,
       sourcePod: record?.pod ?? 0,
     };

@@ -22,6 +22,7 @@ export interface WorkerStats {
 }
 
 export type FromWorker =
-  | { readonly kind: 'ready' }
+  /** the descriptor belongs to the worker from now on */
+  | { readonly kind: 'listening'; readonly fd: number }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
   | { readonly kind: 'drained'; readonly cut: number };

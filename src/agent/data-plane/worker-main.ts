@@ -46,6 +46,7 @@ function main(): void {
         const { listener } = message;
         const server = transport.listen(message.fd, (accepted) => proxy.accept(listener, accepted));
         listeners.set(listener.podId, [...(listeners.get(listener.podId) ?? []), server]);
+        say({ kind: 'listening', fd: message.fd });
         break;
       }
       case 'unlisten':
@@ -66,7 +67,6 @@ function main(): void {
         break;
     }
   });
-  say({ kind: 'ready' });
 }
 
 main();

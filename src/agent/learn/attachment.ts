@@ -1,5 +1,5 @@
 /**
- * When the observer's programs are attached and which namespaces they watch: those of pods with something to learn.
+ * When the observer's program is attached and which namespaces they watch: those of pods with something to learn.
  * An executable that shows no traffic for a minute is left alone (its connections stay plain) until it moves again, so
  * that a quiet program does not tax every system call of the node.
  */
@@ -52,7 +52,6 @@ export class Attachment {
     return true;
   }
 
-  /** Detaching makes this thread wait for all CPUs, so it is done once per round, not per executable. */
   attachOrDetach(subjects: Subjects): void {
     if (this.attach(subjects) || !this.attached) return;
     this.#observation.detach();

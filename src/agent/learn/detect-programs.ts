@@ -4,9 +4,9 @@
  */
 import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
 import { SockOwner, Stall, WatchCount, WatchKey } from '../../kernel/abi/layout.gen.ts';
-import { TypedMap, u32, u64 } from '../../kernel/typed-map.ts';
+import { TypedMap, u64 } from '../../kernel/typed-map.ts';
 import type { Codec } from '../../kernel/typed-map.ts';
-import { syscallNumbers } from './syscall-numbers.ts';
+import { setSyscallNumbers } from './syscall-numbers.ts';
 
 /** Calls on one descriptor of one process. */
 export interface CallCount extends WatchKey, WatchCount {}
@@ -30,6 +30,7 @@ export interface StallSource {
 
 export const MAX_TARGETS = 1024;
 
+const WATCHED_CALLS = ['splice', 'read', 'readv', 'recvfrom', 'recvmsg', 'recvmmsg'] as const;
 const NO_CALLS: WatchCount = { splices: 0n, reads: 0n };
 
 const u8: Codec<number> = {
@@ -54,9 +55,7 @@ export class DetectPrograms implements StallSource {
     this.#object = binding.openObject(objectPath);
     try {
       this.#object.reuseMap('conns', conns);
-      const { splice, reads } = syscallNumbers(process.arch);
-      this.#object.setRodata('splice_number', u32.encode(splice));
-      this.#object.setRodata('read_numbers', Buffer.concat(reads.map((read) => u32.encode(read))));
+      setSyscallNumbers(this.#object, WATCHED_CALLS);
       this.#object.load();
       this.#targets = new TypedMap('targets', this.#object.map('targets'), u64, u64);
       const counts = this.#object.map('watch_counts');

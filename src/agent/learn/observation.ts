@@ -1,11 +1,11 @@
 /**
- * The observer's programs: attached while something is being learnt, so that they cost nothing afterwards.
+ * The observer's program: attached while something is being learnt, so that it costs nothing afterwards.
  * Owns bpf/observe.bpf.c's object, its links and its maps.
  */
-import { close as closeFile } from 'node:fs';
 import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
 import { Behaviours, LiveConn, ObservedKey } from '../../kernel/abi/layout.gen.ts';
 import { TypedMap, u64 } from '../../kernel/typed-map.ts';
+import { setSyscallNumbers } from './syscall-numbers.ts';
 import { BEHAVIOUR_NAMES } from './trust-policy.ts';
 import type { BehaviourName } from './trust-policy.ts';
 
@@ -14,14 +14,14 @@ export interface Observed {
   readonly behaviours: ReadonlySet<BehaviourName>;
 }
 
-const TRACEPOINT_PROGRAMS = [
-  'observe_splice',
-  'observe_tee',
-  'observe_vmsplice',
-  'observe_io_uring_setup',
-  'observe_recvfrom',
-  'observe_recvmsg',
-  'observe_recvmmsg',
+const OBSERVED_CALLS = [
+  'splice',
+  'tee',
+  'vmsplice',
+  'io_uring_setup',
+  'recvfrom',
+  'recvmsg',
+  'recvmmsg',
 ] as const;
 
 const ONE = Uint8Array.of(1);
@@ -38,22 +38,20 @@ export interface ObservationSource {
 }
 
 export class Observation implements ObservationSource {
-  readonly #binding: Binding;
   readonly #object: BpfObject;
   readonly #watch: BpfMap;
   readonly #seen: TypedMap<ObservedKey, Behaviours>;
   readonly #quiet: BpfLink;
   readonly #watched = new Set<bigint>();
-  #links: BpfLink[] = [];
+  #link: BpfLink | undefined;
 
   /** `conns`: the mesh object's socket storage of that name. Throws what the kernel refuses. */
   constructor(options: { binding: Binding; objectPath: string; conns: BpfMap }) {
     const { binding, objectPath, conns } = options;
-    this.#binding = binding;
-    binding.mountFs('tracefs', '/sys/kernel/tracing');
     this.#object = binding.openObject(objectPath);
     try {
       this.#object.reuseMap('conns', conns);
+      setSyscallNumbers(this.#object, OBSERVED_CALLS);
       this.#object.load();
       this.#watch = this.#object.map('watch');
       this.#seen = new TypedMap('seen', this.#object.map('seen'), ObservedKey, Behaviours);
@@ -65,34 +63,16 @@ export class Observation implements ObservationSource {
   }
 
   get attached(): boolean {
-    return this.#links.length > 0;
+    return this.#link !== undefined;
   }
 
   attach(): void {
-    if (this.attached) return;
-    const links: BpfLink[] = [];
-    try {
-      for (const name of TRACEPOINT_PROGRAMS) {
-        links.push(this.#object.program(name).attachTracing());
-      }
-    } catch (error) {
-      for (const link of links) link.close();
-      throw error;
-    }
-    this.#links = links;
+    this.#link ??= this.#object.program('observe_calls').attachTracing();
   }
 
-  /**
-   * The kernel waits some 80 ms per tracepoint when its last descriptor is closed.  That one is closed by a thread of
-   * the pool, or the agent's event loop would stand still for half a second.
-   */
   detach(): void {
-    for (const link of this.#links) {
-      const last = this.#binding.dupFd(link.fd);
-      link.close();
-      closeFile(last, () => undefined);
-    }
-    this.#links = [];
+    this.#link?.close();
+    this.#link = undefined;
   }
 
   watch(namespaces: ReadonlySet<bigint>): void {

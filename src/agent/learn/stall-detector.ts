@@ -56,8 +56,8 @@ export interface StallCounts {
 
 const TICK_MS = 100;
 const WINDOW_MS = 60;
-/** a scan that took t is followed by a pause of 100 t */
-const SCAN_PAUSE_FACTOR = 100;
+/** a round that kept this thread busy for t is followed by a pause of 100 t */
+const PAUSE_FACTOR = 100;
 /** for bytes that TCP had to send again, long after they were counted */
 const QUIET_SCAN_MS = 5_000;
 
@@ -83,6 +83,7 @@ export class StallDetector {
   #lastActivity: bigint | undefined;
   #lastScanMs = -Infinity;
   #quiet = false;
+  #waitedMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
   #running = false;
@@ -109,17 +110,17 @@ export class StallDetector {
     return { scans: this.#scans, checks: this.#checks, kills: { ...this.#kills } };
   }
 
-  /** One round; public for tests. Returns how long the scan took. */
+  /** One round; public for tests. Returns how long this thread was busy. */
   async tick(): Promise<number> {
     const startMs = this.#now();
     if (!this.#isScanDue(startMs)) return 0;
     this.#lastScanMs = startMs;
     const stalls = this.#options.source.stalls();
-    const endMs = this.#now();
     this.#scans++;
-    const due = this.#tracker.update(stalls, endMs).slice(0, MAX_TARGETS);
+    const due = this.#tracker.update(stalls, this.#now()).slice(0, MAX_TARGETS);
+    this.#waitedMs = 0;
     if (due.length > 0) await this.#check(due);
-    return endMs - startMs;
+    return this.#now() - startMs - this.#waitedMs;
   }
 
   /** A message is counted before it is queued: one more scan follows the last one counted. */
@@ -139,13 +140,13 @@ export class StallDetector {
   }
 
   async #runRound(): Promise<void> {
-    let scanMs = 0;
+    let busyMs = 0;
     try {
-      scanMs = await this.tick();
+      busyMs = await this.tick();
     } catch (error) {
       this.#options.log.error({ err: error }, 'stall check failed');
     }
-    if (this.#running) this.#schedule(Math.max(TICK_MS, SCAN_PAUSE_FACTOR * scanMs));
+    if (this.#running) this.#schedule(Math.max(TICK_MS, PAUSE_FACTOR * busyMs));
   }
 
   async #check(due: readonly StalledSocket[]): Promise<void> {
@@ -173,7 +174,9 @@ export class StallDetector {
         due.map(({ stall }) => stall.cookie),
         this.#netnsPathsOf(due),
       );
+      const fromMs = this.#now();
       await this.#wait(WINDOW_MS);
+      this.#waitedMs = this.#now() - fromMs;
       after = sampler.sample(tgids);
     } finally {
       counts = window.close();

@@ -2,20 +2,24 @@
 import type { WatchKey } from '../../kernel/abi/layout.gen.ts';
 import type { Processes } from './processes.ts';
 import { syscallNumbers } from './syscall-numbers.ts';
-import type { SyscallNumbers } from './syscall-numbers.ts';
 
 export interface BlockedCalls {
   inSplice(target: WatchKey): boolean;
   inRead(target: WatchKey): boolean;
 }
 
+const READS = ['read', 'readv', 'recvfrom', 'recvmsg', 'recvmmsg'] as const;
+
 export class SyscallSampler {
   readonly #processes: Pick<Processes, 'calls'>;
-  readonly #numbers: SyscallNumbers;
+  readonly #splice: number;
+  readonly #reads: ReadonlySet<number>;
 
   constructor(options: { processes: Pick<Processes, 'calls'>; architecture?: string }) {
     this.#processes = options.processes;
-    this.#numbers = syscallNumbers(options.architecture ?? process.arch);
+    const numbers = syscallNumbers(options.architecture ?? process.arch);
+    this.#splice = numbers.splice;
+    this.#reads = new Set(READS.map((name) => numbers[name]));
   }
 
   sample(tgids: Iterable<number>): BlockedCalls {
@@ -24,8 +28,8 @@ export class SyscallSampler {
     for (const tgid of tgids) {
       for (const { number, firstArgument } of this.#processes.calls(tgid)) {
         const text = `${tgid} ${firstArgument}`;
-        if (number === this.#numbers.splice) splice.add(text);
-        if (this.#numbers.reads.includes(number)) read.add(text);
+        if (number === this.#splice) splice.add(text);
+        if (this.#reads.has(number)) read.add(text);
       }
     }
     return {

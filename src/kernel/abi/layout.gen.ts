@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '333240cc900ca8cc';
+export const ABI_HASH = 'bbac290b800be15b';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -462,9 +462,11 @@ export interface Pod {
   readonly workers: number;
   readonly recordQuota: number;
   readonly netns: bigint;
+  readonly addr4: Uint8Array;
+  readonly addr6: Uint8Array;
 }
 
-export const POD_SIZE = 32;
+export const POD_SIZE = 64;
 
 export function readPod(view: DataView, offset: number): Pod {
   need(view, offset, POD_SIZE, 'pod');
@@ -476,6 +478,8 @@ export function readPod(view: DataView, offset: number): Pod {
     workers: view.getUint32(offset + 16, true),
     recordQuota: view.getUint32(offset + 20, true),
     netns: view.getBigUint64(offset + 24, true),
+    addr4: getBytes(view, offset + 32, 16),
+    addr6: getBytes(view, offset + 48, 16),
   };
 }
 
@@ -488,6 +492,8 @@ export function writePod(view: DataView, offset: number, value: Pod): void {
   view.setUint32(offset + 16, value.workers, true);
   view.setUint32(offset + 20, value.recordQuota, true);
   view.setBigUint64(offset + 24, value.netns, true);
+  setBytes(view, offset + 32, 16, value.addr4, 'pod.addr4');
+  setBytes(view, offset + 48, 16, value.addr6, 'pod.addr6');
 }
 
 export function encodePod(value: Pod): Uint8Array {
@@ -1302,6 +1308,8 @@ export interface Record {
   readonly ends: number;
   readonly turn: number;
   readonly charged: number;
+  readonly destinationPod: number;
+  readonly destinationIdentity: number;
   readonly clientSock: bigint;
   readonly serverSock: bigint;
   readonly serverCookie: bigint;
@@ -1313,7 +1321,7 @@ export interface Record {
   readonly serverRedirected: bigint;
 }
 
-export const RECORD_SIZE = 232;
+export const RECORD_SIZE = 240;
 
 export function readRecord(view: DataView, offset: number): Record {
   need(view, offset, RECORD_SIZE, 'record');
@@ -1341,15 +1349,17 @@ export function readRecord(view: DataView, offset: number): Record {
     ends: view.getUint32(offset + 144, true),
     turn: view.getUint32(offset + 148, true),
     charged: view.getUint32(offset + 152, true),
-    clientSock: view.getBigUint64(offset + 160, true),
-    serverSock: view.getBigUint64(offset + 168, true),
-    serverCookie: view.getBigUint64(offset + 176, true),
-    clientSent: view.getBigUint64(offset + 184, true),
-    clientReceived: view.getBigUint64(offset + 192, true),
-    serverSent: view.getBigUint64(offset + 200, true),
-    serverReceived: view.getBigUint64(offset + 208, true),
-    clientRedirected: view.getBigUint64(offset + 216, true),
-    serverRedirected: view.getBigUint64(offset + 224, true),
+    destinationPod: view.getUint32(offset + 156, true),
+    destinationIdentity: view.getUint32(offset + 160, true),
+    clientSock: view.getBigUint64(offset + 168, true),
+    serverSock: view.getBigUint64(offset + 176, true),
+    serverCookie: view.getBigUint64(offset + 184, true),
+    clientSent: view.getBigUint64(offset + 192, true),
+    clientReceived: view.getBigUint64(offset + 200, true),
+    serverSent: view.getBigUint64(offset + 208, true),
+    serverReceived: view.getBigUint64(offset + 216, true),
+    clientRedirected: view.getBigUint64(offset + 224, true),
+    serverRedirected: view.getBigUint64(offset + 232, true),
   };
 }
 
@@ -1379,16 +1389,18 @@ export function writeRecord(view: DataView, offset: number, value: Record): void
   view.setUint32(offset + 144, value.ends, true);
   view.setUint32(offset + 148, value.turn, true);
   view.setUint32(offset + 152, value.charged, true);
-  view.setUint32(offset + 156, 0, true);
-  view.setBigUint64(offset + 160, value.clientSock, true);
-  view.setBigUint64(offset + 168, value.serverSock, true);
-  view.setBigUint64(offset + 176, value.serverCookie, true);
-  view.setBigUint64(offset + 184, value.clientSent, true);
-  view.setBigUint64(offset + 192, value.clientReceived, true);
-  view.setBigUint64(offset + 200, value.serverSent, true);
-  view.setBigUint64(offset + 208, value.serverReceived, true);
-  view.setBigUint64(offset + 216, value.clientRedirected, true);
-  view.setBigUint64(offset + 224, value.serverRedirected, true);
+  view.setUint32(offset + 156, value.destinationPod, true);
+  view.setUint32(offset + 160, value.destinationIdentity, true);
+  view.setUint32(offset + 164, 0, true);
+  view.setBigUint64(offset + 168, value.clientSock, true);
+  view.setBigUint64(offset + 176, value.serverSock, true);
+  view.setBigUint64(offset + 184, value.serverCookie, true);
+  view.setBigUint64(offset + 192, value.clientSent, true);
+  view.setBigUint64(offset + 200, value.clientReceived, true);
+  view.setBigUint64(offset + 208, value.serverSent, true);
+  view.setBigUint64(offset + 216, value.serverReceived, true);
+  view.setBigUint64(offset + 224, value.clientRedirected, true);
+  view.setBigUint64(offset + 232, value.serverRedirected, true);
 }
 
 export function encodeRecord(value: Record): Uint8Array {
@@ -2243,7 +2255,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'pod',
-    size: 32,
+    size: 64,
     fields: [
       ['id', 0, 4, 'u32'],
       ['identity', 4, 4, 'u32'],
@@ -2252,6 +2264,8 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['workers', 16, 4, 'u32'],
       ['record_quota', 20, 4, 'u32'],
       ['netns', 24, 8, 'u64'],
+      ['addr4', 32, 16, 'u8[16]'],
+      ['addr6', 48, 16, 'u8[16]'],
     ],
   },
   {
@@ -2428,7 +2442,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'record',
-    size: 232,
+    size: 240,
     fields: [
       ['version', 0, 4, 'u32'],
       ['flags', 4, 4, 'u32'],
@@ -2454,16 +2468,18 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['ends', 144, 4, 'u32'],
       ['turn', 148, 4, 'u32'],
       ['charged', 152, 4, 'u32'],
-      ['pad2', 156, 4, 'u32'],
-      ['client_sock', 160, 8, 'u64'],
-      ['server_sock', 168, 8, 'u64'],
-      ['server_cookie', 176, 8, 'u64'],
-      ['client_sent', 184, 8, 'u64'],
-      ['client_received', 192, 8, 'u64'],
-      ['server_sent', 200, 8, 'u64'],
-      ['server_received', 208, 8, 'u64'],
-      ['client_redirected', 216, 8, 'u64'],
-      ['server_redirected', 224, 8, 'u64'],
+      ['destination_pod', 156, 4, 'u32'],
+      ['destination_identity', 160, 4, 'u32'],
+      ['pad2', 164, 4, 'u32'],
+      ['client_sock', 168, 8, 'u64'],
+      ['server_sock', 176, 8, 'u64'],
+      ['server_cookie', 184, 8, 'u64'],
+      ['client_sent', 192, 8, 'u64'],
+      ['client_received', 200, 8, 'u64'],
+      ['server_sent', 208, 8, 'u64'],
+      ['server_received', 216, 8, 'u64'],
+      ['client_redirected', 224, 8, 'u64'],
+      ['server_redirected', 232, 8, 'u64'],
     ],
   },
   {
