@@ -8,14 +8,16 @@
  */
 import { PodwireError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { ControlUpdate } from '../model/control-update.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
-import type { MeshUpdate } from '../model/messages.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { enrolledPods } from './sources/file/enrolment.ts';
 import { ConfigFolder, FolderError, type FolderScan } from './sources/file/folder.ts';
 import { watchFolder } from './sources/file/watcher.ts';
 import { MeshTranslator } from './translate/mesh.ts';
+
+export type { ControlUpdate };
 
 export interface ControlOptions {
   readonly dir: string;
@@ -27,15 +29,6 @@ export interface ControlOptions {
   /** policies of this namespace apply to the whole mesh */
   readonly rootNamespace?: string;
   readonly onUpdate: (update: ControlUpdate) => void;
-}
-
-export interface ControlUpdate {
-  /** both types are always there; their lists may be empty */
-  readonly mesh: Required<MeshUpdate>;
-  /** all of them, not a delta */
-  readonly enrolled: readonly EnrolledPod[];
-  /** all of them, not a delta */
-  readonly findings: readonly Finding[];
 }
 
 export interface Control {

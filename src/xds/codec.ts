@@ -1,34 +1,87 @@
 /**
- * Bytes ↔ the model, for the two messages of the mesh.
+ * Bytes ↔ plain objects of the messages, and the types of those objects.
  *
- * The only importer of gen/ and of proto-loader, so that another protobuf library can take their place.  Decoding
- * validates: a resource that cannot be understood whole is refused with the path of every field that is wrong (the
- * caller NACKs it by name and applies the others), because a policy without its unreadable parts is another policy.
+ * The only importer of gen/ and of proto-loader, so that another protobuf library can take their place.  What the objects
+ * mean is the business of resources/.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
-import type { Authorization } from '../model/authorization.ts';
-import type { Address } from '../model/messages.ts';
-import { authorizationFromWire, authorizationToWire } from './resources/authorization.ts';
-import { FieldErrors } from './resources/field-errors.ts';
-import { serviceFromWire, serviceToWire } from './resources/service.ts';
-import { workloadFromWire, workloadToWire } from './resources/workload.ts';
-import type { Address as AddressInput, Address__Output } from './gen/istio/workload/Address.ts';
-import type {
-  Authorization as AuthorizationInput,
-  Authorization__Output,
-} from './gen/istio/security/Authorization.ts';
+import { loadSync, type MessageTypeDefinition, type PackageDefinition } from '@grpc/proto-loader';
+import { PodwireError } from '../errors.ts';
+import type { StringValue, StringValue__Output } from './gen/google/protobuf/StringValue.ts';
+import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
+import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
 
-export type Decoded<T> =
-  | { readonly ok: true; readonly value: T }
-  /** "field.path: what is wrong", one per field */
-  | { readonly ok: false; readonly errors: readonly string[] };
+export type { Authorization as WireAuthorizationInput } from './gen/istio/security/Authorization.ts';
+export type { Authorization__Output as WireAuthorization } from './gen/istio/security/Authorization.ts';
+export type { Address as WirePrefixInput } from './gen/istio/security/Address.ts';
+export type { Address__Output as WirePrefix } from './gen/istio/security/Address.ts';
+export type { Match as WireMatchInput } from './gen/istio/security/Match.ts';
+export type { Match__Output as WireMatch } from './gen/istio/security/Match.ts';
+export type { StringMatch as WireStringMatchInput } from './gen/istio/security/StringMatch.ts';
+export type { StringMatch__Output as WireStringMatch } from './gen/istio/security/StringMatch.ts';
+export type { Port__Output as WirePort } from './gen/istio/workload/Port.ts';
+export type { Service as WireServiceInput } from './gen/istio/workload/Service.ts';
+export type { Service__Output as WireService } from './gen/istio/workload/Service.ts';
+export type { Workload as WireWorkloadInput } from './gen/istio/workload/Workload.ts';
+export type { Workload__Output as WireWorkload } from './gen/istio/workload/Workload.ts';
+
+/** Decoding throws on bytes that are no protobuf. */
+export interface MessageCodec<Input, Output> {
+  encode(message: Input): Buffer;
+  decode(bytes: Uint8Array): Output;
+}
 
 export interface Codec {
-  encodeAddress(address: Address): Uint8Array;
-  decodeAddress(bytes: Uint8Array): Decoded<Address>;
-  encodeAuthorization(policy: Authorization): Uint8Array;
-  decodeAuthorization(bytes: Uint8Array): Decoded<Authorization>;
+  readonly address: MessageCodec<Address, Address__Output>;
+  readonly authorization: MessageCodec<Authorization, Authorization__Output>;
+  readonly stringValue: MessageCodec<StringValue, StringValue__Output>;
+}
+
+const PROTO_FOLDER = join('src', 'xds', 'proto');
+
+/** Reads and parses the protos: some 20 ms, once. */
+export function createCodec(): Codec {
+  const definition = loadSync(['workload.proto', 'authorization.proto'], {
+    includeDirs: [protoFolder()],
+    keepCase: true,
+    longs: String,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  });
+  return {
+    address: message(definition, 'istio.workload.Address'),
+    authorization: message(definition, 'istio.security.Authorization'),
+    stringValue: message(definition, 'google.protobuf.StringValue'),
+  };
+}
+
+function message<Input extends object, Output extends object>(
+  definition: PackageDefinition,
+  name: string,
+): MessageCodec<Input, Output> {
+  const { serialize, deserialize } = definition[name] as unknown as MessageTypeDefinition<
+    Input,
+    Output
+  >;
+  return {
+    encode: serialize,
+    decode: (bytes) => deserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+  };
+}
+
+/** The protos are read from the package's src/, also by the compiled program in dist/. */
+function protoFolder(): string {
+  for (let dir = dirname(fileURLToPath(import.meta.url)); ;) {
+    const folder = join(dir, PROTO_FOLDER);
+    if (existsSync(folder)) return folder;
+    const parent = dirname(dir);
+    if (parent === dir) {
+      const hint = 'install the package whole: it needs src/xds/proto';
+      throw new PodwireError('ERR_INTERNAL', `${PROTO_FOLDER} is missing`, { hint });
+    }
+    dir = parent;
+  }
 }

@@ -7,7 +7,7 @@ import type { EnrolledPod, SpliceMode } from '../../../src/model/enrolment.ts';
 import type { Address, Delta, MeshUpdate } from '../../../src/model/messages.ts';
 import { LB_POLICIES, type Service } from '../../../src/model/service.ts';
 import type { Workload } from '../../../src/model/workload.ts';
-import { policy } from './policy-arbitraries.ts';
+import { policy, record } from './policy-arbitraries.ts';
 
 export const WORKLOAD_NAMES = ['w1', 'w2', 'w3', 'w4', 'w5'];
 const SERVICE_NAMES = ['s1', 's2', 's3'];
@@ -29,58 +29,54 @@ const addresses = WORKLOAD_NAMES.flatMap((_, index) => [
 
 const port = fc.constantFrom(80, 81);
 const targets = fc.uniqueArray(
-  fc.record({ servicePort: port, targetPort: fc.constantFrom(0, 8080, 9090) }),
+  record({ servicePort: port, targetPort: fc.constantFrom(0, 8080, 9090) }),
   { selector: ({ servicePort }) => servicePort, maxLength: 2 },
 );
 
-export const workload: fc.Arbitrary<Workload> = fc
-  .record({
-    name: fc.constantFrom(...WORKLOAD_NAMES),
-    addresses: fc.constantFrom(...addresses),
-    serviceAccount: fc.constantFrom('', 'x', 'y'),
-    healthy: fc.boolean(),
-    capacity: fc.constantFrom(0, 1, 1, 2, 3),
-    services: fc.dictionary(fc.constantFrom(...SERVICE_NAMES), targets, { noNullPrototype: true }),
-    policies: fc.subarray(['a/p1', 'a/p2', 'root/p3']),
-  })
-  .map(({ name, services, policies, ...rest }) => ({
-    ...rest,
-    uid: uidOf(name),
-    name,
-    namespace: 'a',
-    hostname: '',
-    network: '',
-    tunnelProtocol: 'NONE',
-    trustDomain: '',
-    node: '',
-    canonicalName: name,
-    canonicalRevision: 'latest',
-    workloadType: 'POD',
-    workloadName: name,
-    nativeTunnel: false,
-    services: new Map(Object.entries(services).map(([key, list]) => [serviceKeyOf(key), list])),
-    authorizationPolicies: policies,
-    clusterId: 'Kubernetes',
-    hostNetwork: false,
-  }));
+export const workload: fc.Arbitrary<Workload> = record({
+  name: fc.constantFrom(...WORKLOAD_NAMES),
+  addresses: fc.constantFrom(...addresses),
+  serviceAccount: fc.constantFrom('', 'x', 'y'),
+  healthy: fc.boolean(),
+  capacity: fc.constantFrom(0, 1, 1, 2, 3),
+  services: fc.dictionary(fc.constantFrom(...SERVICE_NAMES), targets, { noNullPrototype: true }),
+  policies: fc.subarray(['a/p1', 'a/p2', 'root/p3']),
+}).map(({ name, services, policies, ...rest }) => ({
+  ...rest,
+  uid: uidOf(name),
+  name,
+  namespace: 'a',
+  hostname: '',
+  network: '',
+  tunnelProtocol: 'NONE',
+  trustDomain: '',
+  node: '',
+  canonicalName: name,
+  canonicalRevision: 'latest',
+  workloadType: 'POD',
+  workloadName: name,
+  nativeTunnel: false,
+  services: new Map(Object.entries(services).map(([key, list]) => [serviceKeyOf(key), list])),
+  authorizationPolicies: policies,
+  clusterId: 'Kubernetes',
+  hostNetwork: false,
+}));
 
-export const service: fc.Arbitrary<Service> = fc
-  .record({
-    name: fc.constantFrom(...SERVICE_NAMES),
-    // shared by several Services now and then, as ServiceEntries do
-    addresses: fc.subarray([ip('10.96.0.1'), ip('10.96.0.2'), ip('fd96::1')]),
-    ports: fc.uniqueArray(fc.record({ servicePort: port, targetPort: fc.constantFrom(0, 80) }), {
-      selector: ({ servicePort }) => servicePort,
-      maxLength: 2,
-    }),
-    allowUnhealthy: fc.boolean(),
-    lbPolicy: fc.constantFrom(...LB_POLICIES),
-  })
-  .map((fields) => ({
-    ...fields,
-    namespace: 'a',
-    hostname: `${fields.name}.a.svc.cluster.local`,
-  }));
+export const service: fc.Arbitrary<Service> = record({
+  name: fc.constantFrom(...SERVICE_NAMES),
+  // shared by several Services now and then, as ServiceEntries do
+  addresses: fc.subarray([ip('10.96.0.1'), ip('10.96.0.2'), ip('fd96::1')]),
+  ports: fc.uniqueArray(record({ servicePort: port, targetPort: fc.constantFrom(0, 80) }), {
+    selector: ({ servicePort }) => servicePort,
+    maxLength: 2,
+  }),
+  allowUnhealthy: fc.boolean(),
+  lbPolicy: fc.constantFrom(...LB_POLICIES),
+}).map((fields) => ({
+  ...fields,
+  namespace: 'a',
+  hostname: `${fields.name}.a.svc.cluster.local`,
+}));
 
 const address: fc.Arbitrary<Address> = fc.oneof(
   workload.map((value): Address => ({ kind: 'workload', workload: value })),
@@ -92,35 +88,33 @@ const addressNames = fc.constantFrom(
   ...SERVICE_NAMES.map(serviceKeyOf),
 );
 
-export const update: fc.Arbitrary<Required<MeshUpdate>> = fc.record({
+export const update: fc.Arbitrary<Required<MeshUpdate>> = record({
   addresses: delta(address, addressNames),
   authorizations: delta(policy, fc.constantFrom('a/p1', 'a/p2', 'root/p3', 'root/p4')),
 });
 
 export const enrolled: fc.Arbitrary<EnrolledPod[]> = fc.uniqueArray(
-  fc
-    .record({
-      name: fc.constantFrom(...WORKLOAD_NAMES),
-      captureProxy: fc.boolean(),
-      splice: fc.constantFrom(...SPLICE_MODES),
-      portModes: fc
-        .uniqueArray(fc.tuple(port, fc.constantFrom(...SPLICE_MODES)), { selector: ([p]) => p })
-        .map((modes) => new Map(modes)),
-      images: fc.subarray(['i1', 'i2']),
-    })
-    .map((fields) => ({
-      ...fields,
-      uid: uidOf(fields.name),
-      namespace: 'a',
-      netns: fields.name,
-      netnsPath: `/run/netns/${fields.name}`,
-      origin: { file: 'f.yaml', resource: `Pod a/${fields.name}`, path: '' },
-    })),
+  record({
+    name: fc.constantFrom(...WORKLOAD_NAMES),
+    captureProxy: fc.boolean(),
+    splice: fc.constantFrom(...SPLICE_MODES),
+    portModes: fc
+      .uniqueArray(fc.tuple(port, fc.constantFrom(...SPLICE_MODES)), { selector: ([p]) => p })
+      .map((modes) => new Map(modes)),
+    images: fc.subarray(['i1', 'i2']),
+  }).map((fields) => ({
+    ...fields,
+    uid: uidOf(fields.name),
+    namespace: 'a',
+    netns: fields.name,
+    netnsPath: `/run/netns/${fields.name}`,
+    origin: { file: 'f.yaml', resource: `Pod a/${fields.name}`, path: '' },
+  })),
   { selector: ({ uid }) => uid },
 );
 
 function delta<T>(upsert: fc.Arbitrary<T>, names: fc.Arbitrary<string>): fc.Arbitrary<Delta<T>> {
-  return fc.record({
+  return record({
     upserts: fc.array(upsert, { maxLength: 6 }),
     removals: fc.array(names, { maxLength: 2 }),
   });

@@ -62,34 +62,32 @@ const namespaces = stringMatch(fc.constantFrom(...NAMESPACES, ''));
 const principals = stringMatch(
   fc.constantFrom('td/ns/a/sa/x', 'td/ns/a', 'sa/x', 'td', 'td2/ns/b/sa/y', '/sa/y', ''),
 );
-const accounts = fc.record({
+const accounts = record({
   namespace: fc.constantFrom(...NAMESPACES),
   serviceAccount: fc.constantFrom(...ACCOUNTS),
 });
 
 /** Each field is set rarely, or nothing would ever match. */
-const match: fc.Arbitrary<Match> = fc
-  .record({
-    namespaces: few(namespaces),
-    notNamespaces: few(namespaces),
-    serviceAccounts: few(accounts),
-    notServiceAccounts: few(accounts),
-    principals: few(principals),
-    notPrincipals: few(principals),
-    sourceIps: few(prefixes),
-    notSourceIps: few(prefixes),
-    destinationIps: few(prefixes),
-    notDestinationIps: few(prefixes),
-    destinationPorts: few(ports),
-    notDestinationPorts: few(ports),
-  })
-  .map((fields) => ({ ...EMPTY_MATCH, ...fields }));
+const match: fc.Arbitrary<Match> = record({
+  namespaces: few(namespaces),
+  notNamespaces: few(namespaces),
+  serviceAccounts: few(accounts),
+  notServiceAccounts: few(accounts),
+  principals: few(principals),
+  notPrincipals: few(principals),
+  sourceIps: few(prefixes),
+  notSourceIps: few(prefixes),
+  destinationIps: few(prefixes),
+  notDestinationIps: few(prefixes),
+  destinationPorts: few(ports),
+  notDestinationPorts: few(ports),
+}).map((fields) => ({ ...EMPTY_MATCH, ...fields }));
 
-const rule = fc.record({
-  clauses: fc.array(fc.record({ matches: fc.array(match, { maxLength: 2 }) }), { maxLength: 2 }),
+const rule = record({
+  clauses: fc.array(record({ matches: fc.array(match, { maxLength: 2 }) }), { maxLength: 2 }),
 });
 
-export const policy: fc.Arbitrary<Authorization> = fc.record({
+export const policy: fc.Arbitrary<Authorization> = record({
   name: fc.constantFrom('p1', 'p2', 'p3', 'p4'),
   namespace: fc.constantFrom('a', 'root'),
   scope: fc.constantFrom('GLOBAL', 'NAMESPACE', 'WORKLOAD_SELECTOR'),
@@ -98,7 +96,7 @@ export const policy: fc.Arbitrary<Authorization> = fc.record({
   dryRun: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
 });
 
-export const connection = fc.record({
+export const connection = record({
   sourceIdentity: fc.option(fc.constantFrom(...SPIFFE_IDS), { nil: undefined }),
   sourceAddr: fc.constantFrom(...SOURCES),
   destPort: fc.constantFrom(...CONNECTION_PORTS),
@@ -114,10 +112,15 @@ function few<T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[]> {
 function stringMatch(text: fc.Arbitrary<string>): fc.Arbitrary<StringMatch> {
   return fc.oneof(
     fc.constant<StringMatch>({ type: 'presence' }),
-    fc.record({ type: fc.constantFrom('exact', 'prefix', 'suffix'), value: text }),
+    record({ type: fc.constantFrom('exact', 'prefix', 'suffix'), value: text }),
   );
 }
 
 function ips(...texts: string[]): Ip[] {
   return texts.map((text) => parseIp(text)!);
+}
+
+/** Plain objects, as the program's own are. */
+export function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
 }

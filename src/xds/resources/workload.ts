@@ -1,0 +1,103 @@
+/**
+ * istio.workload.Workload ↔ Workload.
+ */
+import { ipFromBytes, ipWireBytes, type Ip } from '../../model/ip.ts';
+import type { ServicePortTarget, TunnelProtocol, Workload } from '../../model/workload.ts';
+import type { WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
+import { MAX_PORT, type FieldError } from './decoded.ts';
+
+/** What an absent capacity means. */
+const DEFAULT_CAPACITY = 1;
+
+export function workloadToWire(workload: Workload): WireWorkloadInput {
+  return {
+    uid: workload.uid,
+    name: workload.name,
+    namespace: workload.namespace,
+    addresses: workload.addresses.map(ipWireBytes),
+    hostname: workload.hostname,
+    network: workload.network,
+    tunnel_protocol: workload.tunnelProtocol,
+    trust_domain: workload.trustDomain,
+    service_account: workload.serviceAccount,
+    node: workload.node,
+    canonical_name: workload.canonicalName,
+    canonical_revision: workload.canonicalRevision,
+    workload_type: workload.workloadType,
+    workload_name: workload.workloadName,
+    native_tunnel: workload.nativeTunnel,
+    services: Object.fromEntries(
+      [...workload.services].map(([key, ports]) => [key, { ports: ports.map(portToWire) }]),
+    ),
+    authorization_policies: [...workload.authorizationPolicies],
+    status: workload.healthy ? 'HEALTHY' : 'UNHEALTHY',
+    cluster_id: workload.clusterId,
+    network_mode: workload.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
+    capacity: workload.capacity === DEFAULT_CAPACITY ? null : { value: workload.capacity },
+  };
+}
+
+export function workloadFromWire(wire: WireWorkload, error: FieldError): Workload {
+  if (wire.uid === '') error('workload.uid', 'is missing');
+  return {
+    uid: wire.uid,
+    name: wire.name,
+    namespace: wire.namespace,
+    addresses: wire.addresses.flatMap((bytes, index) =>
+      addressFromWire(bytes, `workload.addresses[${index}]`, error),
+    ),
+    hostname: wire.hostname,
+    network: wire.network,
+    tunnelProtocol: tunnelFromWire(wire.tunnel_protocol, error),
+    trustDomain: wire.trust_domain,
+    serviceAccount: wire.service_account,
+    node: wire.node,
+    canonicalName: wire.canonical_name,
+    canonicalRevision: wire.canonical_revision,
+    workloadType: wire.workload_type,
+    workloadName: wire.workload_name,
+    nativeTunnel: wire.native_tunnel,
+    services: new Map(
+      Object.entries(wire.services).map(([key, list]) => [
+        key,
+        list.ports.map((port, index) =>
+          portFromWire(port, `workload.services["${key}"].ports[${index}]`, error),
+        ),
+      ]),
+    ),
+    authorizationPolicies: wire.authorization_policies,
+    healthy: wire.status === 'HEALTHY',
+    clusterId: wire.cluster_id,
+    hostNetwork: wire.network_mode === 'HOST_NETWORK',
+    capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
+  };
+}
+
+export function portToWire(port: ServicePortTarget) {
+  return { service_port: port.servicePort, target_port: port.targetPort };
+}
+
+export function portFromWire(port: WirePort, path: string, error: FieldError): ServicePortTarget {
+  const { service_port: servicePort, target_port: targetPort } = port;
+  if (servicePort < 1 || servicePort > MAX_PORT) {
+    error(`${path}.service_port`, `${servicePort} is no port`);
+  }
+  if (targetPort > MAX_PORT) error(`${path}.target_port`, `${targetPort} is no port`);
+  return { servicePort, targetPort };
+}
+
+export function addressFromWire(bytes: Uint8Array, path: string, error: FieldError): Ip[] {
+  const ip = ipFromBytes(bytes);
+  if (ip !== undefined) return [ip];
+  error(path, `has ${bytes.length} bytes, not 4 or 16`);
+  return [];
+}
+
+function tunnelFromWire(
+  tunnel: WireWorkload['tunnel_protocol'],
+  error: FieldError,
+): TunnelProtocol {
+  if (tunnel === 'NONE' || tunnel === 'HBONE') return tunnel;
+  error('workload.tunnel_protocol', `${tunnel} is not supported`);
+  return 'NONE';
+}
