@@ -93,9 +93,10 @@ function highlights({ ratios }: BenchResult): string {
     const others = own
       .filter((ratio) => ratio !== base)
       .map((ratio) => `${advantage(ratio)} ${ratio.against}`);
+    const [big, rest] = advantage(base).split(/ (?=than|to)/);
     return [
       `<div class="tile"><h3>${escapeHtml(shape.title)}</h3>
-<p class="big">${advantage(base)}</p><p>${base.against}</p>
+<p class="big">${big}</p><p>${rest} ${base.against}</p>
 <p class="hint">${escapeHtml(others.join(' · '))}</p></div>`,
     ];
   });
@@ -120,7 +121,8 @@ function figures(
   shapes: readonly Shape[],
   variants: readonly VariantName[],
 ): string {
-  return table(variants, shapes, ({ name, headline }, variant) => {
+  const unit = ({ headline }: Shape): string => `<br><small>${METRICS[headline].label}</small>`;
+  return table(variants, shapes, unit, ({ name, headline }, variant) => {
     const one = find(results, name, variant);
     const value = one?.[headline];
     if (one === undefined || value === undefined || value === null) return '';
@@ -142,21 +144,27 @@ function costs(
     return `${name} ${formatNumber(Math.max(...own.map(({ meshRssMiB }) => meshRssMiB)))} MiB`;
   });
   return `<p class="hint">CPU seconds of the mesh's own processes per 100,000 operations. Memory: ${memory.join(', ')}.</p>
-${table(mesh, shapes, ({ name }, variant) => {
-  const one = find(results, name, variant);
-  return one === undefined ? '' : formatNumber(one.meshCpuSecondsPer100k);
-})}`;
+${table(
+  mesh,
+  shapes,
+  () => '',
+  ({ name }, variant) => {
+    const one = find(results, name, variant);
+    return one === undefined ? '' : formatNumber(one.meshCpuSecondsPer100k);
+  },
+)}`;
 }
 
 function table(
   variants: readonly VariantName[],
   shapes: readonly Shape[],
+  unit: (shape: Shape) => string,
   cell: (shape: Shape, variant: VariantName) => string,
 ): string {
   const head = variants.map((name) => `<th>${name}</th>`).join('');
   const rows = shapes.map((shape) => {
     const cells = variants.map((variant) => `<td>${cell(shape, variant)}</td>`).join('');
-    return `<tr><th>${shape.name}<br><small>${METRICS[shape.headline].label}</small></th>${cells}</tr>`;
+    return `<tr><th>${shape.name}${unit(shape)}</th>${cells}</tr>`;
   });
   return `<div class="scroll"><table><thead><tr><th></th>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }

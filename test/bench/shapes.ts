@@ -33,7 +33,7 @@ type BaseShape = Omit<Shape, 'cpu' | 'name'>;
 const BASE: { readonly [name: string]: BaseShape } = {
   'tcp-rr-64': tcp('rr', 64, 'Ping-pong of 64 B'),
   'tcp-rr-16k': tcp('rr', 16_384, 'Ping-pong of 16 KiB'),
-  'tcp-crr': tcp('crr', 64, 'Connect, 64 B ping-pong, close'),
+  'tcp-crr': tcp('crr', 64, 'Connect, ping-pong, close'),
   'tcp-stream': tcp('stream', 65_536, 'Stream in 64 KiB writes'),
   'tcp-stream-16k': tcp('stream', 16_384, 'Stream in 16 KiB writes'),
   'tcp-stream-4k': tcp('stream', 4_096, 'Stream in 4 KiB writes'),

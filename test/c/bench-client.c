@@ -11,6 +11,7 @@
  * rr and crr warm up for a tenth of the time first; what is received is compared with what was sent.
  */
 #include "bench.h"
+#include <poll.h>
 
 static struct histogram latency;
 static char *out, *in;
@@ -50,6 +51,18 @@ static void run_rr(const struct address *address, size_t size, double seconds, b
 	print_report(&report);
 }
 
+/*
+ * In a sockmap the kernel lets a blocking read() return EAGAIN when something other than data wakes it,
+ * here the acknowledgement of our FIN (tcp_bpf_recvmsg_parser waits once).  poll() waits again.
+ */
+static void wait_readable(int fd)
+{
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+
+	if (poll(&waiting, 1, -1) < 0)
+		die("poll");
+}
+
 static void run_stream(const struct address *address, size_t size, double seconds)
 {
 	int fd = dial(address);
@@ -62,8 +75,9 @@ static void run_stream(const struct address *address, size_t size, double second
 		report.operations++;
 	}
 	shutdown(fd, SHUT_WR);
+	wait_readable(fd);
 	if (!read_all(fd, &received, sizeof(received)))
-		fail("the server did not say how much arrived");
+		die("the server did not say how much arrived");
 	if (received != report.operations * size)
 		fail("not all bytes arrived");
 	report.total_operations = report.operations;

@@ -130,9 +130,10 @@ static inline int serve(const struct address *address, int flags)
 	return fd;
 }
 
-/* Whether all of COUNT bytes were read: false at the end of the stream or after a reset. */
+/* Whether all of COUNT bytes were read; errno is 0 when the stream ended. */
 static inline bool read_all(int fd, void *buffer, size_t count)
 {
+	errno = 0;
 	for (size_t done = 0; done < count;) {
 		ssize_t got = read(fd, (char *)buffer + done, count - done);
 

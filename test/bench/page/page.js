@@ -1,7 +1,7 @@
 // The charts of the bench's page; runs in the browser, after uPlot and the data.
 (() => {
   const { variants, shapes, results } = JSON.parse(document.getElementById('data').textContent);
-  const HEIGHT = 220;
+  const HEIGHT = 230;
   const PERCENTILES = ['p50Us', 'p90Us', 'p99Us', 'p999Us'];
   const PERCENTILE_NAMES = ['p50', 'p90', 'p99', 'p99.9'];
   const FONT = '12px system-ui, sans-serif';
@@ -23,6 +23,10 @@
     return String(value);
   }
 
+  function titleOf(shape) {
+    return `${shape.title}, ${shape.cpu === 'one' ? 'one CPU' : 'free CPUs'}`;
+  }
+
   function card(grid, title, hint) {
     const element = document.createElement('div');
     element.className = 'card';
@@ -37,7 +41,7 @@
     return chart;
   }
 
-  function axes(labels, values) {
+  function axes(labels, vertical) {
     const common = {
       stroke: css('--soft'),
       font: FONT,
@@ -49,9 +53,9 @@
         grid: { show: false },
         splits: () => labels.map((_, index) => index),
         values: () => labels,
-        size: 28,
+        size: 42,
       },
-      { ...common, grid: { stroke: css('--line'), width: 1 }, size: 52, values },
+      { ...common, grid: { stroke: css('--line'), width: 1 }, size: 52, ...vertical },
     ];
   }
 
@@ -75,7 +79,9 @@
     ctx.lineWidth = 1.5 * devicePixelRatio;
     rows.forEach((row, index) => {
       const x = chart.valToPos(index, 'x', true);
-      const [low, high] = row.spread.map((value) => chart.valToPos(value, 'y', true));
+      const [low, high] = row.spread.map((value) =>
+        Math.max(chart.valToPos(value, 'y', true), chart.bbox.top),
+      );
       ctx.strokeStyle = css('--text');
       ctx.beginPath();
       ctx.moveTo(x, low);
@@ -92,14 +98,18 @@
       .map((variant) => find(shape, variant))
       .filter((row) => row && row[shape.headline] !== null);
     const better = shape.higherIsBetter ? 'more is better' : 'less is better';
-    const cpu = shape.cpu === 'one' ? 'one CPU' : 'free CPUs';
-    const element = card(grid, shape.title, `${shape.name}, ${cpu}: ${shape.label}, ${better}`);
-    const top = Math.max(...rows.map((row) => row.spread[1]));
+    const element = card(grid, titleOf(shape), `${shape.name}: ${shape.label}, ${better}`);
+    // One slow round shall not flatten all bars.
+    const tallest = Math.max(...rows.map((row) => row[shape.headline]));
+    const top = Math.min(tallest * 1.3, Math.max(...rows.map((row) => row.spread[1])));
     const colors = rows.map((row) => colorOf(row.variant));
     const bars = uPlot.paths.bars({
       size: [0.62, 56],
       radius: 0.06,
-      disp: { fill: { unit: 3, values: () => colors } },
+      disp: {
+        fill: { unit: 3, values: () => colors },
+        stroke: { unit: 3, values: () => colors },
+      },
     });
     return new uPlot(
       options(element, {
@@ -108,8 +118,8 @@
           y: { range: [0, top * 1.12] },
         },
         axes: axes(
-          rows.map((row) => row.variant),
-          (_, values) => values.map(short),
+          rows.map((row) => row.variant.replace('-', '\n')),
+          { values: (_, values) => values.map(short) },
         ),
         series: [{}, { paths: bars, points: { show: false }, fill: colors[0] }],
         hooks: { draw: [(chart) => annotate(chart, rows, shape.headline)] },
@@ -123,17 +133,18 @@
     const rows = variants
       .map((variant) => find(shape, variant))
       .filter((row) => row && row.p999Us !== null);
-    const element = card(grid, shape.title, shape.name);
+    const element = card(grid, titleOf(shape), shape.name);
     const all = rows.flatMap((row) => PERCENTILES.map((name) => row[name]));
+    const first = Math.floor(Math.log10(Math.min(...all)));
+    const last = Math.ceil(Math.log10(Math.max(...all)));
+    const decades = Array.from({ length: last - first + 1 }, (_, index) => 10 ** (first + index));
     return new uPlot(
       options(element, {
         scales: {
           x: { time: false, range: [-0.3, PERCENTILES.length - 0.7] },
-          y: { distr: 3, range: [Math.min(...all) * 0.7, Math.max(...all) * 1.4] },
+          y: { distr: 3, range: [decades[0], decades.at(-1)] },
         },
-        axes: axes(PERCENTILE_NAMES, (_, values) =>
-          values.map((value) => (value === null ? '' : short(value))),
-        ),
+        axes: axes(PERCENTILE_NAMES, { splits: () => decades, values: () => decades.map(short) }),
         series: [
           {},
           ...rows.map((row) => ({
