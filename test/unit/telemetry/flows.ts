@@ -1,0 +1,83 @@
+/** Flows between a web and a database pod, for the tests of telemetry. */
+import type { Ip } from '../../../src/model/ip.ts';
+import type { Service } from '../../../src/model/service.ts';
+import type { Workload } from '../../../src/model/workload.ts';
+import type { ClosedFlow, DeniedFlow } from '../../../src/telemetry/flow-info.ts';
+
+export function workload(name: string, address: string, more: Partial<Workload> = {}): Workload {
+  return {
+    uid: `Kubernetes//Pod/shop/${name}-1`,
+    name: `${name}-1`,
+    namespace: 'shop',
+    addresses: [address as Ip],
+    hostname: '',
+    network: '',
+    tunnelProtocol: 'NONE',
+    trustDomain: '',
+    serviceAccount: name,
+    node: 'n1',
+    canonicalName: name,
+    canonicalRevision: 'v1',
+    workloadType: 'DEPLOYMENT',
+    workloadName: name,
+    nativeTunnel: false,
+    services: new Map(),
+    authorizationPolicies: [],
+    healthy: true,
+    clusterId: 'Kubernetes',
+    hostNetwork: false,
+    capacity: 1,
+    ...more,
+  };
+}
+
+export const WEB = workload('web', '10.0.0.1');
+export const DB = workload('db', '10.0.0.2');
+export const DB_SERVICE: Service = {
+  name: 'db',
+  namespace: 'shop',
+  hostname: 'db.shop.svc.cluster.local',
+  addresses: ['10.1.0.1' as Ip],
+  ports: [{ servicePort: 5432, targetPort: 5432 }],
+  allowUnhealthy: false,
+  lbPolicy: 'round-robin',
+};
+
+export function flow(id: bigint, more: Partial<ClosedFlow> = {}): ClosedFlow {
+  return {
+    id,
+    source: {
+      address: '10.0.0.1',
+      port: 40_000,
+      workload: WEB,
+      identity: 'spiffe://cluster.local/ns/shop/sa/web',
+    },
+    destination: {
+      address: '10.0.0.2',
+      port: 5432,
+      workload: DB,
+      identity: 'spiffe://cluster.local/ns/shop/sa/db',
+    },
+    dialled: { address: '10.1.0.1', port: 5432 },
+    service: DB_SERVICE,
+    reporters: ['source', 'destination'],
+    mutualTls: false,
+    bytesSent: 100,
+    bytesReceived: 2000,
+    path: 'spliced',
+    reason: 'none',
+    redirectedBytes: 2100,
+    durationMs: 12.4,
+    policy: '',
+    ...more,
+  };
+}
+
+export function denied(reason: string, more: Partial<DeniedFlow> = {}): DeniedFlow {
+  const { id, source, destination, dialled, service, reporters, mutualTls } = flow(9n);
+  return {
+    ...{ id, source, destination, dialled, service, reporters, mutualTls },
+    ...{ policy: 'shop/only-web', reason },
+    ...more,
+  };
+}
