@@ -9,10 +9,9 @@
 import { PodwireError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
-import type { EnrolledPod } from '../model/enrolment.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
 import { ResourceIndex } from './resource-index.ts';
-import { enrolledPods } from './sources/file/enrolment.ts';
+import { FolderEnrolment } from './sources/file/enrolment.ts';
 import { ConfigFolder, FolderError, type FolderScan } from './sources/file/folder.ts';
 import { watchFolder } from './sources/file/watcher.ts';
 import { MeshTranslator } from './translate/mesh.ts';
@@ -73,18 +72,17 @@ function refusal(error: unknown): FolderScan | FolderError {
 }
 
 class FolderState {
-  readonly #clusterId: string;
   readonly #index = new ResourceIndex();
   readonly #translator: MeshTranslator;
   readonly #fileFindings = new Map<string, readonly Finding[]>();
-  #enrolled: readonly EnrolledPod[] = [];
+  readonly #enrolment: FolderEnrolment;
   #logged = new Set<string>();
   findings: readonly Finding[] = [];
   /** whether the last apply changed anything */
   changed = false;
 
   constructor({ clusterId, trustDomain, domain, rootNamespace }: ControlOptions) {
-    this.#clusterId = clusterId;
+    this.#enrolment = new FolderEnrolment(clusterId);
     this.#translator = new MeshTranslator({
       clusterId,
       trustDomain,
@@ -99,9 +97,7 @@ class FolderState {
       new Map([...files].map(([file, content]) => [file, content?.resources])),
     );
     const mesh = this.#translator.apply(changes);
-    if (changes.some(({ before, after }) => (before ?? after)?.kind === 'Pod')) {
-      this.#enrolled = enrolledPods(this.#translator.pods(), this.#clusterId);
-    }
+    const enrolled = this.#enrolment.apply(changes);
     for (const [file, content] of files) {
       if (content === undefined) this.#fileFindings.delete(file);
       else this.#fileFindings.set(file, content.findings);
@@ -115,7 +111,7 @@ class FolderState {
     ].sort(byPlace);
     this.changed = changes.length > 0 || !sameFindings(findings, this.findings);
     this.findings = findings;
-    return { mesh, enrolled: this.#enrolled, findings };
+    return { mesh, enrolled, findings };
   }
 
   /** Each finding once, when it first shows up. */

@@ -5,22 +5,49 @@
  * would let a pod's author name somebody else's namespace.
  */
 import type { EnrolledPod } from '../../../model/enrolment.ts';
-import type { PodResource } from '../../../model/resource.ts';
+import type { PodResource, Resource } from '../../../model/resource.ts';
 import { podUid } from '../../../model/workload.ts';
+import type { ResourceChange } from '../../resource-index.ts';
 
 const NETNS_FOLDER = '/run/netns';
 
-/** Sorted by uid, so that equal folders give equal lists. */
-export function enrolledPods(pods: Iterable<PodResource>, clusterId: string): EnrolledPod[] {
-  const enrolled: EnrolledPod[] = [];
-  for (const pod of pods) {
-    if (pod.netns === undefined) continue;
-    enrolled.push({
-      uid: podUid(clusterId, pod.namespace, pod.name),
+export class FolderEnrolment {
+  readonly #clusterId: string;
+  readonly #byUid = new Map<string, EnrolledPod>();
+  #list: readonly EnrolledPod[] = [];
+
+  constructor(clusterId: string) {
+    this.#clusterId = clusterId;
+  }
+
+  /** The pods after these changes, sorted by uid; the same list when none of them was or is enrolled. */
+  apply(changes: readonly ResourceChange[]): readonly EnrolledPod[] {
+    let changed = false;
+    for (const { before } of changes) {
+      if (isEnrolled(before)) changed = this.#byUid.delete(this.#uid(before)) || changed;
+    }
+    for (const { after } of changes) {
+      if (!isEnrolled(after)) continue;
+      this.#byUid.set(this.#uid(after), this.#enrolled(after, after.netns));
+      changed = true;
+    }
+    if (changed) {
+      this.#list = [...this.#byUid.values()].sort((a, b) => (a.uid < b.uid ? -1 : 1));
+    }
+    return this.#list;
+  }
+
+  #uid(pod: PodResource): string {
+    return podUid(this.#clusterId, pod.namespace, pod.name);
+  }
+
+  #enrolled(pod: PodResource, netns: string): EnrolledPod {
+    return {
+      uid: this.#uid(pod),
       namespace: pod.namespace,
       name: pod.name,
-      netns: pod.netns,
-      netnsPath: `${NETNS_FOLDER}/${pod.netns}`,
+      netns,
+      netnsPath: `${NETNS_FOLDER}/${netns}`,
       captureProxy: pod.captureProxy,
       splice: pod.splice,
       portModes: pod.portModes,
@@ -30,7 +57,12 @@ export function enrolledPods(pods: Iterable<PodResource>, clusterId: string): En
         resource: pod.id,
         path: "metadata.annotations.'podwire.io/netns'",
       },
-    });
+    };
   }
-  return enrolled.sort((a, b) => (a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0));
+}
+
+function isEnrolled(
+  resource: Resource | undefined,
+): resource is PodResource & { readonly netns: string } {
+  return resource?.kind === 'Pod' && resource.netns !== undefined;
 }

@@ -59,9 +59,10 @@ export class ConfigFolder {
   /** Throws FolderError when the folder itself is unreadable or not trusted: what was read before stays in force. */
   async scan(): Promise<FolderScan> {
     const { root, names } = await this.#trustedFolder();
+    const present = new Set(names);
     const changed = new Map<string, FileContent | undefined>();
     for (const name of this.#files.keys()) {
-      if (!names.includes(name)) changed.set(name, undefined);
+      if (!present.has(name)) changed.set(name, undefined);
     }
     for (let i = 0; i < names.length; i += PARALLEL_STATS) {
       const batch = names.slice(i, i + PARALLEL_STATS);
