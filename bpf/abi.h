@@ -97,6 +97,7 @@ enum pod_flags {
 	POD_SPLICE_ALWAYS = 4,
 	POD_SPLICE_NEVER = 8,
 	POD_SPLICE_OBSERVE = 16, /* observe for ever, never splice */
+	POD_PORT_MODES = 32, /* some ports have a mode of their own: look in port_modes */
 };
 
 enum splice_mode {
@@ -130,7 +131,7 @@ enum conn_flags {
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
 	CONN_SPLICED_ONCE = 128,
-	CONN_LOWAT_OFF = 256, /* TCP_NOTSENT_LOWAT was lifted for a flood */
+	CONN_LOWAT = 256, /* TCP_NOTSENT_LOWAT is set */
 };
 
 enum flow_path {
@@ -586,7 +587,7 @@ struct config {
 	__u32 pad;
 	__u32 notsent_lowat;
 	__u32 flood_stride; /* bytes of a flood that one verdict lets pass */
-	__u32 keepalive_s; /* 0: leave */
+	__u32 keepalive_s; /* what podwire_keepalive gives to long-lived spliced sockets; 0: nothing */
 	__u32 detect; /* 1: observation decides (default); 0: everything is trusted (tests only) */
 };
 

@@ -100,6 +100,9 @@ struct {
 	__type(value, __u64);
 } floods SEC(".maps");
 
+/* Anything in floods since the agent loaded this program: most nodes never pay for the look-up. */
+volatile __u32 floods_met;
+
 /* First message of a direction after one of the other: a hint, so collisions of the slot do no harm. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -14,8 +14,6 @@
 #include "trust.bpf.h"
 
 #define TCP_NOTSENT_LOWAT 25
-#define TCP_KEEPIDLE 4
-#define SO_KEEPALIVE 9
 /* a bit of sk_flags; the numbers differ between kernels */
 #define SOCK_FLAG(name) (1ul << bpf_core_enum_value(enum sock_flags, name))
 #define ENDS_CLIENT 1
@@ -101,49 +99,38 @@ static __always_inline bool unspliceable_options(struct tcp_sock *tp)
 	       tp->repair || tp->inet_conn.icsk_ulp_ops || sk->sk_peek_off >= 0;
 }
 
-static __always_inline void tune(struct bpf_sock_ops *ops, struct tcp_sock *tp, bool spliced)
+/* What the programs want to hear of an established socket; RTT samples come only while TCP carries bytes. */
+static __always_inline void listen_to(struct bpf_sock_ops *ops, bool spliced)
 {
-	struct config *cfg = config_get();
-	int one = 1, value;
-
-	if (cfg && spliced) {
-		value = cfg->notsent_lowat;
-		if (value)
-			bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
-		/* An idle TCP under a busy splice must not be forgotten by conntrack. */
-		value = cfg->keepalive_s;
-		if (value && !(tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & SOCK_FLAG(SOCK_KEEPOPEN))) {
-			bpf_setsockopt(ops, SOL_TCP, TCP_KEEPIDLE, &value, sizeof(value));
-			bpf_setsockopt(ops, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-		}
-	}
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
 					       (spliced ? BPF_SOCK_OPS_RTT_CB_FLAG : 0));
 }
 
 /*
- * TCP_NOTSENT_LOWAT makes a writer that overran the cap sleep early, which pays for bulk; a flood of small messages needs
- * the whole send buffer to coalesce (0.3 x against 0.8 x of plain, measured).  The verdict cannot set options, so the
- * change waits for the next RTT sample, and there are such samples only while TCP carries bytes.
+ * TCP_NOTSENT_LOWAT makes a writer that overran the cap sleep early, which pays for bulk (1.6 x); a flood of small messages
+ * needs the whole send buffer to coalesce (0.3 x against 0.8 x of plain).  The verdict cannot set options, so both wait
+ * for the next RTT sample, and there are such samples only while TCP carries bytes.
  */
 static __always_inline void on_rtt(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
 	struct conn *conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	struct config *cfg;
 	__u32 flags;
+	bool want;
 	int value;
 
 	if (!conn)
 		return;
 	flags = conn->flags;
-	if (!(flags & CONN_FLOOD) == !(flags & CONN_LOWAT_OFF))
+	want = !(flags & (CONN_FLOOD | CONN_PLAIN));
+	if (want == !!(flags & CONN_LOWAT) || !conn->tcp_messages)
 		return;
 	cfg = config_get();
 	if (!cfg)
 		return;
-	value = flags & CONN_FLOOD ? 0 : cfg->notsent_lowat; /* 0: the system's default, unlimited */
+	value = want ? cfg->notsent_lowat : 0; /* 0: the system's default, unlimited */
 	if (!bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value)))
-		conn->flags ^= CONN_LOWAT_OFF;
+		conn->flags ^= CONN_LOWAT;
 }
 
 static __always_inline void record_take(const struct pod *pod)
@@ -203,10 +190,13 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 			return;
 		}
 	}
-	rec = bpf_map_lookup_elem(&records, &key);
-	if (rec)
-		record_drop(&key, rec->charged); /* the 4-tuple is used again before its server noticed */
-	err = bpf_map_update_elem(&records, &key, &zero_record, BPF_ANY);
+	err = bpf_map_update_elem(&records, &key, &zero_record, BPF_NOEXIST);
+	if (err) { /* the 4-tuple is used again before its server noticed, or the map is full */
+		rec = bpf_map_lookup_elem(&records, &key);
+		if (rec)
+			record_drop(&key, rec->charged);
+		err = bpf_map_update_elem(&records, &key, &zero_record, BPF_ANY);
+	}
 	rec = err ? NULL : bpf_map_lookup_elem(&records, &key);
 	if (!rec) {
 		count(COUNTER_RECORD_FAILED);
@@ -282,15 +272,20 @@ static __always_inline void flood_remember(const struct conn *conn, const struct
 	struct flood_key key = { .client = *client, .pod = conn->destination_pod, .port = port };
 	__u64 until = bpf_ktime_get_ns() + FLOOD_MEMORY_S * 1000000000ull;
 
-	if (conn->flood_bytes > FLOOD_BYTES && conn->flood_bytes > conn->redirected_bytes)
-		bpf_map_update_elem(&floods, &key, &until, BPF_ANY);
+	if (conn->flood_bytes <= FLOOD_BYTES || conn->flood_bytes <= conn->redirected_bytes)
+		return;
+	bpf_map_update_elem(&floods, &key, &until, BPF_ANY);
+	floods_met = 1;
 }
 
 static __always_inline bool flood_expected(const struct trust_key *client, __u32 pod, __u32 port)
 {
 	struct flood_key key = { .client = *client, .pod = pod, .port = port };
-	__u64 *until = bpf_map_lookup_elem(&floods, &key);
+	__u64 *until;
 
+	if (!floods_met)
+		return false;
+	until = bpf_map_lookup_elem(&floods, &key);
 	return until && *until > bpf_ktime_get_ns();
 }
 
@@ -367,7 +362,8 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		count_reason(REASON_MAP_FULL);
 		return;
 	}
-	__builtin_memset(conn, 0, sizeof(*conn)); /* the socket may have been connected before */
+	if (conn->cookie) /* the socket was connected before */
+		__builtin_memset(conn, 0, sizeof(*conn));
 	cookie = bpf_get_socket_cookie(ops);
 	local = bpf_map_lookup_elem(&locals, key.remote);
 	rec = bpf_map_lookup_elem(&records, &key);
@@ -425,7 +421,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 			rec->pair = PAIR_PLAIN;
 		}
 	}
-	tune(ops, tp, !conn->reason);
+	listen_to(ops, !conn->reason);
 }
 
 static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod, const struct flow_key *key,
@@ -544,7 +540,7 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 			rec->pair = PAIR_PLAIN;
 		}
 	}
-	tune(ops, tp, !conn->reason);
+	listen_to(ops, !conn->reason);
 }
 
 /* Bytes sent and received through TCP, without the sequence numbers of SYN and FIN. */

@@ -73,11 +73,12 @@ static __always_inline bool trust_of_current(const struct pod *pod, struct trust
 static __always_inline __u32 trust_reason(const struct pod *pod, __u32 port, const struct trust_key *key, bool client)
 {
 	struct port_key pk = { .pod = pod->id, .port = port };
-	__u32 *mode = bpf_map_lookup_elem(&port_modes, &pk);
-	__u32 flags = pod->flags;
+	__u32 flags = pod->flags, *mode = NULL;
 	struct config *cfg;
 	struct trust *t;
 
+	if (flags & POD_PORT_MODES)
+		mode = bpf_map_lookup_elem(&port_modes, &pk);
 	if (mode && *mode)
 		flags = *mode == SPLICE_MODE_ALWAYS ? POD_SPLICE_ALWAYS :
 			*mode == SPLICE_MODE_NEVER  ? POD_SPLICE_NEVER :

@@ -56,6 +56,40 @@ int podwire_conns(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+#define TCP_KEEPIDLE 4
+#define SO_KEEPALIVE 9
+#define KEEPALIVE_AFTER_NS (60 * 1000000000ull)
+
+/*
+ * The idle TCP under a busy splice must not be forgotten by conntrack: spliced sockets of the caller's namespace that have
+ * lived for a minute are given a keepalive, unless the application did.  Not at establishment: two options and a timer
+ * would be a tax on every short connection.
+ */
+SEC("iter/tcp")
+int podwire_keepalive(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct config *cfg = config_get();
+	struct tcp_sock *tp;
+	struct conn *conn;
+	int one = 1, idle;
+
+	if (!skc || !cfg || skc->skc_state != BPF_TCP_ESTABLISHED)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp || skc->skc_flags & SOCK_FLAG(SOCK_KEEPOPEN))
+		return 0;
+	conn = bpf_sk_storage_get(&conns, &tp->inet_conn.icsk_inet.sk, NULL, 0);
+	if (!conn || !(conn->flags & CONN_IN_SOCKHASH) || bpf_ktime_get_ns() - conn->born_ns < KEEPALIVE_AFTER_NS)
+		return 0;
+	idle = cfg->keepalive_s;
+	if (!idle)
+		return 0;
+	bpf_setsockopt(tp, SOL_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	bpf_setsockopt(tp, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	return 0;
+}
+
 /*
  * Listeners older than the agent (iter/task_file): their owner is written as TCP_LISTEN_CB would have done.  Arguments
  * of another process cannot be read here; for interpreters the agent puts their hash in argv_hashes and runs it again.

@@ -42,9 +42,9 @@ import { Mesh } from './mesh.ts';
 import type { AgentParts } from './parts.ts';
 import { Revocation } from './revocation.ts';
 import { StateFolder } from './state-folder.ts';
+import { keepaliveSeconds, Upkeep } from './upkeep.ts';
 
 const RETRY_PODS_MS = 1000;
-const SWEEP_MS = 2000;
 
 export interface AgentDeps {
   readonly log: Log;
@@ -112,7 +112,7 @@ async function build(
   );
   if (!splice.enabled) log.warn({ reason: splice.reason }, 'nothing will be spliced');
   const settings = new Settings(path.map('settings'));
-  settings.write({ splice: splice.enabled ? 1 : 0 });
+  settings.write({ splice: splice.enabled ? 1 : 0, keepaliveS: keepaliveSeconds() });
   readiness.clear('kernel');
 
   const connections = new Connections({ binding, path });
@@ -169,15 +169,15 @@ async function build(
   path.attach();
   learning.start();
   readiness.clear('attached');
-  const timers = [
-    setInterval(() => {
-      if (reconciler.failures().length === 0) return;
-      reconciler.retry();
-      learning.adoptSoon();
-    }, RETRY_PODS_MS),
-    setInterval(() => sweep(connections, log), SWEEP_MS),
-  ];
-  resources.add('timers', () => timers.forEach((timer) => clearInterval(timer)));
+  const upkeep = new Upkeep({ connections, path, reconciler, log });
+  upkeep.start();
+  resources.add('upkeep', () => upkeep.close());
+  const retry = setInterval(() => {
+    if (reconciler.failures().length === 0) return;
+    reconciler.retry();
+    learning.adoptSoon();
+  }, RETRY_PODS_MS);
+  resources.add('retry', () => clearInterval(retry));
 
   const flows = new Flows({ reconciler, state: () => mesh.state });
   const access = new AccessLog({ log });
@@ -294,16 +294,6 @@ async function spliceDecision(
   if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
   const result = await test.run();
   return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
-}
-
-function sweep(connections: Connections, log: Log): void {
-  try {
-    const gone = connections.sweep();
-    if (gone.length > 0)
-      log.info({ generations: gone }, 'older generations have no connections left: removed');
-  } catch (err) {
-    log.error({ err }, 'older generations could not be looked at');
-  }
 }
 
 function openRing(binding: ReturnType<typeof loadBinding>, maps: string) {

@@ -68,6 +68,7 @@ export class DataPath {
   readonly #podLinks = new Map<bigint, BpfLink>();
   readonly #conns: BpfLink;
   readonly #adopt: BpfLink;
+  readonly #keepalive: BpfLink;
   readonly #abi: string;
 
   constructor(options: DataPathOptions) {
@@ -90,6 +91,7 @@ export class DataPath {
     rmSync(generation.conns, { force: true });
     this.#conns.pin(generation.conns);
     this.#adopt = this.#object.program('podwire_adopt').attachIter();
+    this.#keepalive = this.#object.program('podwire_keepalive').attachIter();
   }
 
   /** Last step of start-up: from here on new connections meet the programs. */
@@ -170,8 +172,19 @@ export class DataPath {
     return this.#adopt.readIter();
   }
 
+  /** Gives long-lived spliced sockets of a namespace a keepalive, so that conntrack does not forget their idle TCP. */
+  armKeepalive(netnsPath: string): void {
+    this.#keepalive.readIter(netnsPath);
+  }
+
   close(): void {
-    for (const link of [...this.#links, ...this.#podLinks.values(), this.#conns, this.#adopt])
+    for (const link of [
+      ...this.#links,
+      ...this.#podLinks.values(),
+      this.#conns,
+      this.#adopt,
+      this.#keepalive,
+    ])
       link.close();
     this.#links.length = 0;
     this.#podLinks.clear();

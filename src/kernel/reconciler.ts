@@ -251,6 +251,7 @@ export class Reconciler {
       };
       const flags =
         SPLICE_FLAGS[entry.splice] |
+        (entry.portModes.size > 0 ? PodFlags.PORT_MODES : 0) |
         /* nothing of a TCP pass-through needs the agent: without one, connections go straight */
         (entry.captureProxy ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0);
       this.#writePolicy(entry);

@@ -49,12 +49,20 @@ export class DetectPrograms implements StallSource {
   readonly #counts: TypedMap<WatchKey, WatchCount>;
   readonly #marked: TypedMap<bigint, number>;
 
-  /** `socks` and `conns`: the mesh object's maps of these names. Throws what the kernel refuses. */
-  constructor(options: { binding: Binding; objectPath: string; socks: BpfMap; conns: BpfMap }) {
+  /**
+   * `socks` and `conns`: the mesh object's maps of these names; `conns` is left out for an older generation, whose
+   * layout may differ: then a stall does not name its reader. Throws what the kernel refuses.
+   */
+  constructor(options: {
+    binding: Binding;
+    objectPath: string;
+    socks: BpfMap;
+    conns?: BpfMap | undefined;
+  }) {
     const { binding, objectPath, socks, conns } = options;
     this.#object = binding.openObject(objectPath);
     try {
-      this.#object.reuseMap('conns', conns);
+      if (conns !== undefined) this.#object.reuseMap('conns', conns);
       setSyscallNumbers(this.#object, WATCHED_CALLS);
       this.#object.load();
       this.#targets = new TypedMap('targets', this.#object.map('targets'), u64, u64);

@@ -4,6 +4,11 @@ import type { DetectPrograms } from './detect-programs.ts';
 /** More at once would only make one iterator run longer. */
 const MAX_BATCH = 4096;
 
+export interface Sockets {
+  readonly cookies: readonly bigint[];
+  readonly netnsPaths: readonly string[];
+}
+
 export class Killer {
   readonly #programs: Pick<DetectPrograms, 'destroy'>;
   #killed = 0;
@@ -18,13 +23,17 @@ export class Killer {
   }
 
   /** Looks for the cookies in each namespace; returns how many sockets were ended. */
-  killSockets(options: { cookies: readonly bigint[]; netnsPaths: readonly string[] }): number {
-    let ended = 0;
-    for (let from = 0; from < options.cookies.length; from += MAX_BATCH) {
-      const batch = options.cookies.slice(from, from + MAX_BATCH);
-      ended += this.#programs.destroy(batch, options.netnsPaths).length;
+  killSockets(wanted: Sockets): number {
+    return this.end(wanted).length;
+  }
+
+  /** The same; returns which. */
+  end({ cookies, netnsPaths }: Sockets): bigint[] {
+    const ended: bigint[] = [];
+    for (let from = 0; from < cookies.length; from += MAX_BATCH) {
+      ended.push(...this.#programs.destroy(cookies.slice(from, from + MAX_BATCH), netnsPaths));
     }
-    this.#killed += ended;
+    this.#killed += ended.length;
     return ended;
   }
 }

@@ -1,50 +1,25 @@
 /**
  * Learns who may read spliced bytes: watches the executables of enrolled pods while their connections are plain, then
  * writes TRUSTED or DENIED in the `trust` map.  Owns every write to that map from user space.
- *
- * The tracepoints are attached from an executable's first connect or listen until it is decided; one that shows no
- * traffic for a minute is left alone (plain) until it moves again, so that a quiet program does not tax the node.
  */
 import type { Log } from '../../log.ts';
-import type { BpfMap } from '../../kernel/binding.ts';
 import { Attachment } from './attachment.ts';
 import type { ExecutableInspector } from './executable.ts';
 import { attribute } from './attribute.ts';
 import type { ObservationSource } from './observation.ts';
 import type { Processes } from './processes.ts';
+import type { ObserverOptions, ObserverStatus } from './observer-options.ts';
 import { Subject } from './subject.ts';
-import { TrustMap, keyText } from './trust-map.ts';
+import { kernelReason, keyText, TrustMap } from './trust-map.ts';
 import type { TrustEntry } from './trust-map.ts';
 import { decideTrust, DEFAULT_TRUST_LIMITS } from './trust-policy.ts';
 import type { DenyReason, TrustDecision, TrustLimits } from './trust-policy.ts';
 import { TrustMemory } from './trust-memory.ts';
-import type { TrustStore } from './trust-store.ts';
 import type { LearnPod } from './learn-pod.ts';
 import { TrustState } from '../../kernel/abi/layout.gen.ts';
 import type { TrustKey } from '../../kernel/abi/layout.gen.ts';
 
-export interface ObserverOptions {
-  /** the mesh object's map `trust` */
-  readonly trust: BpfMap;
-  readonly observation: ObservationSource;
-  readonly inspector: ExecutableInspector;
-  readonly processes: Processes;
-  readonly store: TrustStore;
-  readonly pods: () => Iterable<LearnPod>;
-  /** argument hashes are needed for listeners of an executable: adopt them again */
-  readonly onInterpreter: () => void;
-  readonly log: Log;
-  readonly limits?: TrustLimits;
-  /** monotonic milliseconds */
-  readonly now?: () => number;
-}
-
-export interface ObserverStatus {
-  readonly attached: boolean;
-  readonly learning: number;
-  readonly trusted: number;
-  readonly denied: Readonly<Partial<Record<DenyReason, number>>>;
-}
+export type { ObserverOptions, ObserverStatus } from './observer-options.ts';
 
 const ATTACHED_TICK_MS = 250;
 const LEARNING_TICK_MS = 1_000;
@@ -124,9 +99,10 @@ export class Observer {
   onTrustEvent(event: { readonly key: TrustKey; readonly tgid: number }): void {
     const { key, tgid } = event;
     if (!this.#running || this.#subjects.has(keyText(key))) return;
-    const subject = new Subject({ key, tgid, nowMs: this.#now() });
-    this.#learn(subject, new Map());
-    this.#attachment.attach(this.#subjects);
+    this.#guard(() => {
+      this.#learn(new Subject({ key, tgid, nowMs: this.#now() }), new Map());
+      this.#attachment.attach(this.#subjects);
+    });
     this.#schedule(ATTACHED_TICK_MS);
   }
 
@@ -141,11 +117,11 @@ export class Observer {
   }): Promise<void> {
     const { tgid, trust, workload } = reader;
     const key = tgid === undefined ? undefined : this.#processes.trustKey(tgid, workload);
-    const inspection = key && tgid && this.#inspector.inspect(tgid, key);
+    const inspection = key && tgid ? this.#inspector.inspect(tgid, key) : undefined;
     if (trust.inode !== 0n) this.#deny(trust, 'stalled-reader');
-    if (key === undefined || keyText(key) === keyText(trust)) return;
-    this.#deny(key, 'stalled-reader');
-    const result = inspection ? await inspection : undefined;
+    if (key === undefined) return;
+    if (keyText(key) !== keyText(trust)) this.#deny(key, 'stalled-reader');
+    const result = await inspection;
     if (result?.ok !== true) return;
     this.#memory.know(key, result.executable);
     this.#memory.remember(key, { state: 'denied', reason: 'stalled-reader' });
@@ -157,7 +133,7 @@ export class Observer {
     this.#syncSubjects(entries);
     if (this.#subjects.size > 0) this.#observe(entries);
     for (const entry of entries.values()) {
-      const reason = this.#trust.kernelReason(entry);
+      const reason = kernelReason(entry);
       if (reason !== undefined) this.#deny(entry.key, reason);
     }
     for (const subject of this.#subjects.values()) this.#judge(subject);
@@ -170,14 +146,19 @@ export class Observer {
   }
 
   #round(): void {
-    try {
-      this.tick();
-    } catch (error) {
-      this.#log.error({ err: error }, 'learning round failed');
-    }
+    this.#guard(() => this.tick());
     if (!this.#running) return;
     const idle = this.#subjects.size > 0 ? LEARNING_TICK_MS : IDLE_TICK_MS;
     this.#schedule(this.#attachment.attached ? ATTACHED_TICK_MS : idle);
+  }
+
+  /** The kernel's refusals end a round, never the agent: what is not learnt stays plain. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#log.error({ err: error }, 'learning failed for now');
+    }
   }
 
   #syncSubjects(entries: ReadonlyMap<string, TrustEntry>): void {
@@ -286,7 +267,7 @@ export class Observer {
       this.#trust.set(key, decision);
       this.#trusted++;
       this.#memory.remember(key, decision);
-      this.#log.info({ ...this.#memory.names(key), ...evidenceOf(subject) }, 'executable trusted');
+      this.#log.info({ ...this.#memory.names(key), ...subject.summary() }, 'executable trusted');
     }
   }
 
@@ -297,9 +278,4 @@ export class Observer {
     this.#memory.remember(key, { state: 'denied', reason });
     this.#log.info({ ...this.#memory.names(key), reason }, 'executable will not be spliced');
   }
-}
-
-function evidenceOf(subject: Subject): { quietConnections: number; observedMs: number } {
-  const { quietConnections, observedMs } = subject.evidence();
-  return { quietConnections, observedMs: Math.round(observedMs) };
 }

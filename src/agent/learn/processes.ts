@@ -64,13 +64,13 @@ export class Processes {
   }
 
   /**
-   * Whether the process runs this file. stat(2) and the kernel's own numbers differ on overlayfs and btrfs; the
+   * Whether the process runs this file. On overlayfs and btrfs stat(2) has another device than the kernel; the
    * mappings show the kernel's.
    */
   runs(tgid: number, id: ExecutableId): boolean {
     const stat = unlessGone(() => statSync(this.#path(tgid, 'exe'), { bigint: true }));
-    if (stat === undefined) return false;
-    if (stat.ino === id.inode && kernelDevice(stat.dev) === id.device) return true;
+    if (stat?.ino !== id.inode) return false;
+    if (kernelDevice(stat.dev) === id.device) return true;
     const major = (id.device >>> 20).toString(16).padStart(2, '0');
     const minor = (id.device & 0xfffff).toString(16).padStart(2, '0');
     const maps = unlessGone(() => readFileSync(this.#path(tgid, 'maps'), 'latin1'));

@@ -34,7 +34,7 @@ export interface StallKill {
 
 export interface StallDetectorOptions {
   readonly source: StallSource;
-  readonly killer: Pick<Killer, 'killSockets'>;
+  readonly killer: Pick<Killer, 'end'>;
   readonly sampler: Pick<SyscallSampler, 'sample'>;
   readonly processes: Pick<Processes, 'executablePath' | 'usesIoUring'>;
   readonly pods: () => Iterable<LearnPod>;
@@ -156,7 +156,7 @@ export class StallDetector {
     const verdicts = await this.#watch(due, owners);
     const now = source.stalls();
     const confirmed = verdicts.filter(({ socket }) => StallTracker.unmoved(socket.stall, now));
-    const killed = new Set(confirmed.filter((verdict) => this.#kill(verdict)).map(cookieOf));
+    const killed = this.#kill(confirmed);
     for (const { stall } of due) {
       if (!killed.has(stall.cookie)) this.#tracker.postpone(stall.cookie, this.#now());
     }
@@ -210,32 +210,47 @@ export class StallDetector {
     });
   }
 
-  #kill({ socket, reason, owner }: Verdict): boolean {
-    const { killer, processes, log } = this.#options;
-    const { stall, stalledMs } = socket;
-    const pod = this.#podOf(stall);
-    if (pod === undefined) return false; // its namespace is being removed, and the socket with it
-    const executable = owner === undefined ? '' : (processes.executablePath(owner.tgid) ?? '');
-    if (killer.killSockets({ cookies: [stall.cookie], netnsPaths: [pod.netnsPath] }) === 0) {
-      return false;
+  /** Returns the cookies of the ended sockets. A pod that is not known any more goes with its sockets. */
+  #kill(verdicts: readonly Verdict[]): Set<bigint> {
+    const byPod = new Map<LearnPod, Verdict[]>();
+    for (const verdict of verdicts) {
+      const pod = this.#podOf(verdict.socket.stall);
+      if (pod !== undefined) byPod.set(pod, [...(byPod.get(pod) ?? []), verdict]);
     }
-    this.#kills[reason]++;
-    const kill: StallKill = {
+    const killed = new Set<bigint>();
+    for (const [pod, ofPod] of byPod) {
+      const kills = ofPod.map((verdict) => this.#describe(verdict, pod)); // while the processes live
+      const cookies = kills.map((kill) => kill.cookie);
+      const ended = new Set(this.#options.killer.end({ cookies, netnsPaths: [pod.netnsPath] }));
+      for (const kill of kills.filter(({ cookie }) => ended.has(cookie))) this.#report(kill);
+      for (const cookie of ended) killed.add(cookie);
+    }
+    return killed;
+  }
+
+  #describe({ socket, reason, owner }: Verdict, pod: LearnPod): StallKill {
+    const { stall, stalledMs } = socket;
+    const tgid = owner?.tgid;
+    return {
       reason,
       cookie: stall.cookie,
       pod,
-      tgid: owner?.tgid,
-      executable,
+      tgid,
+      executable: tgid === undefined ? '' : (this.#options.processes.executablePath(tgid) ?? ''),
       trust: stall.trust,
       unreadBytes: stall.unread,
       stalledMs: Math.round(stalledMs),
     };
-    log.warn(
-      { reason, executable, workload: pod.workloadText, unreadBytes: stall.unread },
+  }
+
+  #report(kill: StallKill): void {
+    const { reason, executable, pod, unreadBytes, stalledMs } = kill;
+    this.#kills[reason]++;
+    this.#options.log.warn(
+      { reason, executable, workload: pod.workloadText, unreadBytes, stalledMs },
       'connection reset: its reader cannot see spliced bytes',
     );
     this.#options.onKill(kill);
-    return true;
   }
 
   #podOf(stall: Stall): LearnPod | undefined {
@@ -253,8 +268,4 @@ export class StallDetector {
 
 function targetText({ tgid, fd }: WatchKey): string {
   return `${tgid} ${fd}`;
-}
-
-function cookieOf(verdict: Verdict): bigint {
-  return verdict.socket.stall.cookie;
 }

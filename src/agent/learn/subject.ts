@@ -90,4 +90,10 @@ export class Subject {
       observedMs: this.#observedMs,
     };
   }
+
+  /** For the log. */
+  summary(): { quietConnections: number; observedMs: number } {
+    const { quietConnections, observedMs } = this.evidence();
+    return { quietConnections, observedMs: Math.round(observedMs) };
+  }
 }

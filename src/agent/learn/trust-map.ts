@@ -41,6 +41,13 @@ export function keyText(key: TrustKey): string {
   return `${key.inode} ${key.device} ${key.workload} ${key.argv}`;
 }
 
+/** What the kernel itself noted against an executable that is not denied yet. */
+export function kernelReason(entry: TrustEntry): DenyReason | undefined {
+  const { state, reason } = entry.trust;
+  if (state === TrustState.DENIED || entry.flags.interpreter || reason === 0) return undefined;
+  return BEHAVIOUR_NAMES[reason - 1];
+}
+
 export class TrustMap {
   readonly #map: TypedMap<TrustKey, Trust>;
 
@@ -56,13 +63,6 @@ export class TrustMap {
         return [keyText(key), { key, trust, flags }];
       }),
     );
-  }
-
-  /** What the kernel itself noted against an executable that is not denied yet. */
-  kernelReason(entry: TrustEntry): DenyReason | undefined {
-    const { state, reason } = entry.trust;
-    if (state === TrustState.DENIED || entry.flags.interpreter || reason === 0) return undefined;
-    return BEHAVIOUR_NAMES[reason - 1];
   }
 
   set(

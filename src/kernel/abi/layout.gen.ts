@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = 'bbac290b800be15b';
+export const ABI_HASH = '8572fdff4285daab';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -149,6 +149,7 @@ export const PodFlags = {
   SPLICE_ALWAYS: 4,
   SPLICE_NEVER: 8,
   SPLICE_OBSERVE: 16,
+  PORT_MODES: 32,
 } as const;
 export type PodFlags = (typeof PodFlags)[keyof typeof PodFlags];
 export const podFlagsNames: { readonly [value: number]: string } = {
@@ -157,6 +158,7 @@ export const podFlagsNames: { readonly [value: number]: string } = {
   4: 'splice-always',
   8: 'splice-never',
   16: 'splice-observe',
+  32: 'port-modes',
 };
 
 /** enum splice_mode */
@@ -210,7 +212,7 @@ export const ConnFlags = {
   AGENT: 32,
   PAIRED: 64,
   SPLICED_ONCE: 128,
-  LOWAT_OFF: 256,
+  LOWAT: 256,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -222,7 +224,7 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   32: 'agent',
   64: 'paired',
   128: 'spliced-once',
-  256: 'lowat-off',
+  256: 'lowat',
 };
 
 /** enum flow_path */

@@ -1,0 +1,81 @@
+/** Slow housekeeping: older generations without sockets go, long-lived spliced connections get a keepalive. */
+import { readFileSync } from 'node:fs';
+import { ConnFlags } from '../kernel/abi/layout.gen.ts';
+import type { Connections } from '../kernel/connections.ts';
+import type { DataPath } from '../kernel/data-path.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Log } from '../log.ts';
+
+const SWEEP_MS = 2000;
+const KEEPALIVE_MS = 30_000;
+const MAX_KEEPALIVE_S = 3600;
+const CONNTRACK_TIMEOUT = '/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
+
+/** Seconds of idleness after which spliced sockets probe their peer: well under what conntrack remembers. */
+export function keepaliveSeconds(): number {
+  try {
+    const timeout = Number(readFileSync(CONNTRACK_TIMEOUT, 'utf8'));
+    return Math.max(1, Math.min(MAX_KEEPALIVE_S, Math.floor(timeout / 2)));
+  } catch {
+    return MAX_KEEPALIVE_S; /* no conntrack in this namespace; pods may have their own */
+  }
+}
+
+export class Upkeep {
+  readonly #connections: Connections;
+  readonly #path: DataPath;
+  readonly #reconciler: Reconciler;
+  readonly #log: Log;
+  #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: {
+    connections: Connections;
+    path: DataPath;
+    reconciler: Reconciler;
+    log: Log;
+  }) {
+    this.#connections = options.connections;
+    this.#path = options.path;
+    this.#reconciler = options.reconciler;
+    this.#log = options.log;
+  }
+
+  start(): void {
+    this.#timers = [
+      setInterval(() => this.#guard(() => this.#sweep()), SWEEP_MS),
+      setInterval(() => this.#guard(() => this.#keepalive()), KEEPALIVE_MS),
+    ];
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#timers = [];
+  }
+
+  #sweep(): void {
+    const gone = this.#connections.sweep();
+    if (gone.length > 0) {
+      this.#log.info({ generations: gone }, 'older generations have no connections left: removed');
+    }
+  }
+
+  #keepalive(): void {
+    const spliced = new Set(
+      this.#connections
+        .views()
+        .filter(({ flags }) => flags & ConnFlags.IN_SOCKHASH)
+        .map(({ netns }) => netns),
+    );
+    for (const pod of this.#reconciler.captured()) {
+      if (spliced.has(pod.netnsCookie)) this.#path.armKeepalive(pod.entry.netnsPath);
+    }
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (err) {
+      this.#log.error({ err }, 'upkeep failed');
+    }
+  }
+}
