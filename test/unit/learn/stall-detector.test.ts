@@ -131,9 +131,9 @@ function setUp(change: Partial<Scene> = {}) {
   const detector = new StallDetector({
     source,
     killer: {
-      killSockets: ({ cookies }) => {
+      end: ({ cookies }) => {
         log.killed.push(...cookies);
-        return cookies.length;
+        return [...cookies];
       },
     },
     sampler: new SyscallSampler({
