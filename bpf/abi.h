@@ -83,6 +83,7 @@ enum counter {
 	COUNTER_LEG_OWNED, /* left for TCP: the reader holds the peer's lock */
 	COUNTER_LEG_FLOOD, /* left for TCP: one-way flood of small messages */
 	COUNTER_LEG_BUDGET, /* left for TCP: pod or node budget used up */
+	COUNTER_LEG_MEMORY, /* left for TCP: the reader's memory control group or TCP itself is short */
 	COUNTER_REDIRECT_FAILED,
 	COUNTER_EVENTS_LOST,
 	COUNTER_LB_PICKS,

@@ -103,6 +103,32 @@ static __always_inline void forget_read(struct conn *conn, struct sk_psock *psoc
 	}
 }
 
+#define PAGE_SHIFT 12
+
+/*
+ * bpf_tcp_ingress() charges the reader's memory and hands a refusal to the writer as ENOMEM, where TCP would let it wait.
+ * So a message that needs a new charge is left to TCP when the reader's control group, or TCP as a whole, is short.
+ */
+static __always_inline bool short_of_memory(struct sock *reader, __u32 size)
+{
+	struct mem_cgroup *group;
+	__u64 pages = (size >> PAGE_SHIFT) + 2;
+	unsigned long pressure = 0;
+
+	if (reader->sk_forward_alloc >= (int)size)
+		return false;
+	bpf_probe_read_kernel(&pressure, sizeof(pressure), reader->__sk_common.skc_prot->memory_pressure);
+	if (pressure)
+		return true;
+	group = reader->sk_memcg;
+	if (!group)
+		return false;
+	if (bpf_core_field_exists(group->tcpmem_active) && group->tcpmem_active &&
+	    group->tcpmem.usage.counter + pages > group->tcpmem.max)
+		return true; /* cgroup v1 */
+	return group->socket_pressure > bpf_jiffies64(); /* cgroup v2 */
+}
+
 /* True: redirect this message.  False: TCP carries it. */
 static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn, struct config *cfg, struct tcp_sock *tp,
 				       struct tcp_sock *peer)
@@ -144,6 +170,11 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 			return false;
 		}
 		conn->leg = LEG_REDIRECT;
+	}
+	if (short_of_memory(psk, size)) {
+		conn->leg = LEG_TCP;
+		count(COUNTER_LEG_MEMORY);
+		return false;
 	}
 	if (!used && size <= cfg->free_bytes)
 		return true;

@@ -5,7 +5,7 @@
 import { diffPlans } from '../compile/kernel/diff.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
-import type { ControlUpdate } from '../control/app.ts';
+import type { ControlUpdate } from '../model/control-update.ts';
 import type { Finding } from '../model/finding.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
 import type { Log } from '../log.ts';

@@ -1,5 +1,6 @@
 /** What the Observer is made of and what it tells. */
 import type { Log } from '../../log.ts';
+import type { TrustKey } from '../../kernel/abi/layout.gen.ts';
 import type { BpfMap } from '../../kernel/binding.ts';
 import type { ExecutableInspector } from './executable.ts';
 import type { LearnPod } from './learn-pod.ts';
@@ -29,4 +30,13 @@ export interface ObserverStatus {
   readonly learning: number;
   readonly trusted: number;
   readonly denied: Readonly<Partial<Record<DenyReason, number>>>;
+}
+
+/** Whose connection was reset. */
+export interface StalledReader {
+  /** undefined: no process held the socket */
+  readonly tgid: number | undefined;
+  /** the reader as the kernel knows it */
+  readonly trust: TrustKey;
+  readonly workload: number;
 }

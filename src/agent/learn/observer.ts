@@ -8,10 +8,11 @@ import type { ExecutableInspector } from './executable.ts';
 import { attribute } from './attribute.ts';
 import type { ObservationSource } from './observation.ts';
 import type { Processes } from './processes.ts';
-import type { ObserverOptions, ObserverStatus } from './observer-options.ts';
+import type { ObserverOptions, ObserverStatus, StalledReader } from './observer-options.ts';
+import { Retirement } from './retirement.ts';
 import { Subject } from './subject.ts';
 import { kernelReason, keyText, TrustMap } from './trust-map.ts';
-import type { TrustEntry } from './trust-map.ts';
+import type { NamedTrustEntry, TrustEntry } from './trust-map.ts';
 import { decideTrust, DEFAULT_TRUST_LIMITS } from './trust-policy.ts';
 import type { DenyReason, TrustDecision, TrustLimits } from './trust-policy.ts';
 import { TrustMemory } from './trust-memory.ts';
@@ -19,7 +20,7 @@ import type { LearnPod } from './learn-pod.ts';
 import { TrustState } from '../../kernel/abi/layout.gen.ts';
 import type { TrustKey } from '../../kernel/abi/layout.gen.ts';
 
-export type { ObserverOptions, ObserverStatus } from './observer-options.ts';
+export type { ObserverOptions, ObserverStatus, StalledReader } from './observer-options.ts';
 
 const ATTACHED_TICK_MS = 250;
 const LEARNING_TICK_MS = 1_000;
@@ -34,6 +35,7 @@ export class Observer {
   readonly #inspector: ExecutableInspector;
   readonly #processes: Processes;
   readonly #memory: TrustMemory;
+  readonly #retirement: Retirement;
   readonly #pods: () => Iterable<LearnPod>;
   readonly #onInterpreter: () => void;
   readonly #log: Log;
@@ -43,6 +45,7 @@ export class Observer {
   readonly #denied: Partial<Record<DenyReason, number>> = {};
   #trusted = 0;
   #timer: NodeJS.Timeout | undefined;
+  #dueMs = 0;
   #running = false;
 
   constructor(options: ObserverOptions) {
@@ -51,6 +54,7 @@ export class Observer {
     this.#inspector = options.inspector;
     this.#processes = options.processes;
     this.#memory = new TrustMemory({ store: options.store, pods: options.pods });
+    this.#retirement = new Retirement({ processes: options.processes });
     this.#pods = options.pods;
     this.#onInterpreter = options.onInterpreter;
     this.#log = options.log;
@@ -86,13 +90,9 @@ export class Observer {
   }
 
   /** Every executable the kernel has met in the enrolled pods, named as far as it is known. */
-  listing(): readonly (TrustEntry & {
-    readonly names: { executable: string; workload: string };
-  })[] {
-    return [...this.#trust.entries().values()].map((entry) => ({
-      ...entry,
-      names: this.#memory.names(entry.key),
-    }));
+  listing(): readonly NamedTrustEntry[] {
+    const entries = [...this.#trust.entries().values()];
+    return entries.map((entry) => ({ ...entry, names: this.#memory.names(entry.key) }));
   }
 
   /** struct trust_event: a new executable; its process may be gone in a moment, so it is looked at now. */
@@ -110,12 +110,15 @@ export class Observer {
    * A connection of this reader was reset because it could not see its data.  Both are denied: the program that reads,
    * and the one the kernel goes by (it differs when a descriptor was inherited).
    */
-  async denyStalled(reader: {
-    readonly tgid: number | undefined;
-    readonly trust: TrustKey;
-    readonly workload: number;
-  }): Promise<void> {
-    const { tgid, trust, workload } = reader;
+  async denyStalled(reader: StalledReader): Promise<void> {
+    try {
+      await this.#denyStalled(reader);
+    } catch (error) {
+      this.#log.error({ err: error }, 'a stalled reader is not denied');
+    }
+  }
+
+  async #denyStalled({ tgid, trust, workload }: StalledReader): Promise<void> {
     const key = tgid === undefined ? undefined : this.#processes.trustKey(tgid, workload);
     const inspection = key && tgid ? this.#inspector.inspect(tgid, key) : undefined;
     if (trust.inode !== 0n) this.#deny(trust, 'stalled-reader');
@@ -137,15 +140,24 @@ export class Observer {
       if (reason !== undefined) this.#deny(entry.key, reason);
     }
     for (const subject of this.#subjects.values()) this.#judge(subject);
+    for (const { key } of this.#retirement.ended(this.#subjects.values(), this.#now())) {
+      this.#subjects.delete(keyText(key));
+      this.#trust.delete(key);
+    }
     this.#attachment.attachOrDetach(this.#subjects);
   }
 
+  /** Events only bring the next round nearer: a stream of them must not hold it up. */
   #schedule(delayMs: number): void {
+    const dueMs = this.#now() + delayMs;
+    if (this.#timer !== undefined && this.#dueMs <= dueMs) return;
     clearTimeout(this.#timer);
+    this.#dueMs = dueMs;
     this.#timer = setTimeout(() => this.#round(), delayMs).unref();
   }
 
   #round(): void {
+    this.#timer = undefined;
     this.#guard(() => this.tick());
     if (!this.#running) return;
     const idle = this.#subjects.size > 0 ? LEARNING_TICK_MS : IDLE_TICK_MS;

@@ -20,6 +20,10 @@ export interface TrustEntry {
   readonly flags: { readonly interpreter: boolean };
 }
 
+export interface NamedTrustEntry extends TrustEntry {
+  readonly names: { readonly executable: string; readonly workload: string };
+}
+
 /** The reasons that are no behaviour; a behaviour is its number + 1. */
 const REASON_NUMBERS = {
   'deny-list': TrustReason.DENY_LIST,
@@ -74,6 +78,10 @@ export class TrustMap {
       state: denied ? TrustState.DENIED : TrustState.TRUSTED,
       reason: denied ? reasonNumber(decision.reason) : 0,
     });
+  }
+
+  delete(key: TrustKey): void {
+    this.#map.delete(key);
   }
 
   /** From now on the kernel makes one entry per program. */

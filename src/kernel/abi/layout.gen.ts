@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '8572fdff4285daab';
+export const ABI_HASH = '353c0f7816833fa7';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -128,18 +128,19 @@ export const Counter = {
   LEG_OWNED: 10,
   LEG_FLOOD: 11,
   LEG_BUDGET: 12,
-  REDIRECT_FAILED: 13,
-  EVENTS_LOST: 14,
-  LB_PICKS: 15,
-  CAPTURED_OUT: 16,
-  CAPTURED_IN: 17,
-  MAX: 18,
+  LEG_MEMORY: 13,
+  REDIRECT_FAILED: 14,
+  EVENTS_LOST: 15,
+  LB_PICKS: 16,
+  CAPTURED_OUT: 17,
+  CAPTURED_IN: 18,
+  MAX: 19,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 export const counterNames: readonly string[] = [
   'connects', 'records', 'record-failed', 'spliced', 'redirect-messages', 'redirect-bytes',
   'tcp-messages', 'tcp-bytes', 'leg-inflight', 'leg-full', 'leg-owned', 'leg-flood', 'leg-budget',
-  'redirect-failed', 'events-lost', 'lb-picks', 'captured-out', 'captured-in',
+  'leg-memory', 'redirect-failed', 'events-lost', 'lb-picks', 'captured-out', 'captured-in',
 ];
 
 /** enum pod_flags */
