@@ -64,6 +64,7 @@ class FakeMap {
       },
       update: (key: Uint8Array, value: Uint8Array) =>
         this.set(TrustKey.decode(key), Trust.decode(value)),
+      delete: (key: Uint8Array) => this.rows.delete(Buffer.from(key).toString('hex')),
       dump: () => ({
         keys: Buffer.concat([...this.rows.values()].map((row) => TrustKey.encode(row.key))),
         values: Buffer.concat([...this.rows.values()].map((row) => Trust.encode(row.value))),
@@ -116,6 +117,11 @@ class FakeInspector extends ExecutableInspector {
 
 class FakeProcesses extends Processes {
   ring = false;
+  argv = 0n;
+
+  override argvHash(): bigint {
+    return this.argv;
+  }
 
   override hasIoUring(): boolean {
     return this.ring;
@@ -309,6 +315,22 @@ test('a program without traffic is left alone after a minute, and taken up when 
   assert.equal(observation.attached, false);
   pass(1_000, { connections: 1 });
   assert.equal(observation.attached, true);
+});
+
+test('a script that ended undecided leaves the map after ten minutes, a running one stays', async (context) => {
+  const { map, processes, meet, pass } = setUp(context);
+  const [ended, runs] = [
+    { ...KEY, argv: 1n },
+    { ...KEY, argv: 2n },
+  ];
+  processes.argv = 2n;
+  await meet(ended);
+  await meet(runs);
+  pass(599_000);
+  assert.equal(map.get(ended)?.state, TrustState.OBSERVING);
+  pass(60_000);
+  assert.equal(map.get(ended), undefined);
+  assert.equal(map.get(runs)?.state, TrustState.OBSERVING);
 });
 
 test('nothing is attached for pods whose annotation decides', async (context) => {
