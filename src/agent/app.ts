@@ -169,7 +169,7 @@ async function build(
   path.attach();
   learning.start();
   readiness.clear('attached');
-  const upkeep = new Upkeep({ connections, path, reconciler, log });
+  const upkeep = new Upkeep({ connections, path, reconciler, mesh, log });
   upkeep.start();
   resources.add('upkeep', () => upkeep.close());
   const retry = setInterval(() => {

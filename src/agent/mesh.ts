@@ -5,6 +5,7 @@
 import { diffPlans } from '../compile/kernel/diff.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
+import { prunePlanNumbers } from '../compile/kernel/prune.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
 import type { Finding } from '../model/finding.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
@@ -56,6 +57,13 @@ export class Mesh {
     this.#store.apply(update.mesh);
     if (this.#store.incomplete) return;
     this.#plan();
+  }
+
+  /** Forgets numbers of names that are gone; `liveIdentities` are still carried by connections. */
+  pruneNumbers(liveIdentities: ReadonlySet<number>): void {
+    const pruned = prunePlanNumbers(this.#state, liveIdentities);
+    this.#options.state.saveNumbers(pruned.numbers);
+    this.#state = pruned;
   }
 
   #plan(): void {

@@ -1,13 +1,18 @@
-/** Slow housekeeping: older generations without sockets go, long-lived spliced connections get a keepalive. */
+/**
+ * Slow housekeeping: older generations without sockets go, long-lived spliced connections get a keepalive, numbers of names
+ * that are gone are forgotten.
+ */
 import { readFileSync } from 'node:fs';
 import { ConnFlags } from '../kernel/abi/layout.gen.ts';
 import type { Connections } from '../kernel/connections.ts';
 import type { DataPath } from '../kernel/data-path.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Log } from '../log.ts';
+import type { Mesh } from './mesh.ts';
 
 const SWEEP_MS = 2000;
 const KEEPALIVE_MS = 30_000;
+const PRUNE_MS = 600_000;
 const MAX_KEEPALIVE_S = 3600;
 const CONNTRACK_TIMEOUT = '/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
 
@@ -25,6 +30,7 @@ export class Upkeep {
   readonly #connections: Connections;
   readonly #path: DataPath;
   readonly #reconciler: Reconciler;
+  readonly #mesh: Mesh;
   readonly #log: Log;
   #timers: NodeJS.Timeout[] = [];
 
@@ -32,11 +38,13 @@ export class Upkeep {
     connections: Connections;
     path: DataPath;
     reconciler: Reconciler;
+    mesh: Mesh;
     log: Log;
   }) {
     this.#connections = options.connections;
     this.#path = options.path;
     this.#reconciler = options.reconciler;
+    this.#mesh = options.mesh;
     this.#log = options.log;
   }
 
@@ -44,6 +52,7 @@ export class Upkeep {
     this.#timers = [
       setInterval(() => this.#guard(() => this.#sweep()), SWEEP_MS),
       setInterval(() => this.#guard(() => this.#keepalive()), KEEPALIVE_MS),
+      setInterval(() => this.#guard(() => this.#prune()), PRUNE_MS),
     ];
   }
 
@@ -69,6 +78,13 @@ export class Upkeep {
     for (const pod of this.#reconciler.captured()) {
       if (spliced.has(pod.netnsCookie)) this.#path.armKeepalive(pod.entry.netnsPath);
     }
+  }
+
+  #prune(): void {
+    const views = this.#connections.views();
+    this.#mesh.pruneNumbers(
+      new Set(views.flatMap((view) => [view.sourceIdentity, view.destinationIdentity])),
+    );
   }
 
   #guard(work: () => void): void {
