@@ -210,8 +210,8 @@ class AgentProcess implements Agent {
   }
 
   async metrics(): Promise<string> {
-    const ready = await this.waitForLog('ready');
-    const address = String(ready['metrics']);
+    const serving = await this.waitForLog('serving');
+    const address = String(serving['metrics']);
     const port = Number(address.slice(address.lastIndexOf(':') + 1));
     return this.#get({ host: '127.0.0.1', port }, '/metrics');
   }

@@ -1,0 +1,370 @@
+"""Sockets of one pod, driven over a Unix socket: one JSON request and one JSON answer per connection, each in its own
+thread.  Times are CLOCK_MONOTONIC seconds, comparable between processes.  Payloads are made from a seed, and told by
+their SHA-256.
+
+puppet.py PATH
+"""
+
+import array
+import errno
+import hashlib
+import itertools
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+
+CHUNK = 65536
+SOCKETS = {}
+ACCEPTED = {}
+LOCK = threading.Lock()
+KEYS = itertools.count(1)
+
+
+def now():
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def keep(sock):
+    key = next(KEYS)
+    SOCKETS[key] = sock
+    return key
+
+
+def family_of(addr, family):
+    return socket.AF_INET6 if family == 6 or ":" in addr else socket.AF_INET
+
+
+def text_of(address):
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def code_of(error):
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "ETIMEDOUT"
+    return errno.errorcode.get(error.errno, str(error))
+
+
+def names(sock):
+    return {"peer": text_of(sock.getpeername()), "own": text_of(sock.getsockname())}
+
+
+def payload(seed, size):
+    return hashlib.shake_128(seed.encode()).digest(size)
+
+
+def read_all(sock, pause, result):
+    digest, total = hashlib.sha256(), 0
+    try:
+        while chunk := sock.recv(CHUNK):
+            digest.update(chunk)
+            total += len(chunk)
+            if pause:
+                time.sleep(pause)
+        result.update(received=total, digest=digest.hexdigest())
+    except OSError as error:
+        result.update(received=total, error=code_of(error))
+
+
+def swap(sock, seed, size, pause):
+    """Sends a payload and its end while it reads the peer's."""
+    result = {}
+    reader = threading.Thread(target=read_all, args=(sock, pause, result))
+    reader.start()
+    try:
+        sock.sendall(payload(seed, size))
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        result["error"] = code_of(error)
+    reader.join()
+    sock.close()
+    return result
+
+
+def serve_one(sock, mode, name, size):
+    try:
+        if mode == "name":
+            sock.sendall(name.encode() + b"\n")
+            while sock.recv(CHUNK):
+                pass
+        elif mode == "echo":
+            while chunk := sock.recv(CHUNK):
+                sock.sendall(chunk)
+        elif mode == "swap":
+            sock.settimeout(60)
+            swap(sock, name, size, 0)
+        elif mode == "hold":
+            return
+        sock.close()
+    except OSError:
+        sock.close()
+
+
+def accept_all(listener, key, mode, name, size):
+    while True:
+        try:
+            sock, peer = listener.accept()
+        except OSError:
+            return
+        view = {"id": keep(sock), "from": text_of(peer), **names(sock)}
+        with LOCK:
+            ACCEPTED[key].append(view)
+        threading.Thread(target=serve_one, args=(sock, mode, name, size), daemon=True).start()
+
+
+def do_listen(addr, port, mode="echo", name="", size=0, family=0, reuseport=False):
+    sock = socket.socket(family_of(addr, family))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuseport:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((addr, port))
+    sock.listen(4096)
+    key = keep(sock)
+    ACCEPTED[key] = []
+    threading.Thread(target=accept_all, args=(sock, key, mode, name, size), daemon=True).start()
+    return {"id": key}
+
+
+def do_accepted(id):
+    with LOCK:
+        return {"list": list(ACCEPTED[id])}
+
+
+def do_connect(addr, port, family=0, mark=0, bind="", bindPort=0, timeout=5):
+    sock = socket.socket(family_of(addr, family))
+    sock.settimeout(timeout)
+    if mark:
+        sock.setsockopt(socket.SOL_SOCKET, 36, mark)  # SO_MARK
+    if bind:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((bind, bindPort))
+    start = now()
+    try:
+        sock.connect((addr, port))
+    except OSError as error:
+        sock.close()
+        return {"error": code_of(error), "ms": (now() - start) * 1000}
+    return {"id": keep(sock), "ms": (now() - start) * 1000, **names(sock)}
+
+
+def do_dial(addr, port, count, family=0):
+    """Connections one after the other: how many reached which name, or failed with which error."""
+    counts, slowest = {}, 0
+    for _ in range(count):
+        start = now()
+        try:
+            with socket.socket(family_of(addr, family)) as sock:
+                sock.settimeout(5)
+                sock.connect((addr, port))
+                found = b""
+                while not found.endswith(b"\n"):
+                    chunk = sock.recv(100)
+                    if not chunk:
+                        break
+                    found += chunk
+                key = found.decode().strip() or "EOF"
+        except OSError as error:
+            key = code_of(error)
+        slowest = max(slowest, now() - start)
+        counts[key] = counts.get(key, 0) + 1
+    return {"counts": counts, "slowestMs": slowest * 1000}
+
+
+def do_names(id):
+    return names(SOCKETS[id])
+
+
+def do_say(id, text, answer=True):
+    """Sends a text to an echo server and reads it back."""
+    sock = SOCKETS[id]
+    sock.settimeout(5)
+    try:
+        sock.sendall(text.encode())
+        found = b""
+        while answer and len(found) < len(text):
+            chunk = sock.recv(CHUNK)
+            if not chunk:
+                return {"error": "EOF"}
+            found += chunk
+        return {"text": found.decode()}
+    except OSError as error:
+        return {"error": code_of(error)}
+
+
+def do_swap(id, seed, size, pause=0):
+    SOCKETS[id].settimeout(60)
+    return swap(SOCKETS[id], seed, size, pause)
+
+
+def do_fill(id, seconds):
+    """Sends until nothing has been taken for `seconds`."""
+    sock = SOCKETS[id]
+    sock.settimeout(seconds)
+    total = 0
+    try:
+        while total < 1 << 30:
+            total += sock.send(b"x" * CHUNK)
+    except TimeoutError:
+        pass
+    return {"sent": total}
+
+
+def do_end(id, timeout=5):
+    """How and when the connection ended: "reset", "eof", or "none" within the timeout."""
+    sock = SOCKETS[id]
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
+    if not poll.poll(timeout * 1000):
+        return {"end": "none"}
+    at = now()
+    sock.setblocking(False)
+    try:
+        while chunk := sock.recv(CHUNK):
+            pass
+        return {"end": "eof", "at": at}
+    except BlockingIOError:
+        return {"end": "none"}
+    except OSError as error:
+        return {"end": "reset", "at": at, "error": code_of(error)}
+
+
+def do_shutdown(id):
+    SOCKETS[id].shutdown(socket.SHUT_WR)
+    return {}
+
+
+def do_close(id, reset=False):
+    sock = SOCKETS.pop(id)
+    if reset:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if id in ACCEPTED:
+        sock.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread, which holds the file
+    sock.close()
+    return {}
+
+
+def do_udp_echo(addr, port):
+    sock = socket.socket(family_of(addr, 0), socket.SOCK_DGRAM)
+    sock.bind((addr, port))
+
+    def echo():
+        while True:
+            data, peer = sock.recvfrom(CHUNK)
+            sock.sendto(data, peer)
+
+    threading.Thread(target=echo, daemon=True).start()
+    return {"id": keep(sock)}
+
+
+def do_udp(addr, port, text):
+    """A datagram over a connected socket; where it says it goes, and the answer."""
+    with socket.socket(family_of(addr, 0), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.connect((addr, port))
+        peer = text_of(sock.getpeername())
+        try:
+            sock.send(text.encode())
+            return {"peer": peer, "text": sock.recv(CHUNK).decode()}
+        except OSError as error:
+            return {"peer": peer, "error": code_of(error)}
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def do_spoof(source, sourcePort, addr, port):
+    """A SYN that claims to come from somebody else."""
+    ends = socket.inet_aton(source) + socket.inet_aton(addr)
+    syn = struct.pack("!HHIIBBHHH", sourcePort, port, 1, 0, 5 << 4, 2, 65535, 0, 0)
+    total = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(syn)) + syn)
+    syn = syn[:16] + struct.pack("!H", total) + syn[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(syn), 1, 0, 64, socket.IPPROTO_TCP, 0) + ends
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(ip + syn, (addr, 0))
+    return {}
+
+
+def do_take_fd(path):
+    """Waits for a socket from another pod."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(5)
+        sock, _ = listener.accept()
+        with sock:
+            _, ancillary, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(4))
+    fds = array.array("i", ancillary[0][2])
+    return {"id": keep(socket.socket(fileno=fds[0]))}
+
+
+def do_give_fd(id, path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        for _ in range(100):
+            try:
+                sock.connect(path)
+                break
+            except OSError:
+                time.sleep(0.02)
+        fds = array.array("i", [SOCKETS[id].fileno()])
+        sock.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    return {}
+
+
+def do_new_socket():
+    return {"id": keep(socket.socket())}
+
+
+def do_connect_existing(id, addr, port):
+    sock = SOCKETS[id]
+    sock.settimeout(5)
+    try:
+        sock.connect((addr, port))
+    except OSError as error:
+        return {"error": code_of(error)}
+    return names(sock)
+
+
+def do_listening_ports():
+    """Ports of the listening sockets of this network namespace."""
+    ports = []
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/net/{name}", encoding="ascii") as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    ports.append({"family": 6 if name == "tcp6" else 4, "port": int(fields[1].rsplit(":")[-1], 16)})
+    return {"list": ports}
+
+
+def answer(sock):
+    with sock, sock.makefile("rw", encoding="utf-8") as stream:
+        request = json.loads(stream.readline())
+        operation = globals()["do_" + request.pop("do")]
+        try:
+            result = operation(**request)
+        except OSError as error:
+            result = {"error": code_of(error)}
+        stream.write(json.dumps(result) + "\n")
+
+
+def main():
+    # requests need a name in the file system, which all network namespaces share
+    control = socket.socket(socket.AF_UNIX)
+    control.bind(sys.argv[1])
+    control.listen(64)
+    print("ready", os.getpid(), flush=True)
+    while True:
+        sock, _ = control.accept()
+        threading.Thread(target=answer, args=(sock,), daemon=True).start()
+
+
+main()
