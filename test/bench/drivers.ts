@@ -52,6 +52,8 @@ interface DriverReport {
   readonly opsPerSecond: number;
   readonly gbps: number | null;
   readonly operations: number;
+  /** blocking reads that returned without data */
+  readonly emptyWakes: number;
   readonly cpuSeconds: number;
 }
 
@@ -98,6 +100,7 @@ export class Drivers {
         opsPerSecond: report.opsPerSecond,
         gbps: report.gbps,
         operations: report.operations,
+        emptyWakes: report.emptyWakes,
         driverCpuSeconds: report.cpuSeconds + cpuSeconds(pid) - before.server,
         meshCpuSeconds: sumCpu(route.meshPids) - before.mesh,
         meshRssMiB: route.meshPids.reduce((sum, pid) => sum + rssMiB(pid), 0),

@@ -172,7 +172,7 @@ function table(
 function notes({ machine }: BenchResult, missing: BenchOutcome['missing']): string {
   const lines = [
     'Ratios are to plain; “equal” means that the rounds do not agree which one is better.',
-    'On one CPU everything shares it, sidecars included; -free gives client and server a CPU each.',
+    'On one CPU everything in the path shares it, sidecars included; -free gives client and server a CPU each.',
     ...(machine.learningSeconds === undefined
       ? []
       : [

@@ -16,6 +16,8 @@ export interface Sample {
   readonly gbps: number | null;
   /** with the warm-up: what the CPU seconds were spent on */
   readonly operations: number;
+  /** blocking reads that returned EAGAIN: a program without our patience would have failed */
+  readonly emptyWakes: number;
   /** of client and server */
   readonly driverCpuSeconds: number;
   readonly meshCpuSeconds: number;

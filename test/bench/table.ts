@@ -92,15 +92,23 @@ function againstTable({ result }: BenchOutcome, measured: readonly VariantName[]
   return table;
 }
 
-function notes({ result, missing }: BenchOutcome): string[] {
+function notes({ result, series, missing }: BenchOutcome): string[] {
   const { learningSeconds } = result.machine;
   const lines = [
-    '"equal": not all rounds agree which one is better.  On one CPU everything shares it, sidecars included; -free: a CPU for each end.',
+    '"equal": not all rounds agree which one is better.  On one CPU everything in the path shares it, sidecars included; -free: a CPU for each end.',
   ];
   if (learningSeconds !== undefined) {
     lines.push(
       `podwire trusted the programs after ${learningSeconds.toFixed(1)} s of plain traffic.`,
     );
+  }
+  for (const { shape, variant, samples } of series) {
+    const wakes = samples.reduce((sum, { emptyWakes }) => sum + emptyWakes, 0);
+    if (wakes > 0) {
+      lines.push(
+        `${shape.name}, ${variant}: ${wakes} blocking reads returned EAGAIN without data.`,
+      );
+    }
   }
   for (const [variant, why] of missing) lines.push(`${variant}: ${why}`);
   return [lines.join('\n')];

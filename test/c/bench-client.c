@@ -11,7 +11,6 @@
  * rr and crr warm up for a tenth of the time first; what is received is compared with what was sent.
  */
 #include "bench.h"
-#include <poll.h>
 
 static struct histogram latency;
 static char *out, *in;
@@ -20,7 +19,7 @@ static void exchange(int fd, size_t size, uint64_t number)
 {
 	memcpy(out, &number, size < sizeof(number) ? size : sizeof(number));
 	if (!write_all(fd, out, size) || !read_all(fd, in, size))
-		fail("the connection ended in the middle of an exchange");
+		die("the connection broke in the middle of an exchange");
 	if (memcmp(out, in, size))
 		fail("the reply is not what was sent");
 }
@@ -51,18 +50,6 @@ static void run_rr(const struct address *address, size_t size, double seconds, b
 	print_report(&report);
 }
 
-/*
- * In a sockmap the kernel lets a blocking read() return EAGAIN when something other than data wakes it,
- * here the acknowledgement of our FIN (tcp_bpf_recvmsg_parser waits once).  poll() waits again.
- */
-static void wait_readable(int fd)
-{
-	struct pollfd waiting = { .fd = fd, .events = POLLIN };
-
-	if (poll(&waiting, 1, -1) < 0)
-		die("poll");
-}
-
 static void run_stream(const struct address *address, size_t size, double seconds)
 {
 	int fd = dial(address);
@@ -71,11 +58,10 @@ static void run_stream(const struct address *address, size_t size, double second
 
 	while (now_ns() < end) {
 		if (!write_all(fd, out, size))
-			fail("the connection ended in the middle of the stream");
+			die("the connection broke in the middle of the stream");
 		report.operations++;
 	}
 	shutdown(fd, SHUT_WR);
-	wait_readable(fd);
 	if (!read_all(fd, &received, sizeof(received)))
 		die("the server did not say how much arrived");
 	if (received != report.operations * size)

@@ -22,7 +22,7 @@ static void sink(int fd, size_t size)
 	uint64_t total = 0;
 	ssize_t got;
 
-	while ((got = read(fd, buffer, size)) > 0)
+	while ((got = read_some(fd, buffer, size)) > 0)
 		total += got;
 	write_all(fd, &total, sizeof(total));
 }
