@@ -25,7 +25,8 @@ const volatile __u32 recvfrom_number, recvmsg_number, recvmmsg_number;
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 extern int bpf_sock_destroy(struct sock_common *sk) __ksym;
-#define CAST(pointer, type) ((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+#define CAST(pointer, type) \
+	((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
 
 /* Kernels before the FIONREAD fix of sockmap have no byte count. */
 struct sk_psock___counted {
