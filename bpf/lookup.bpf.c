@@ -51,6 +51,10 @@ static __always_inline bool assign(struct bpf_sk_lookup *ctx, __u8 role, __u32 p
 	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
 	long err;
 
+	if (!sk && key.worker) { /* that worker is being replaced */
+		key.worker = 0;
+		sk = bpf_map_lookup_elem(&listeners, &key);
+	}
 	if (!sk)
 		return false;
 	err = bpf_sk_assign(ctx, sk, BPF_SK_LOOKUP_F_NO_REUSEPORT);

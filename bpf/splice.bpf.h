@@ -58,7 +58,6 @@ static __always_inline bool still_allowed(struct conn *conn, struct config *cfg)
 			      client ? conn->peer.remote : conn->peer.local, &policy);
 	if (!reason)
 		return true;
-	count_reason(REASON_REVOKED);
 	conn->reason = REASON_REVOKED;
 	conn->flags |= CONN_REVOKED | CONN_PLAIN;
 	return false;

@@ -126,7 +126,7 @@ export class AgentAdminView implements AdminView {
         service: flow.service?.hostname ?? '',
         path,
         reason: path === 'plain' ? (reasonNames[view.reason] ?? '') : '',
-        ageMs: Number(now - view.bornNs) / 1e6,
+        ageMs: Math.round(Number(now - view.bornNs) / 1e6),
         bytesSent: flow.bytesSent,
         bytesReceived: flow.bytesReceived,
         bytesSpliced: Number(

@@ -12,7 +12,6 @@ import { loadBinding } from '../kernel/binding.ts';
 import { Connections } from '../kernel/connections.ts';
 import { DataPath } from '../kernel/data-path.ts';
 import { runDoctor } from '../kernel/doctor.ts';
-import { Events } from '../kernel/events.ts';
 import { WriterLock } from '../kernel/lock.ts';
 import { KernelReadings } from '../kernel/numbers.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
@@ -28,13 +27,9 @@ import { Settings } from '../kernel/settings.ts';
 import { Resources } from '../lifecycle/drain.ts';
 import { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
-import { AccessLog } from '../telemetry/access-log.ts';
-import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
-import { ConnectionMetrics } from '../telemetry/connection-metrics.ts';
-import { registerKernelMetrics } from '../telemetry/kernel-metrics.ts';
-import { MetricsRegistry } from '../telemetry/registry.ts';
 import { AgentAdminView } from './admin-view.ts';
 import { Workers } from './data-plane/workers.ts';
+import { Cuts } from './cuts.ts';
 import { Flows } from './flows.ts';
 import { Learning } from './learning.ts';
 import { Listeners } from './listeners.ts';
@@ -42,6 +37,7 @@ import { Mesh } from './mesh.ts';
 import type { AgentParts } from './parts.ts';
 import { Revocation } from './revocation.ts';
 import { StateFolder } from './state-folder.ts';
+import { AgentTelemetry, withCuts } from './telemetry.ts';
 import { keepaliveSeconds, Upkeep } from './upkeep.ts';
 
 const RETRY_PODS_MS = 1000;
@@ -120,7 +116,8 @@ async function build(
   const workers = new Workers({
     setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
     log,
-    onRestart: () => listeners.reopen(),
+    count: options.workers,
+    onRestart: (worker) => listeners.reopen(worker),
     closeFd: (fd) => binding.closeFd(fd),
   });
   resources.add('workers', () => workers.close());
@@ -129,17 +126,27 @@ async function build(
     binding,
     path,
     listeners,
-    workers: 1,
+    workers: options.workers,
     log,
     podInUse: (id) =>
       connections.views().some((view) => view.sourcePod === id || view.destinationPod === id),
   });
-  const learning = new Learning({ binding, objects, path, reconciler, stateDir: state.path, log });
+  const cuts = new Cuts();
+  const learning = new Learning({
+    binding,
+    objects,
+    path,
+    reconciler,
+    cuts,
+    stateDir: state.path,
+    log,
+  });
   resources.add('learning', () => learning.close());
   const revocation = new Revocation({
     connections,
     reconciler,
     killer: learning.killer,
+    cuts,
     state: () => mesh.state,
     log,
   });
@@ -179,43 +186,7 @@ async function build(
   }, RETRY_PODS_MS);
   resources.add('retry', () => clearInterval(retry));
 
-  const flows = new Flows({ reconciler, state: () => mesh.state });
-  const access = new AccessLog({ log });
-  const registry = new MetricsRegistry({ log });
-  const metrics = new ConnectionMetrics({
-    registry,
-    live: () => {
-      events.poll();
-      return flows.live(connections.list());
-    },
-  });
-  const events: Events = new Events({
-    binding,
-    handlers: {
-      closed(event) {
-        const flow = flows.closed(event);
-        if (!flow) return;
-        access.closed(flow);
-        metrics.connectionClosed(flow);
-      },
-      denied(event) {
-        const flow = flows.denied(event);
-        access.denied(flow);
-        metrics.connectionDenied(flow);
-      },
-      trust: (event) => learning.onTrust(event),
-    },
-  });
-  const rings = [
-    path.map('events'),
-    ...connections.older().flatMap(({ maps }) => openRing(binding, maps)),
-  ];
-  events.start(rings);
-  resources.add('events', () => {
-    events.poll();
-    events.close();
-  });
-
+  const flows = new Flows({ reconciler, cuts, state: () => mesh.state });
   const parts: AgentParts = {
     binding,
     path,
@@ -225,28 +196,17 @@ async function build(
     mesh,
     flows,
     learning,
-    kernel,
+    kernel: withCuts(kernel, cuts),
     splice,
   };
-  registerKernelMetrics({ registry, kernel });
-  registerAgentMetrics({
-    registry,
-    version,
-    numbers: async () => ({
-      ready: readiness.ready,
-      pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
-      findings: {
-        error: mesh.findings.filter(({ severity }) => severity === 'error').length,
-        warning: mesh.findings.filter(({ severity }) => severity === 'warning').length,
-      },
-      snapshotVersion: mesh.state.snapshot.version,
-      proxy: await workers.stats(),
-    }),
-  });
+  const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
+  telemetry.start();
+  resources.add('telemetry', () => telemetry.close());
+
   const page = options.metrics
     ? await startMetricsServer({
         listen: options.metrics,
-        metrics: () => registry.render(),
+        metrics: () => telemetry.registry.render(),
         readiness: () => readiness,
         log,
       })
@@ -294,12 +254,4 @@ async function spliceDecision(
   if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
   const result = await test.run();
   return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
-}
-
-function openRing(binding: ReturnType<typeof loadBinding>, maps: string) {
-  try {
-    return [binding.openPinnedMap(join(maps, 'events'))];
-  } catch {
-    return []; /* that agent died before it had pinned everything */
-  }
 }

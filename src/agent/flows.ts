@@ -9,12 +9,14 @@ import {
   ConnFlags,
   FlowPath,
   flowPathNames,
+  Reason,
   reasonNames,
   RecordFlags,
   type FlowEvent,
 } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Cuts } from './cuts.ts';
 import type {
   ClosedFlow,
   DeniedFlow,
@@ -44,10 +46,12 @@ interface Tuple {
 
 export class Flows {
   readonly #reconciler: Reconciler;
+  readonly #cuts: Cuts;
   readonly #state: () => PlanState;
 
-  constructor(options: { reconciler: Reconciler; state: () => PlanState }) {
+  constructor(options: { reconciler: Reconciler; cuts: Cuts; state: () => PlanState }) {
     this.#reconciler = options.reconciler;
+    this.#cuts = options.cuts;
     this.#state = options.state;
   }
 
@@ -59,7 +63,7 @@ export class Flows {
       bytesSent: Number(event.clientSent),
       bytesReceived: Number(event.serverSent),
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
-      reason: event.path === FlowPath.PLAIN ? (reasonNames[event.reason] ?? 'none') : 'none',
+      reason: this.#endReason(event),
       redirectedBytes: Number(event.redirectedBytes),
       durationMs: Number(event.endedNs - event.bornNs) / 1e6,
       policy: this.#policy(event.policy),
@@ -103,6 +107,14 @@ export class Flows {
 
   identity(number: number): string {
     return number ? (keyOf(this.#state().numbers.identities, number) ?? '') : '';
+  }
+
+  /** Why it was cut; else, for a plain one, why it was not spliced. */
+  #endReason(event: FlowEvent): string {
+    const cut = this.#cuts.take([event.cookie, event.serverCookie]);
+    if (cut) return cut;
+    const explains = event.path === FlowPath.PLAIN || event.reason === Reason.REVOKED;
+    return explains ? (reasonNames[event.reason] ?? 'none') : 'none';
   }
 
   #policy(number: number): string {

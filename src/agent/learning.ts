@@ -7,12 +7,13 @@ import type { Binding } from '../kernel/binding.ts';
 import { sumRows } from '../kernel/counters.ts';
 import type { DataPath } from '../kernel/data-path.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Cuts } from './cuts.ts';
 import { DetectPrograms } from './learn/detect-programs.ts';
 import { ExecutableInspector } from './learn/executable.ts';
 import { Killer } from './learn/killer.ts';
 import type { LearnPod } from './learn/learn-pod.ts';
 import { ListenerAdoption } from './learn/listeners.ts';
-import { Observation } from './learn/observation.ts';
+import { Observation, type ObservationSource } from './learn/observation.ts';
 import { Observer } from './learn/observer.ts';
 import { Processes } from './learn/processes.ts';
 import { StallDetector } from './learn/stall-detector.ts';
@@ -25,6 +26,7 @@ export interface LearningOptions {
   readonly path: DataPath;
   readonly reconciler: Reconciler;
   readonly stateDir: string;
+  readonly cuts: Cuts;
   readonly log: Log;
 }
 
@@ -34,11 +36,11 @@ export class Learning {
   readonly observer: Observer;
   readonly #adoption: ListenerAdoption;
   readonly #programs: DetectPrograms;
-  readonly #observation: Observation;
+  readonly #observation: ObservationSource & { close(): void };
   #adopting: NodeJS.Immediate | undefined;
 
   constructor(options: LearningOptions) {
-    const { binding, objects, path, reconciler, stateDir, log } = options;
+    const { binding, objects, path, reconciler, stateDir, cuts, log } = options;
     const conns = path.map('conns');
     const processes = new Processes();
     const pods = (): LearnPod[] => learnPods(reconciler);
@@ -48,11 +50,10 @@ export class Learning {
       socks: path.map('socks'),
       conns,
     });
-    this.#observation = new Observation({
-      binding,
-      objectPath: join(objects, 'observe.bpf.o'),
-      conns,
-    });
+    this.#observation = openObservation(() => {
+      const objectPath = join(objects, 'observe.bpf.o');
+      return new Observation({ binding, objectPath, conns });
+    }, log);
     this.killer = new Killer({ programs: this.#programs });
     const store = new TrustStore({ folder: stateDir, log });
     store.load();
@@ -81,12 +82,11 @@ export class Learning {
         const sums = sumRows(path.map('counters'), Counter.MAX);
         return (sums[Counter.REDIRECT_MESSAGES] ?? 0n) + (sums[Counter.TCP_MESSAGES] ?? 0n);
       },
-      onKill: (kill) =>
-        void this.observer.denyStalled({
-          tgid: kill.tgid,
-          trust: kill.trust,
-          workload: kill.pod.workload,
-        }),
+      onKill: (kill) => {
+        cuts.add([kill.cookie], 'stalled-reader');
+        const { workload } = kill.pod;
+        void this.observer.denyStalled({ tgid: kill.tgid, trust: kill.trust, workload });
+      },
       log: log.child({ component: 'detector' }),
     });
   }
@@ -134,4 +134,22 @@ function learnPods(reconciler: Reconciler): LearnPod[] {
       entry.splice === 'observe' ||
       [...entry.portModes.values()].includes('default'),
   }));
+}
+
+/** Without syscall tracepoints nothing is ever trusted by observation: unknown executables stay plain. */
+function openObservation(open: () => Observation, log: Log): ObservationSource & { close(): void } {
+  try {
+    return open();
+  } catch (err) {
+    log.warn({ err }, 'executables cannot be observed: only pods annotated always are spliced');
+    return {
+      attached: false,
+      attach: () => undefined,
+      detach: () => undefined,
+      watch: () => undefined,
+      observed: () => [],
+      liveConnections: () => [],
+      close: () => undefined,
+    };
+  }
 }

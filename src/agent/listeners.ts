@@ -6,7 +6,7 @@ import { addrFromText, ZERO_ADDR } from '../kernel/abi/address.ts';
 import { AgentSock, AgentSockFlags, ListenerKey, ListenerRole } from '../kernel/abi/layout.gen.ts';
 import type { Binding } from '../kernel/binding.ts';
 import type { DataPath } from '../kernel/data-path.ts';
-import type { CapturedPod, PodListeners } from '../kernel/reconciler.ts';
+import type { CapturedPod, PodListeners } from '../kernel/pod-table.ts';
 import type { Workers } from './data-plane/workers.ts';
 
 const BACKLOG = 4096;
@@ -18,8 +18,15 @@ const FAMILIES = [
   [4, '127.0.0.1'],
   [6, '::1'],
 ] as const;
-/** one data-plane worker; its slot number */
-const WORKER = 0;
+
+/** What marks the agent's listening sockets, and the sockets accepted from them, for the kernel. */
+const LISTENER = AgentSock.encode({
+  flags: AgentSockFlags.LISTENER,
+  identity: 0,
+  client: ZERO_ADDR,
+  clientPort: 0,
+  pod: 0,
+});
 
 export class Listeners implements PodListeners {
   readonly #binding: Binding;
@@ -35,6 +42,20 @@ export class Listeners implements PodListeners {
 
   open(pod: CapturedPod): void {
     this.#open.set(pod.id, pod);
+    for (let worker = 0; worker < this.#workers.count; worker++) this.#listen(pod, worker);
+  }
+
+  close(pod: CapturedPod): void {
+    this.#open.delete(pod.id);
+    this.#workers.unlisten(pod.id);
+  }
+
+  /** A worker was replaced: its slots get new listeners. */
+  reopen(worker: number): void {
+    for (const pod of this.#open.values()) this.#listen(pod, worker);
+  }
+
+  #listen(pod: CapturedPod, worker: number): void {
     for (const [role, roleNumber] of ROLES) {
       for (const [family, address] of FAMILIES) {
         const { fd, port } = this.#binding.listenIn({
@@ -43,43 +64,19 @@ export class Listeners implements PodListeners {
           addr: addrFromText(address),
           port: 0,
           backlog: BACKLOG,
-          storage: {
-            map: this.#path.map('agent_socks'),
-            value: AgentSock.encode({
-              flags: AgentSockFlags.LISTENER,
-              identity: 0,
-              client: ZERO_ADDR,
-              clientPort: 0,
-              pod: 0,
-            }),
-          },
+          storage: { map: this.#path.map('agent_socks'), value: LISTENER },
           slot: {
             map: this.#path.map('listeners'),
-            key: ListenerKey.encode({ pod: pod.id, role: roleNumber, family, worker: WORKER }),
+            key: ListenerKey.encode({ pod: pod.id, role: roleNumber, family, worker }),
           },
         });
+        const { netnsPath } = pod.entry;
         this.#workers.listen(
-          {
-            role,
-            podId: pod.id,
-            netnsPath: pod.entry.netnsPath,
-            netnsCookie: pod.netnsCookie,
-            family,
-            port,
-          },
+          worker,
+          { role, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
           fd,
         );
       }
     }
-  }
-
-  close(pod: CapturedPod): void {
-    this.#open.delete(pod.id);
-    this.#workers.unlisten(pod.id);
-  }
-
-  /** A worker was replaced: every slot gets a new listener. */
-  reopen(): void {
-    for (const pod of [...this.#open.values()]) this.open(pod);
   }
 }

@@ -11,29 +11,26 @@ import type { Log } from '../log.ts';
 import { addrToText } from '../kernel/abi/address.ts';
 import { ConnFlags, type ConnView } from '../kernel/abi/layout.gen.ts';
 import type { Connection, Connections } from '../kernel/connections.ts';
-import type { CapturedPod, Reconciler } from '../kernel/reconciler.ts';
+import type { CapturedPod } from '../kernel/pod-table.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import type { Cuts } from './cuts.ts';
 import type { Killer } from './learn/killer.ts';
 
 export interface RevocationOptions {
   readonly connections: Connections;
   readonly reconciler: Reconciler;
   readonly killer: Killer;
+  readonly cuts: Cuts;
   readonly state: () => PlanState;
   readonly log: Log;
 }
 
 export class Revocation {
   readonly #options: RevocationOptions;
-  #revoked = 0;
   #scheduled: NodeJS.Immediate | undefined;
 
   constructor(options: RevocationOptions) {
     this.#options = options;
-  }
-
-  /** connections ended so far */
-  get revoked(): number {
-    return this.#revoked;
   }
 
   /** Looks at all live connections after this turn; several changes of one turn are one look. */
@@ -58,7 +55,7 @@ export class Revocation {
 
   /** Returns how many connections were ended. */
   run(): number {
-    const { connections, reconciler, killer, log } = this.#options;
+    const { connections, reconciler, killer, cuts, log } = this.#options;
     const pods = new Map(reconciler.captured().map((pod) => [pod.id, pod]));
     const cookies: bigint[] = [];
     const namespaces = new Set<string>();
@@ -66,8 +63,12 @@ export class Revocation {
     for (const connection of connections.list()) {
       if (this.#allowed(connection, pods)) continue;
       denied++;
-      for (const view of [connection.client, connection.server]) {
-        if (!view) continue;
+      const ends = [connection.client, connection.server].filter((view) => view !== undefined);
+      cuts.add(
+        ends.map(({ cookie }) => cookie),
+        'revoked',
+      );
+      for (const view of ends) {
         cookies.push(view.cookie);
         for (const pod of pods.values())
           if (pod.netnsCookie === view.netns) namespaces.add(pod.entry.netnsPath);
@@ -75,7 +76,6 @@ export class Revocation {
     }
     if (cookies.length === 0) return 0;
     killer.killSockets({ cookies, netnsPaths: [...namespaces] });
-    this.#revoked += denied;
     log.info({ connections: denied }, 'connections ended: policy no longer allows them');
     return denied;
   }

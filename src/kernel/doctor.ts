@@ -124,7 +124,7 @@ export async function runDoctor(binding: Binding, options: DoctorOptions): Promi
   await attempt(
     'stall detector',
     'resets connections whose reader cannot see spliced bytes',
-    optional('splicing stays off'),
+    needed('revocation and self-healing need it'),
     () => tryLoad(binding, join(options.objects, 'detect.bpf.o')),
   );
   await attempt(

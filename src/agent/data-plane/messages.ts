@@ -10,7 +10,6 @@ export interface WorkerSetup {
 export type ToWorker =
   | { readonly kind: 'listen'; readonly listener: ListenerInfo; readonly fd: number }
   | { readonly kind: 'unlisten'; readonly podId: number }
-  | { readonly kind: 'revoke'; readonly pods: readonly number[] }
   | { readonly kind: 'stats'; readonly id: number }
   | { readonly kind: 'drain'; readonly deadlineMs: number };
 

@@ -52,11 +52,6 @@ function main(): void {
       case 'unlisten':
         unlisten(message.podId);
         break;
-      case 'revoke': {
-        const pods = new Set(message.pods);
-        table.closeWhere(({ podId }) => pods.has(podId));
-        break;
-      }
       case 'stats': {
         const { opened, failed, refused, size: live } = table;
         say({ kind: 'stats', id: message.id, stats: { live, opened, failed, refused } });

@@ -1,0 +1,120 @@
+/**
+ * One data-plane thread: started on the first listener, replaced with back-off when it dies. A dead worker loses its own
+ * connections only; its slots are filled anew.
+ */
+import { Worker } from 'node:worker_threads';
+import { Backoff } from '../../lifecycle/backoff.ts';
+import type { Log } from '../../log.ts';
+import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import type { FromWorker, ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
+
+const DRAIN_MS = 5000;
+export const NO_STATS: WorkerStats = { live: 0, opened: 0, failed: 0, refused: 0 };
+
+export class WorkerThread {
+  readonly #setup: WorkerSetup;
+  readonly #log: Log;
+  readonly #onRestart: () => void;
+  readonly #closeFd: (fd: number) => void;
+  readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
+  /** listening descriptors that no worker has taken yet */
+  readonly #pending = new Set<number>();
+  #restart: NodeJS.Timeout | undefined;
+  #worker: Worker | undefined;
+  #nextStats = 1;
+  readonly #waiting = new Map<number, (stats: WorkerStats) => void>();
+  #drained: (() => void) | undefined;
+  #closing = false;
+
+  constructor(options: {
+    setup: WorkerSetup;
+    log: Log;
+    onRestart: () => void;
+    closeFd: (fd: number) => void;
+  }) {
+    this.#setup = options.setup;
+    this.#log = options.log;
+    this.#onRestart = options.onRestart;
+    this.#closeFd = options.closeFd;
+  }
+
+  listen(listener: ListenerInfo, fd: number): void {
+    this.#pending.add(fd);
+    this.#send({ kind: 'listen', listener, fd });
+  }
+
+  unlisten(podId: number): void {
+    if (this.#worker) this.#send({ kind: 'unlisten', podId });
+  }
+
+  stats(): Promise<WorkerStats> {
+    if (!this.#worker) return Promise.resolve(NO_STATS);
+    const id = this.#nextStats++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#send({ kind: 'stats', id });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    clearTimeout(this.#restart);
+    const worker = this.#worker;
+    if (!worker) return;
+    const drained = new Promise<void>((resolve) => {
+      this.#drained = resolve;
+      worker.once('exit', () => resolve());
+    });
+    this.#send({ kind: 'drain', deadlineMs: DRAIN_MS });
+    await drained;
+    await worker.terminate();
+    this.#worker = undefined;
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(message);
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
+      workerData: this.#setup,
+    });
+    worker.on('message', (message: FromWorker) => {
+      if (message.kind === 'listening') {
+        this.#pending.delete(message.fd);
+        this.#backoff.reset();
+      } else if (message.kind === 'stats') {
+        this.#waiting.get(message.id)?.(message.stats);
+        this.#waiting.delete(message.id);
+      } else if (message.kind === 'drained') {
+        if (message.cut > 0)
+          this.#log.warn({ cut: message.cut }, 'connections cut at the drain deadline');
+        this.#drained?.();
+      }
+    });
+    worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
+    worker.on('exit', () => this.#ended(worker));
+    return worker;
+  }
+
+  /**
+   * Its listeners went with it: the kernel sees empty slots and lets connections go straight where nothing needs the
+   * agent. Those it had not taken are closed here, or they would accept and never answer.
+   */
+  #ended(worker: Worker): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    for (const fd of this.#pending) this.#closeFd(fd);
+    this.#pending.clear();
+    for (const answer of this.#waiting.values()) answer(NO_STATS);
+    this.#waiting.clear();
+    if (this.#closing) return;
+    const delayMs = this.#backoff.nextMs();
+    this.#log.error(
+      { delayMs },
+      'a data-plane worker ended: its connections are lost, it is replaced',
+    );
+    this.#restart = setTimeout(this.#onRestart, delayMs);
+  }
+}

@@ -1,0 +1,117 @@
+/** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
+import { join } from 'node:path';
+import { Reason } from '../kernel/abi/layout.gen.ts';
+import type { BpfMap } from '../kernel/binding.ts';
+import { Events } from '../kernel/events.ts';
+import type { Readiness } from '../lifecycle/readiness.ts';
+import type { Log } from '../log.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
+import { ConnectionMetrics } from '../telemetry/connection-metrics.ts';
+import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
+import { MetricsRegistry } from '../telemetry/registry.ts';
+import type { Cuts } from './cuts.ts';
+import type { Workers } from './data-plane/workers.ts';
+import type { AgentParts } from './parts.ts';
+
+export interface AgentTelemetryOptions {
+  readonly parts: AgentParts;
+  readonly workers: Workers;
+  readonly readiness: Readiness;
+  readonly version: string;
+  readonly log: Log;
+}
+
+export class AgentTelemetry {
+  readonly registry: MetricsRegistry;
+  readonly #parts: AgentParts;
+  readonly #events: Events;
+
+  constructor(options: AgentTelemetryOptions) {
+    const { parts, log, version } = options;
+    const { binding, connections, flows, learning, kernel } = parts;
+    this.#parts = parts;
+    this.registry = new MetricsRegistry({ log });
+    const access = new AccessLog({ log });
+    const metrics = new ConnectionMetrics({
+      registry: this.registry,
+      live: () => {
+        this.#events.poll();
+        return flows.live(connections.list());
+      },
+    });
+    this.#events = new Events({
+      binding,
+      handlers: {
+        closed(event) {
+          const flow = flows.closed(event);
+          if (!flow) return;
+          access.closed(flow);
+          metrics.connectionClosed(flow);
+        },
+        denied(event) {
+          const flow = flows.denied(event);
+          access.denied(flow);
+          metrics.connectionDenied(flow);
+        },
+        trust: (event) => learning.onTrust(event),
+      },
+    });
+    registerKernelMetrics({ registry: this.registry, kernel });
+    registerAgentMetrics({
+      registry: this.registry,
+      version,
+      numbers: () => agentNumbers(options),
+    });
+  }
+
+  start(): void {
+    const { path, connections } = this.#parts;
+    const older = connections.older().flatMap(({ maps }) => this.#olderRing(maps));
+    this.#events.start([path.map('events'), ...older]);
+  }
+
+  close(): void {
+    this.#events.poll();
+    this.#events.close();
+  }
+
+  #olderRing(maps: string): BpfMap[] {
+    try {
+      return [this.#parts.binding.openPinnedMap(join(maps, 'events'))];
+    } catch {
+      return []; /* that agent died before it had pinned everything */
+    }
+  }
+}
+
+async function agentNumbers({ parts, workers, readiness }: AgentTelemetryOptions) {
+  const { mesh, reconciler } = parts;
+  const count = (severity: 'error' | 'warning'): number =>
+    mesh.findings.filter((finding) => finding.severity === severity).length;
+  return {
+    ready: readiness.ready,
+    pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
+    findings: { error: count('error'), warning: count('warning') },
+    snapshotVersion: mesh.state.snapshot.version,
+    proxy: await workers.stats(),
+  };
+}
+
+/** The kernel counts what its programs refuse; what the agent cuts is added here. */
+export function withCuts(kernel: KernelNumbers, cuts: Cuts): KernelNumbers {
+  return {
+    counters: () => kernel.counters(),
+    maps: () => kernel.maps(),
+    reasons: () => {
+      const reasons = [...kernel.reasons()];
+      for (const [reason, name] of [
+        [Reason.REVOKED, 'revoked'],
+        [Reason.STALLED_READER, 'stalled-reader'],
+      ] as const) {
+        reasons[reason] = (reasons[reason] ?? 0n) + BigInt(cuts.count(name));
+      }
+      return reasons;
+    },
+  };
+}

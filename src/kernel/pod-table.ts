@@ -1,0 +1,291 @@
+/**
+ * The pods of this node in the kernel: their numbers, addresses, port modes, policy tables and sk_lookup programs. What fails
+ * for one pod (its namespace is not there yet) is kept, shown and tried again.
+ */
+import type { KernelPlan } from '../compile/kernel/plan.ts';
+import type { PodEntry } from '../compile/kernel/pods.ts';
+import type { SpliceMode } from '../model/enrolment.ts';
+import type { Log } from '../log.ts';
+import { ipFamily } from '../model/ip.ts';
+import { addrFromText, ZERO_ADDR } from './abi/address.ts';
+import {
+  IpKey,
+  Local,
+  Pod,
+  PodFlags,
+  PortKey,
+  SpliceMode as SpliceModeNumber,
+} from './abi/layout.gen.ts';
+import type { Binding, NativeError } from './binding.ts';
+import type { DataPath } from './data-path.ts';
+import { PodIds } from './pod-ids.ts';
+import type { PolicyTables } from './policy-tables.ts';
+import { TypedMap, u32, u64 } from './typed-map.ts';
+
+/** Provenance records one pod may hold: connections being set up or alive on this node. */
+const RECORD_QUOTA = 32_768;
+
+const MODES = {
+  default: SpliceModeNumber.DEFAULT,
+  always: SpliceModeNumber.ALWAYS,
+  never: SpliceModeNumber.NEVER,
+  observe: SpliceModeNumber.OBSERVE,
+} as const satisfies Record<SpliceMode, number>;
+
+const SPLICE_FLAGS = {
+  default: 0,
+  always: PodFlags.SPLICE_ALWAYS,
+  never: PodFlags.SPLICE_NEVER,
+  observe: PodFlags.SPLICE_OBSERVE,
+} as const satisfies Record<SpliceMode, number>;
+
+/** A pod the kernel knows. */
+export interface CapturedPod {
+  readonly entry: PodEntry;
+  readonly id: number;
+  readonly netnsCookie: bigint;
+  readonly since: Date;
+}
+
+/** Who serves a pod's listeners; told before the kernel sends anything there, and after it has stopped. */
+export interface PodListeners {
+  open(pod: CapturedPod): void;
+  close(pod: CapturedPod): void;
+}
+
+export interface PodFailure {
+  readonly entry: PodEntry;
+  readonly error: string;
+  readonly since: Date;
+}
+
+export interface PodTableOptions {
+  readonly binding: Binding;
+  readonly path: DataPath;
+  readonly policies: PolicyTables;
+  readonly listeners: PodListeners;
+  readonly workers: number;
+  readonly log: Log;
+  /** whether live connections carry this pod number */
+  readonly podInUse: (id: number) => boolean;
+}
+
+export class PodTable {
+  readonly #options: PodTableOptions;
+  readonly #policies: PolicyTables;
+  readonly #pods: TypedMap<bigint, Pod>;
+  readonly #locals: TypedMap<IpKey, Local>;
+  readonly #portModes: TypedMap<PortKey, number>;
+  readonly #ids: PodIds;
+  readonly #captured = new Map<string, CapturedPod>();
+  readonly #failed = new Map<string, PodFailure>();
+  /** also of pods that are gone, until their number is given again: their last connections still end */
+  readonly #uids = new Map<number, string>();
+  #plan: KernelPlan | undefined;
+
+  constructor(options: PodTableOptions) {
+    this.#options = options;
+    this.#policies = options.policies;
+    const { path } = options;
+    this.#pods = new TypedMap('pods', path.map('pods'), u64, Pod);
+    this.#locals = new TypedMap('locals', path.map('locals'), IpKey, Local);
+    this.#portModes = new TypedMap('port_modes', path.map('port_modes'), PortKey, u32);
+    this.#ids = new PodIds(options.podInUse);
+    for (const [cookie, { id }] of this.#pods.entries()) this.#ids.adopt(cookie, id);
+  }
+
+  captured(): readonly CapturedPod[] {
+    return [...this.#captured.values()];
+  }
+
+  failures(): readonly PodFailure[] {
+    return [...this.#failed.values()];
+  }
+
+  /** uid of the pod that has, or last had, this number */
+  uidOf(id: number): string | undefined {
+    return this.#uids.get(id);
+  }
+
+  byUid(uid: string): CapturedPod | undefined {
+    return this.#captured.get(uid);
+  }
+
+  /** The plan whose operations follow. */
+  setPlan(plan: KernelPlan): void {
+    this.#plan = plan;
+  }
+
+  /** Pods whose namespace was missing. */
+  retry(): void {
+    for (const { entry } of [...this.#failed.values()]) this.capture(entry);
+  }
+
+  #cookie(entry: PodEntry): bigint | undefined {
+    try {
+      return this.#options.binding.netnsCookie(entry.netnsPath);
+    } catch {
+      return undefined;
+    }
+  }
+
+  writePolicy(entry: PodEntry): void {
+    const cookie = this.#cookie(entry);
+    const table = this.#plan?.policies.get(entry.uid);
+    if (cookie === undefined)
+      return; /* #capture reports it, and writes the policy when the namespace is there */
+    const id = this.#ids.of(cookie);
+    if (table) this.#policies.put(id, table);
+    else this.#policies.delete(id);
+  }
+
+  writePortMode(uid: string, port: number, mode: SpliceMode): void {
+    const entry = this.#plan?.pods.get(uid);
+    const cookie = entry && this.#cookie(entry);
+    if (cookie !== undefined) this.#portModes.set({ pod: this.#ids.of(cookie), port }, MODES[mode]);
+  }
+
+  writeLocal(addr: string, uid: string): void {
+    const pod = this.#captured.get(uid);
+    if (!pod) return; /* written by #capture */
+    this.#locals.set(
+      { addr: addrFromText(addr) },
+      { netns: pod.netnsCookie, pod: pod.id, identity: pod.entry.identity },
+    );
+  }
+
+  capture(entry: PodEntry): void {
+    const { binding, path, listeners, workers, log } = this.#options;
+    const before = this.#captured.get(entry.uid);
+    try {
+      const cookie = binding.netnsCookie(entry.netnsPath);
+      const own = binding.netnsCookie('/proc/self/ns/net');
+      if (cookie === own) throw new Error(`${entry.netnsPath} is the node's own network namespace`);
+      const rival = this.captured().find(
+        (pod) => pod.netnsCookie === cookie && pod.entry.uid !== entry.uid,
+      );
+      if (rival)
+        throw new Error(
+          `${entry.netnsPath} belongs to pod ${rival.entry.namespace}/${rival.entry.name} already`,
+        );
+      if (before && before.netnsCookie !== cookie) this.release(entry.uid);
+      const pod: CapturedPod = {
+        entry,
+        id: this.#ids.of(cookie),
+        netnsCookie: cookie,
+        since: before?.since ?? new Date(),
+      };
+      const flags =
+        SPLICE_FLAGS[entry.splice] |
+        (entry.portModes.size > 0 ? PodFlags.PORT_MODES : 0) |
+        /* nothing of a TCP pass-through needs the agent: without one, connections go straight */
+        (entry.captureProxy ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0);
+      this.writePolicy(entry);
+      for (const [port, mode] of entry.portModes)
+        this.#portModes.set({ pod: pod.id, port }, MODES[mode]);
+      if (entry.captureProxy && !before?.entry.captureProxy) listeners.open(pod);
+      path.attachPod({
+        netnsCookie: cookie,
+        netnsPath: entry.netnsPath,
+        id: pod.id,
+        identity: entry.identity,
+        flags,
+        workers,
+      });
+      this.#captured.set(entry.uid, pod);
+      this.#uids.set(pod.id, entry.uid);
+      this.#pods.set(cookie, {
+        id: pod.id,
+        identity: entry.identity,
+        flags,
+        workload: entry.workload,
+        workers,
+        recordQuota: RECORD_QUOTA,
+        netns: cookie,
+        addr4: addressOf(entry, 4),
+        addr6: addressOf(entry, 6),
+      });
+      for (const addr of entry.addrs) {
+        if (this.#plan?.locals.get(addr)?.uid === entry.uid) this.writeLocal(addr, entry.uid);
+      }
+      if (before?.entry.captureProxy && !entry.captureProxy) listeners.close(before);
+      this.#failed.delete(entry.uid);
+      if (!before)
+        log.info(
+          { pod: `${entry.namespace}/${entry.name}`, netns: entry.netns, id: pod.id },
+          'pod captured',
+        );
+    } catch (error) {
+      this.#fail(entry, error as NativeError);
+    }
+  }
+
+  #fail(entry: PodEntry, error: NativeError): void {
+    const before = this.#failed.get(entry.uid);
+    const text =
+      error.code === 'ENOENT'
+        ? `network namespace ${entry.netnsPath} does not exist (annotation podwire.io/netns: ${entry.netns})`
+        : error.message;
+    this.#failed.set(entry.uid, { entry, error: text, since: before?.since ?? new Date() });
+    if (before?.error !== text) {
+      this.#options.log.error(
+        { pod: `${entry.namespace}/${entry.name}`, netns: entry.netns },
+        `pod not captured: ${text}`,
+      );
+    }
+  }
+
+  release(uid: string): void {
+    this.#failed.delete(uid);
+    const pod = this.#captured.get(uid);
+    if (!pod) return;
+    this.#captured.delete(uid);
+    for (const addr of pod.entry.addrs) this.#locals.delete({ addr: addrFromText(addr) });
+    this.#forget(pod.netnsCookie);
+    this.#options.path.detachPod(pod.netnsCookie);
+    this.#policies.delete(pod.id);
+    for (const port of pod.entry.portModes.keys()) this.#portModes.delete({ pod: pod.id, port });
+    if (pod.entry.captureProxy) this.#options.listeners.close(pod);
+    this.#options.log.info({ pod: `${pod.entry.namespace}/${pod.entry.name}` }, 'pod released');
+  }
+
+  #forget(cookie: bigint): void {
+    this.#pods.delete(cookie);
+    this.#ids.release(cookie);
+  }
+
+  deletePolicy(uid: string): void {
+    const pod = this.#captured.get(uid);
+    if (pod) this.#policies.delete(pod.id);
+  }
+
+  deletePortMode(uid: string, port: number): void {
+    const pod = this.#captured.get(uid);
+    if (pod) this.#portModes.delete({ pod: pod.id, port });
+  }
+
+  deleteLocal(addr: string): void {
+    this.#locals.delete({ addr: addrFromText(addr) });
+  }
+
+  /** After the first plan of an agent that adopted maps: removes what the mesh no longer has. */
+  prune(plan: KernelPlan): void {
+    const { path } = this.#options;
+    const cookies = new Set(this.captured().map(({ netnsCookie }) => netnsCookie));
+    for (const [cookie] of this.#pods.entries()) if (!cookies.has(cookie)) this.#forget(cookie);
+    for (const cookie of path.attachedPods()) if (!cookies.has(cookie)) path.detachPod(cookie);
+    const known = new Set([...plan.locals.keys()].map((addr) => hex(addrFromText(addr))));
+    for (const [key] of this.#locals.entries()) {
+      if (!known.has(hex(key.addr))) this.#locals.delete(key);
+    }
+  }
+}
+
+function addressOf(entry: PodEntry, family: 4 | 6): Uint8Array {
+  const addr = entry.addrs.find((ip) => ipFamily(ip) === family);
+  return addr === undefined ? ZERO_ADDR : addrFromText(addr);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
