@@ -213,7 +213,7 @@ static void *recv_blocked(void *argument)
 {
 	char byte;
 
-	return (void *)result(recv(*(int *)argument, &byte, 1, 0));
+	return (void *)recv_blocking(*(int *)argument, &byte, 1);
 }
 
 static void blocked_recv_ends(void)
@@ -236,11 +236,10 @@ static void blocked_recv_ends(void)
 		else
 			close(client);
 		must(!pthread_join(thread, &got));
-		expect((long)got, way == FIN ? 0 :
-					       differs(way == RST ? BLOCKED_RECV_RESET :
-								    BLOCKED_RECV_SHUTDOWN));
-		expect(try_recv(server), way == RST ? differs(BLOCKED_RECV_RESET_NEXT) : 0);
+		expect((long)got, way == RST ? -ECONNRESET : 0);
+		expect(try_recv(server), 0);
 	}
+	note("woken early %d times", report->early_wakes);
 }
 
 static void keepalive(void)

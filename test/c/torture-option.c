@@ -103,7 +103,7 @@ static void peek_off_works(bool on_listener)
 	expect_plain(writer, 8);
 }
 
-static void zerocopy_completes(int writer, int reader)
+static void zerocopy_completes(int writer, int reader, bool one_for_one)
 {
 	uint8_t *bytes = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			      -1, 0);
@@ -119,7 +119,9 @@ static void zerocopy_completes(int writer, int reader)
 	must(CMSG_FIRSTHDR(&message));
 	struct sock_extended_err *completion = (void *)CMSG_DATA(CMSG_FIRSTHDR(&message));
 	expect(completion->ee_origin, SO_EE_ORIGIN_ZEROCOPY);
-	expect(completion->ee_data, 0);
+	expect(completion->ee_info, 0);
+	if (one_for_one)
+		expect(completion->ee_data, 0);
 }
 
 static void zerocopy_works(bool on_listener)
@@ -127,7 +129,7 @@ static void zerocopy_works(bool on_listener)
 	int reader, writer;
 
 	pair_with(&zerocopy, on_listener, &writer, &reader);
-	zerocopy_completes(writer, reader);
+	zerocopy_completes(writer, reader, true);
 	expect_plain(writer, 100000);
 }
 
@@ -228,7 +230,8 @@ static void zerocopy_late(void)
 	read_range(server, 3, 0, 500);
 	expect_path(client, 500);
 	set_int(client, SOL_SOCKET, SO_ZEROCOPY, 1);
-	zerocopy_completes(client, server);
+	/* in the sockhash one send completes as several; its bytes were copied, so none is too early */
+	zerocopy_completes(client, server, !options.spliced);
 }
 
 static void rcvlowat_late(void)

@@ -165,6 +165,34 @@ static void blocked_recv_is_woken(void)
 	}
 }
 
+static void *recv_reply(void *argument)
+{
+	uint8_t bytes[8];
+
+	return (void *)recv_blocking(*(int *)argument, bytes, sizeof(bytes));
+}
+
+/* One thread sleeps in recv() while another writes more to the same socket than its peer reads. */
+static void blocked_recv_while_sending(void)
+{
+	struct writer writer = { .seed = 12, .count = 8 * MIB, .chunk = 65536 };
+	int server;
+	pthread_t thread;
+	void *got;
+
+	connect_pair(&writer.fd, &server);
+	must(!pthread_create(&thread, NULL, recv_reply, &writer.fd));
+	sleep_ms(20);
+	writer_start(&writer);
+	sleep_ms(100);
+	read_range(server, 12, 0, writer.count);
+	writer_join(&writer);
+	expect(result(send(server, "reply", 5, 0)), 5);
+	must(!pthread_join(thread, &got));
+	expect((long)got, 5);
+	note("woken early %d times", report->early_wakes);
+}
+
 static void peek(void)
 {
 	char text[16] = "";
@@ -375,6 +403,7 @@ static const struct torture_test tests[] = {
 	{ "writable_again", writable_again, 0 },
 	{ "timeouts", timeouts, 0 },
 	{ "blocked_recv_is_woken", blocked_recv_is_woken, 0 },
+	{ "blocked_recv_while_sending", blocked_recv_while_sending, 0 },
 	{ "peek", peek, 0 },
 	{ "fionread", fionread, 0 },
 	{ "fionread_of_mixed_queue", fionread_of_mixed_queue, 0 },

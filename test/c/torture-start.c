@@ -240,7 +240,7 @@ static void server_speaks_first(void)
 			expect(send_range(server, 4, 20, 1500, 1480), 0);
 			expect(send_range(server, 4, 1500, 2000, 500), 0);
 			shutdown(server, SHUT_WR);
-			expect(result(recv(server, &byte, 1, 0)), 0);
+			expect(recv_blocking(server, &byte, 1), 0);
 			close(server);
 		}
 		_exit(0);
@@ -287,7 +287,7 @@ static void deferred(int delay_us)
 		for (int k = 0; k < WRITES; k++)
 			expect(send_range(client, 5, k * SIZE, k * SIZE + SIZE, SIZE), 0);
 		shutdown(client, SHUT_WR);
-		expect(result(recv(client, &byte, 1, 0)), 0);
+		expect(recv_blocking(client, &byte, 1), 0);
 		close(client);
 	}
 	int status;

@@ -198,6 +198,18 @@ static inline long send_pattern(int fd, uint64_t seed, size_t count, size_t chun
 	return send_range(fd, seed, 0, count, chunk);
 }
 
+/* recv() on a blocking socket without a time-out; see torture-differences.h for what it allows for. */
+static inline long recv_blocking(int fd, void *bytes, size_t count)
+{
+	long got;
+
+	do {
+		got = result(recv(fd, bytes, count, 0));
+		report->early_wakes += got == -EAGAIN;
+	} while (got == -EAGAIN && options.spliced);
+	return got;
+}
+
 /* Reads until EOF or error in reads of `chunk` and checks every byte; returns how many came and
  * what the last recv said. */
 static inline size_t read_all(int fd, uint64_t seed, size_t chunk, int pause_us, long *last)

@@ -58,6 +58,7 @@ struct torture_options {
 struct torture_report {
 	int failed;
 	int line; /* of the last check begun */
+	int early_wakes; /* blocking recv that answered -EAGAIN */
 	char reason[480];
 	char note[160];
 };

@@ -94,7 +94,7 @@ export async function redirectedDuring(
   await work();
   const after = await agent.counters();
   const grown = (key: string): number => (after[key] ?? NaN) - (before[key] ?? NaN);
-  return { spliced: grown('spliced'), bytes: grown('redirect_bytes') };
+  return { spliced: grown('spliced'), bytes: grown('redirect-bytes') };
 }
 
 /** Repeats `traffic` until the agent has decided about every one of these executables or programs. */
