@@ -32,7 +32,8 @@ enum abi_limits {
 	FLOOD_BYTES = 8388608, /* a connection that sent more than this in floods is one */
 	FLOOD_MEMORY_S = 600, /* how long that is remembered */
 	TURN_SLOTS = 65536,
-	FULL_SCAN_BACKENDS = 8, /* least connections looks at all slots up to here, then at two random ones */
+	FULL_SCAN_BACKENDS =
+		8, /* least connections looks at all slots up to here, then at two random ones */
 };
 
 /* Reasons: why a connection was denied or not spliced.  Names are stable: logs, metrics and `explain` print them. */
@@ -94,7 +95,8 @@ enum counter {
 
 enum pod_flags {
 	POD_CAPTURE_PROXY = 1, /* outbound and inbound TCP goes through the agent */
-	POD_FALLBACK_DIRECT = 2, /* proxy capture may be skipped when the agent is gone (nothing needs it) */
+	POD_FALLBACK_DIRECT =
+		2, /* proxy capture may be skipped when the agent is gone (nothing needs it) */
 	POD_SPLICE_ALWAYS = 4,
 	POD_SPLICE_NEVER = 8,
 	POD_SPLICE_OBSERVE = 16, /* observe for ever, never splice */

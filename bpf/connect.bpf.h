@@ -22,7 +22,9 @@ struct destination {
 
 static __always_inline bool connect_agent_listens(const struct pod *pod, bool mapped)
 {
-	struct listener_key key = { .pod = pod->id, .role = LISTENER_OUTBOUND, .family = mapped ? 4 : 6 };
+	struct listener_key key = { .pod = pod->id,
+				    .role = LISTENER_OUTBOUND,
+				    .family = mapped ? 4 : 6 };
 	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
 
 	if (!sk)
@@ -36,10 +38,14 @@ static __always_inline bool agent_port(__u32 port)
 	return port == PORT_OUTBOUND || port == PORT_INBOUND || port == PORT_HBONE;
 }
 
-static __always_inline int connect_refuse(const struct pod *pod, const struct destination *to, __u32 reason, __u32 service)
+static __always_inline int connect_refuse(const struct pod *pod, const struct destination *to,
+					  __u32 reason, __u32 service)
 {
 	struct flow_key key = { .remote_port = to->port };
-	struct denial denial = { .reason = reason, .source_pod = pod->id, .source_identity = pod->identity, .service = service };
+	struct denial denial = { .reason = reason,
+				 .source_pod = pod->id,
+				 .source_identity = pod->identity,
+				 .service = service };
 
 	addr_copy(key.remote, to->addr);
 	event_denied(&key, &denial);
@@ -51,7 +57,8 @@ static __always_inline int connect_refuse(const struct pod *pod, const struct de
  * 1: go on, *to may have been rewritten (*changed); 0: refused.
  * The active count of the backend is raised later, when the SYN leaves: a connect() may still fail in between.
  */
-static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct destination *to, bool only4, bool *changed)
+static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct destination *to,
+					  bool only4, bool *changed)
 {
 	struct pod *pod = pod_of(bpf_get_netns_cookie(ctx));
 	struct bpf_sock *sk = ctx->sk;
@@ -268,9 +275,11 @@ int podwire_getsockname6(struct bpf_sock_addr *ctx)
 static __always_inline bool option_unspliceable(__u32 level, __u32 name)
 {
 	if (level == SOL_SOCKET)
-		return name == 18 /* SO_RCVLOWAT */ || name == 60 /* SO_ZEROCOPY */ || name == 42 /* SO_PEEK_OFF */ ||
-		       name == 29 || name == 35 || name == 37 || name == 63 || name == 64 || name == 65 /* SO_TIMESTAMP* */;
-	return level == SOL_TCP && (name == 36 /* TCP_INQ */ || name == 31 /* TCP_ULP */ || name == 19 /* TCP_REPAIR */);
+		return name == 18 /* SO_RCVLOWAT */ || name == 60 /* SO_ZEROCOPY */ ||
+		       name == 42 /* SO_PEEK_OFF */ || name == 29 || name == 35 || name == 37 ||
+		       name == 63 || name == 64 || name == 65 /* SO_TIMESTAMP* */;
+	return level == SOL_TCP && (name == 36 /* TCP_INQ */ || name == 31 /* TCP_ULP */ ||
+				    name == 19 /* TCP_REPAIR */);
 }
 
 /*
@@ -290,7 +299,8 @@ int podwire_setsockopt(struct bpf_sockopt *ctx)
 	if (!option_unspliceable(ctx->level, ctx->optname))
 		return 1;
 	value = ctx->optval;
-	if ((void *)(value + 1) <= ctx->optval_end && (!*value || (ctx->optname == 18 && *value == 1)))
+	if ((void *)(value + 1) <= ctx->optval_end &&
+	    (!*value || (ctx->optname == 18 && *value == 1)))
 		return 1; /* switched off, or the default */
 	sk = ctx->sk;
 	if (!sk)

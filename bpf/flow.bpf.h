@@ -22,7 +22,8 @@ static __always_inline void addr_from4(__u8 *to, __u32 ip4)
 
 static __always_inline bool addr_equal(const __u8 *a, const __u8 *b)
 {
-	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] && ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
+	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] &&
+	       ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
 }
 
 static __always_inline bool addr_is_mapped(const __u8 *a)

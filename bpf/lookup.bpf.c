@@ -24,7 +24,8 @@ const volatile __u32 pod_identity;
 const volatile __u32 pod_flags;
 const volatile __u32 pod_workers = 1;
 
-static __always_inline int refuse(const struct flow_key *client, const struct record *rec, __u32 reason, __u32 policy)
+static __always_inline int refuse(const struct flow_key *client, const struct record *rec,
+				  __u32 reason, __u32 policy)
 {
 	struct denial denial = {
 		.reason = reason,
@@ -90,7 +91,8 @@ int podwire_lookup(struct bpf_sk_lookup *ctx)
 	loopback = addr_is_loopback(client.remote);
 	if (loopback)
 		client.netns = pod_netns;
-	agent_port = local_port == PORT_OUTBOUND || local_port == PORT_INBOUND || local_port == PORT_HBONE;
+	agent_port = local_port == PORT_OUTBOUND || local_port == PORT_INBOUND ||
+		     local_port == PORT_HBONE;
 	rec = bpf_map_lookup_elem(&records, &client);
 	/* The pod's own traffic on loopback is none of the mesh's business, except what connect4/6 sent to the agent. */
 	if (loopback) {

@@ -5,7 +5,8 @@
 #include "maps.bpf.h"
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
-#define CAST(pointer, type) ((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+#define CAST(pointer, type) \
+	((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
 
 /* The agent's and the node's own network namespace. */
 const volatile __u64 node_netns;

@@ -9,7 +9,8 @@
 #include "flow.bpf.h"
 
 /* enum reason: REASON_NONE when allowed.  *policy gets the number of the policy that decided. */
-static __always_inline __u32 policy_check(__u32 pod, __u32 identity, __u32 port, const __u8 *source, __u32 *policy)
+static __always_inline __u32 policy_check(__u32 pod, __u32 identity, __u32 port, const __u8 *source,
+					  __u32 *policy)
 {
 	struct policy_key key = { .identity = identity, .port = port };
 	struct policy_verdict *v;

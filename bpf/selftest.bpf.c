@@ -35,7 +35,8 @@ int selftest_verdict(struct sk_msg_md *msg)
 	__u32 reader = 1;
 	__u64 *redirect = control(0), *redirected = control(1), *passed = control(2);
 
-	if (redirect && *redirect && bpf_msg_redirect_hash(msg, &selftest_socks, &reader, BPF_F_INGRESS) == SK_PASS) {
+	if (redirect && *redirect &&
+	    bpf_msg_redirect_hash(msg, &selftest_socks, &reader, BPF_F_INGRESS) == SK_PASS) {
 		if (redirected)
 			*redirected += 1;
 		return SK_PASS;

@@ -70,10 +70,13 @@ static __always_inline bool foreign_waiter(struct tcp_sock *tp)
 
 		if (!entry || (__u64)entry == head)
 			return false;
-		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry), wait_queue_entry);
+		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry),
+			      wait_queue_entry);
 		if ((__u64)waiter->func == (__u64)&woken_wake_function) {
 			struct task_struct *task = CAST(waiter->private, task_struct);
-			struct pt_regs *regs = CAST((__u64)task->stack + THREAD_BYTES - sizeof(struct pt_regs), pt_regs);
+			struct pt_regs *regs = CAST((__u64)task->stack + THREAD_BYTES -
+							    sizeof(struct pt_regs),
+						    pt_regs);
 #if defined(__TARGET_ARCH_x86)
 			if (regs->orig_ax != 42 /* connect */)
 				return true;
@@ -95,8 +98,8 @@ static __always_inline bool unspliceable_options(struct tcp_sock *tp)
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
 	return sk->sk_rcvlowat > 1 || sk->sk_tsflags ||
-	       sk->__sk_common.skc_flags & (SOCK_FLAG(SOCK_RCVTSTAMP) | SOCK_FLAG(SOCK_ZEROCOPY)) || tp->recvmsg_inq ||
-	       tp->repair || tp->inet_conn.icsk_ulp_ops || sk->sk_peek_off >= 0;
+	       sk->__sk_common.skc_flags & (SOCK_FLAG(SOCK_RCVTSTAMP) | SOCK_FLAG(SOCK_ZEROCOPY)) ||
+	       tp->recvmsg_inq || tp->repair || tp->inet_conn.icsk_ulp_ops || sk->sk_peek_off >= 0;
 }
 
 /* What the programs want to hear of an established socket; RTT samples come only while TCP carries bytes. */
@@ -170,7 +173,8 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 	if ((!pod && netns != node_netns) || flow_of(ops, &key))
 		return;
 	local = bpf_map_lookup_elem(&locals, key.remote);
-	barrier_var(local); /* or clang tests both pointers with one OR, which the verifier refuses */
+	barrier_var(
+		local); /* or clang tests both pointers with one OR, which the verifier refuses */
 	if (!pod && !local)
 		return; /* the node talks to somebody else */
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
@@ -255,7 +259,8 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops, struct bpf_sock 
 	struct pod *pod = pod_of(key.netns);
 	struct trust_key *owner, current = {};
 
-	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) || !trust_of_current(pod, &current))
+	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) ||
+	    !trust_of_current(pod, &current))
 		return;
 	owner = bpf_sk_storage_get(&owners, sk, &current, BPF_SK_STORAGE_GET_F_CREATE);
 	if (owner)
@@ -267,7 +272,8 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops, struct bpf_sock 
  * A socket in the sockhash carries floods of small messages at 0.7 to 0.8 x plain, whatever its leg: the next connection
  * of this client to this port stays out of it.
  */
-static __always_inline void flood_remember(const struct conn *conn, const struct trust_key *client, __u32 port)
+static __always_inline void flood_remember(const struct conn *conn, const struct trust_key *client,
+					   __u32 port)
 {
 	struct flood_key key = { .client = *client, .pod = conn->destination_pod, .port = port };
 	__u64 until = bpf_ktime_get_ns() + FLOOD_MEMORY_S * 1000000000ull;
@@ -290,9 +296,11 @@ static __always_inline bool flood_expected(const struct trust_key *client, __u32
 }
 
 /* What the server's end will say, as far as the client can know it. */
-static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec, const struct local *local)
+static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec,
+					   const struct local *local)
 {
-	struct listening_key listener = { .netns = local ? local->netns : key->netns, .port = key->remote_port };
+	struct listening_key listener = { .netns = local ? local->netns : key->netns,
+					  .port = key->remote_port };
 	struct trust_key *owner;
 	struct pod *pod = pod_of(listener.netns);
 
@@ -311,8 +319,9 @@ static __always_inline __u32 server_reason(const struct flow_key *key, const str
 	return trust_reason(pod, key->remote_port, owner, false);
 }
 
-static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod, const struct flow_key *key,
-					   const struct record *rec, const struct local *local)
+static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
+					   const struct flow_key *key, const struct record *rec,
+					   const struct local *local)
 {
 	struct config *cfg = config_get();
 	__u32 reason;
@@ -424,8 +433,9 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 	listen_to(ops, !conn->reason);
 }
 
-static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod, const struct flow_key *key,
-					    const struct record *rec, const struct trust_key *owner, bool agent)
+static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod,
+					    const struct flow_key *key, const struct record *rec,
+					    const struct trust_key *owner, bool agent)
 {
 	struct local *local;
 	__u32 reason;
@@ -512,7 +522,8 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 		rec->server_cookie = conn->cookie;
 		__sync_fetch_and_or(&rec->ends, ENDS_SERVER);
 		if (rec->flags & RECORD_AGENT && rec->client_port) {
-			view = bpf_sk_storage_get(&peer_views, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+			view = bpf_sk_storage_get(&peer_views, sk, NULL,
+						  BPF_SK_STORAGE_GET_F_CREATE);
 			if (view) {
 				addr_copy(view->addr, rec->client);
 				view->port = rec->client_port;
@@ -526,7 +537,8 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 		if (bpf_sock_hash_update(ops, &socks, &key, BPF_ANY)) {
 			conn->flags &= ~CONN_IN_SOCKHASH;
 			conn->reason = REASON_INSERT_FAILED;
-		} else if (__sync_val_compare_and_swap(&rec->pair, PAIR_CLIENT_IN, PAIR_PAIRED) == PAIR_CLIENT_IN) {
+		} else if (__sync_val_compare_and_swap(&rec->pair, PAIR_CLIENT_IN, PAIR_PAIRED) ==
+			   PAIR_CLIENT_IN) {
 			conn->flags |= CONN_PAIRED;
 			count(COUNTER_SPLICED);
 		}
@@ -544,10 +556,12 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 }
 
 /* Bytes sent and received through TCP, without the sequence numbers of SYN and FIN. */
-static __always_inline void tcp_bytes(struct tcp_sock *tp, bool client, __u32 old_state, __u64 *sent, __u64 *received)
+static __always_inline void tcp_bytes(struct tcp_sock *tp, bool client, __u32 old_state,
+				      __u64 *sent, __u64 *received)
 {
-	bool fin_sent = old_state == BPF_TCP_FIN_WAIT1 || old_state == BPF_TCP_FIN_WAIT2 || old_state == BPF_TCP_CLOSING ||
-			old_state == BPF_TCP_LAST_ACK || old_state == BPF_TCP_TIME_WAIT;
+	bool fin_sent = old_state == BPF_TCP_FIN_WAIT1 || old_state == BPF_TCP_FIN_WAIT2 ||
+			old_state == BPF_TCP_CLOSING || old_state == BPF_TCP_LAST_ACK ||
+			old_state == BPF_TCP_TIME_WAIT;
 
 	*sent = tp->bytes_acked;
 	if (client && *sent)
@@ -561,7 +575,8 @@ static __always_inline void tcp_bytes(struct tcp_sock *tp, bool client, __u32 ol
 
 static __always_inline void lease_return(struct conn *conn)
 {
-	__u32 zero = 0, reader = conn->flags & CONN_CLIENT ? conn->destination_pod : conn->source_pod;
+	__u32 zero = 0,
+	      reader = conn->flags & CONN_CLIENT ? conn->destination_pod : conn->source_pod;
 	struct pod_usage *usage;
 
 	if (__sync_val_compare_and_swap(&conn->lease, 1, 0) != 1)
@@ -574,8 +589,9 @@ static __always_inline void lease_return(struct conn *conn)
 		__sync_fetch_and_sub(&usage->leases, 1);
 }
 
-static __always_inline void event_closed(const struct flow_key *client, const struct conn *conn, const struct record *rec,
-					 __u64 client_sent, __u64 server_sent, __u64 redirected, __u32 ends)
+static __always_inline void event_closed(const struct flow_key *client, const struct conn *conn,
+					 const struct record *rec, __u64 client_sent,
+					 __u64 server_sent, __u64 redirected, __u32 ends)
 {
 	struct flow_event *e = event_reserve(EVENT_CLOSE);
 
@@ -590,7 +606,9 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 	e->client_sent = client_sent;
 	e->server_sent = server_sent;
 	e->redirected_bytes = redirected;
-	e->path = conn->flags & CONN_AGENT ? PATH_PROXIED : conn->flags & CONN_PAIRED ? PATH_SPLICED : PATH_PLAIN;
+	e->path = conn->flags & CONN_AGENT  ? PATH_PROXIED :
+		  conn->flags & CONN_PAIRED ? PATH_SPLICED :
+					      PATH_PLAIN;
 	e->source_identity = conn->source_identity;
 	e->destination_identity = conn->destination_identity;
 	e->source_pod = conn->source_pod;
@@ -608,7 +626,8 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 		e->client_port = rec->client_port;
 		e->destination_pod = rec->destination_pod;
 		e->destination_identity = rec->destination_identity;
-		if (rec->flags & RECORD_CAPTURED) { /* not the agent's listener: where the application's bytes went */
+		if (rec->flags &
+		    RECORD_CAPTURED) { /* not the agent's listener: where the application's bytes went */
 			addr_copy(e->key.remote, rec->target);
 			e->key.remote_port = rec->target_port;
 			e->key.netns = 0;
@@ -624,7 +643,8 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 }
 
 /* An end of an established connection: fold its counters; the last end reports and removes the record. */
-static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, const struct flow_key *key, __u32 old_state)
+static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn,
+				       const struct flow_key *key, __u32 old_state)
 {
 	bool client = conn->flags & CONN_CLIENT;
 	__u32 mine = client ? ENDS_CLIENT : ENDS_SERVER, was;
@@ -644,8 +664,8 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn, c
 	rec = bpf_map_lookup_elem(&records, &client_key);
 	if (!rec || (client ? rec->cookie : rec->server_cookie) != conn->cookie) {
 		/* The other end is not ours, or its record was taken over by a new connection of the same 4-tuple. */
-		event_closed(&client_key, conn, NULL, client ? sent : received, client ? received : sent,
-			     conn->redirected_bytes, mine);
+		event_closed(&client_key, conn, NULL, client ? sent : received,
+			     client ? received : sent, conn->redirected_bytes, mine);
 		return;
 	}
 	if (conn->flood_bytes)

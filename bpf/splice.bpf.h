@@ -65,7 +65,8 @@ static __always_inline bool still_allowed(struct conn *conn, struct config *cfg)
 
 static __always_inline bool lease_take(struct conn *conn, struct config *cfg)
 {
-	__u32 zero = 0, reader = conn->flags & CONN_CLIENT ? conn->destination_pod : conn->source_pod;
+	__u32 zero = 0,
+	      reader = conn->flags & CONN_CLIENT ? conn->destination_pod : conn->source_pod;
 	struct pod_usage *node, *pod;
 
 	if (conn->lease)
@@ -116,7 +117,8 @@ static __always_inline bool short_of_memory(struct sock *reader, __u32 size)
 
 	if (reader->sk_forward_alloc >= (int)size)
 		return false;
-	bpf_probe_read_kernel(&pressure, sizeof(pressure), reader->__sk_common.skc_prot->memory_pressure);
+	bpf_probe_read_kernel(&pressure, sizeof(pressure),
+			      reader->__sk_common.skc_prot->memory_pressure);
 	if (pressure)
 		return true;
 	group = reader->sk_memcg;
@@ -129,12 +131,13 @@ static __always_inline bool short_of_memory(struct sock *reader, __u32 size)
 }
 
 /* True: redirect this message.  False: TCP carries it. */
-static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn, struct config *cfg, struct tcp_sock *tp,
-				       struct tcp_sock *peer)
+static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn, struct config *cfg,
+				       struct tcp_sock *tp, struct tcp_sock *peer)
 {
 	struct sock *psk = &peer->inet_conn.icsk_inet.sk;
 	struct sk_psock *psock = CAST((__u64)psk->sk_user_data & ~7ull, sk_psock);
-	__u32 me = conn->flags & CONN_CLIENT ? ENDS_CLIENT : ENDS_SERVER, slot = conn->turn & (TURN_SLOTS - 1);
+	__u32 me = conn->flags & CONN_CLIENT ? ENDS_CLIENT : ENDS_SERVER,
+	      slot = conn->turn & (TURN_SLOTS - 1);
 	__u32 used = psk->sk_backlog.rmem_alloc.counter, size = msg->size, cost;
 	__u32 *turn = bpf_map_lookup_elem(&turns, &slot);
 
@@ -145,7 +148,8 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 	} else {
 		conn->run++;
 	}
-	if (size <= cfg->flood_bytes && size >= cfg->flood_min_bytes && conn->run >= cfg->flood_run) {
+	if (size <= cfg->flood_bytes && size >= cfg->flood_min_bytes &&
+	    conn->run >= cfg->flood_run) {
 		if (!(conn->flags & CONN_FLOOD)) {
 			conn->flags |= CONN_FLOOD;
 			count(COUNTER_LEG_FLOOD);
@@ -163,7 +167,8 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 	if (conn->leg == LEG_TCP) {
 		if (used > cfg->resume_bytes)
 			return false;
-		if (peer->rcv_nxt != tp->write_seq || psk->sk_lock.slock.rlock.raw_lock.val.counter || psk->sk_lock.owned ||
+		if (peer->rcv_nxt != tp->write_seq ||
+		    psk->sk_lock.slock.rlock.raw_lock.val.counter || psk->sk_lock.owned ||
 		    psk->sk_receive_queue.qlen || psock->ingress_skb.qlen) {
 			count(COUNTER_LEG_INFLIGHT);
 			return false;
@@ -232,7 +237,8 @@ int podwire_verdict(struct sk_msg_md *msg)
 	state = sk->state;
 	peer_state = peer->inet_conn.icsk_inet.sk.__sk_common.skc_state;
 	if ((state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT) ||
-	    (peer_state != BPF_TCP_ESTABLISHED && peer_state != BPF_TCP_FIN_WAIT1 && peer_state != BPF_TCP_FIN_WAIT2))
+	    (peer_state != BPF_TCP_ESTABLISHED && peer_state != BPF_TCP_FIN_WAIT1 &&
+	     peer_state != BPF_TCP_FIN_WAIT2))
 		goto tcp;
 	if (peer->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter != conn->peer_cookie) {
 		conn->flags |= CONN_PLAIN;

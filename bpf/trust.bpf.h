@@ -5,28 +5,14 @@
  */
 #ifndef PODWIRE_TRUST_BPF_H
 #define PODWIRE_TRUST_BPF_H
+#include "argv.bpf.h"
 #include "mesh_maps.bpf.h"
-
-#define ARGV_BYTES 128
-
-/* The first 128 bytes of the arguments, as /proc/PID/cmdline shows them: src/agent/learn computes the same. */
-static __always_inline __u64 argv_hash(struct mm_struct *mm)
-{
-	__u64 words[ARGV_BYTES / 8] = {}, hash = 0xcbf29ce484222325ull;
-	__u64 start = mm->arg_start, length = mm->arg_end - start;
-
-	if (length > ARGV_BYTES)
-		length = ARGV_BYTES;
-	if (bpf_probe_read_user(words, length, (void *)start))
-		return hash;
-	for (int i = 0; i < ARGV_BYTES / 8; i++)
-		hash = (hash ^ words[i]) * 0x100000001b3ull;
-	return hash;
-}
 
 static __always_inline void trust_announce(const struct trust_key *key, __u32 tgid, __u32 pod)
 {
-	struct trust new = { .state = TRUST_OBSERVING, .tgid = tgid, .first_ns = bpf_ktime_get_ns() };
+	struct trust new = { .state = TRUST_OBSERVING,
+			     .tgid = tgid,
+			     .first_ns = bpf_ktime_get_ns() };
 	struct trust_event *e;
 
 	if (bpf_map_update_elem(&trust, key, &new, BPF_NOEXIST))
@@ -66,11 +52,14 @@ static __always_inline bool trust_of_current(const struct pod *pod, struct trust
 	}
 	if (!t)
 		trust_announce(key, task->tgid, pod->id);
+	else if (t->state == TRUST_OBSERVING)
+		t->tgid = task->tgid; /* the first process may be gone before it was looked at */
 	return true;
 }
 
 /* REASON_NONE when the reader may be spliced. */
-static __always_inline __u32 trust_reason(const struct pod *pod, __u32 port, const struct trust_key *key, bool client)
+static __always_inline __u32 trust_reason(const struct pod *pod, __u32 port,
+					  const struct trust_key *key, bool client)
 {
 	struct port_key pk = { .pod = pod->id, .port = port };
 	__u32 flags = pod->flags, *mode = NULL;

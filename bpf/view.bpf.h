@@ -23,7 +23,8 @@ int podwire_conns(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	if (conn->lease && conn->peer_sock) {
 		peer = CAST(conn->peer_sock, tcp_sock);
-		if (peer->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter == conn->peer_cookie &&
+		if (peer->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter ==
+			    conn->peer_cookie &&
 		    !peer->inet_conn.icsk_inet.sk.sk_backlog.rmem_alloc.counter)
 			lease_return(conn);
 	}
@@ -80,7 +81,8 @@ int podwire_keepalive(struct bpf_iter__tcp *ctx)
 	if (!tp || skc->skc_flags & SOCK_FLAG(SOCK_KEEPOPEN))
 		return 0;
 	conn = bpf_sk_storage_get(&conns, &tp->inet_conn.icsk_inet.sk, NULL, 0);
-	if (!conn || !(conn->flags & CONN_IN_SOCKHASH) || bpf_ktime_get_ns() - conn->born_ns < KEEPALIVE_AFTER_NS)
+	if (!conn || !(conn->flags & CONN_IN_SOCKHASH) ||
+	    bpf_ktime_get_ns() - conn->born_ns < KEEPALIVE_AFTER_NS)
 		return 0;
 	idle = cfg->keepalive_s;
 	if (!idle)
@@ -120,7 +122,8 @@ int podwire_adopt(struct bpf_iter__task_file *ctx)
 		return 0;
 	found.netns = sk->__sk_common.skc_net.net->net_cookie;
 	pod = pod_of(found.netns);
-	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) || !task->mm || !task->mm->exe_file)
+	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) || !task->mm ||
+	    !task->mm->exe_file)
 		return 0;
 	tgid = task->tgid;
 	found.tgid = tgid;

@@ -138,6 +138,7 @@ async function build(
     path,
     reconciler,
     cuts,
+    olderSocks: connections.olderMaps('socks'),
     stateDir: state.path,
     log,
   });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { TrustEvent } from '../kernel/abi/layout.gen.ts';
 import { Counter } from '../kernel/abi/layout.gen.ts';
-import type { Binding } from '../kernel/binding.ts';
+import type { Binding, BpfMap } from '../kernel/binding.ts';
 import { sumRows } from '../kernel/counters.ts';
 import type { DataPath } from '../kernel/data-path.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
@@ -26,35 +26,39 @@ export interface LearningOptions {
   readonly path: DataPath;
   readonly reconciler: Reconciler;
   readonly stateDir: string;
+  /** sockhashes of older generations: their sockets are healed as well */
+  readonly olderSocks: readonly BpfMap[];
   readonly cuts: Cuts;
   readonly log: Log;
 }
 
 export class Learning {
   readonly killer: Killer;
-  readonly detector: StallDetector;
+  /** this generation's first */
+  readonly detectors: readonly StallDetector[];
   readonly observer: Observer;
   readonly #adoption: ListenerAdoption;
-  readonly #programs: DetectPrograms;
+  readonly #log: Log;
+  readonly #programs: readonly DetectPrograms[];
   readonly #observation: ObservationSource & { close(): void };
   #adopting: NodeJS.Immediate | undefined;
 
   constructor(options: LearningOptions) {
     const { binding, objects, path, reconciler, stateDir, cuts, log } = options;
+    this.#log = log;
     const conns = path.map('conns');
     const processes = new Processes();
     const pods = (): LearnPod[] => learnPods(reconciler);
-    this.#programs = new DetectPrograms({
-      binding,
-      objectPath: join(objects, 'detect.bpf.o'),
-      socks: path.map('socks'),
-      conns,
-    });
+    const objectPath = join(objects, 'detect.bpf.o');
+    const own = new DetectPrograms({ binding, objectPath, socks: path.map('socks'), conns });
+    const older = options.olderSocks.map(
+      (socks) => new DetectPrograms({ binding, objectPath, socks }),
+    );
+    this.#programs = [own, ...older];
     this.#observation = openObservation(() => {
-      const objectPath = join(objects, 'observe.bpf.o');
-      return new Observation({ binding, objectPath, conns });
+      return new Observation({ binding, objectPath: join(objects, 'observe.bpf.o'), conns });
     }, log);
-    this.killer = new Killer({ programs: this.#programs });
+    this.killer = new Killer({ programs: own });
     const store = new TrustStore({ folder: stateDir, log });
     store.load();
     this.#adoption = new ListenerAdoption({
@@ -72,29 +76,35 @@ export class Learning {
       onInterpreter: () => this.adoptSoon(),
       log: log.child({ component: 'observer' }),
     });
-    this.detector = new StallDetector({
-      source: this.#programs,
-      killer: this.killer,
-      sampler: new SyscallSampler({ processes }),
-      processes,
-      pods,
-      activity: () => {
+    const detectorOf = (source: DetectPrograms, activity: () => bigint): StallDetector =>
+      new StallDetector({
+        source,
+        killer: this.killer,
+        sampler: new SyscallSampler({ processes }),
+        processes,
+        pods,
+        activity,
+        onKill: (kill) => {
+          cuts.add([kill.cookie], 'stalled-reader');
+          const { workload } = kill.pod;
+          void this.observer.denyStalled({ tgid: kill.tgid, trust: kill.trust, workload });
+        },
+        log: log.child({ component: 'detector' }),
+      });
+    this.detectors = [
+      detectorOf(own, () => {
         const sums = sumRows(path.map('counters'), Counter.MAX);
         return (sums[Counter.REDIRECT_MESSAGES] ?? 0n) + (sums[Counter.TCP_MESSAGES] ?? 0n);
-      },
-      onKill: (kill) => {
-        cuts.add([kill.cookie], 'stalled-reader');
-        const { workload } = kill.pod;
-        void this.observer.denyStalled({ tgid: kill.tgid, trust: kill.trust, workload });
-      },
-      log: log.child({ component: 'detector' }),
-    });
+      }),
+      /* its counters have another layout, so it counts as always moving; it lives only as long as its sockets */
+      ...older.map((programs) => detectorOf(programs, () => binding.monotonicNs())),
+    ];
   }
 
   start(): void {
     this.adopt();
     this.observer.start();
-    this.detector.start();
+    for (const detector of this.detectors) detector.start();
   }
 
   /** Writes the owners of listeners that are older than the agent, or than their pod's enrolment. */
@@ -106,7 +116,11 @@ export class Learning {
   adoptSoon(): void {
     this.#adopting ??= setImmediate(() => {
       this.#adopting = undefined;
-      this.adopt();
+      try {
+        this.adopt();
+      } catch (err) {
+        this.#log.error({ err }, 'listeners could not be looked at: their pods learn later');
+      }
     });
   }
 
@@ -116,10 +130,10 @@ export class Learning {
 
   async close(): Promise<void> {
     clearImmediate(this.#adopting);
-    await this.detector.stop();
+    await Promise.all(this.detectors.map((detector) => detector.stop()));
     this.observer.stop();
     this.#observation.close();
-    this.#programs.close();
+    for (const programs of this.#programs) programs.close();
   }
 }
 

@@ -1,7 +1,5 @@
 /** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
-import { join } from 'node:path';
 import { Reason } from '../kernel/abi/layout.gen.ts';
-import type { BpfMap } from '../kernel/binding.ts';
 import { Events } from '../kernel/events.ts';
 import type { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
@@ -67,21 +65,12 @@ export class AgentTelemetry {
 
   start(): void {
     const { path, connections } = this.#parts;
-    const older = connections.older().flatMap(({ maps }) => this.#olderRing(maps));
-    this.#events.start([path.map('events'), ...older]);
+    this.#events.start([path.map('events'), ...connections.olderMaps('events')]);
   }
 
   close(): void {
     this.#events.poll();
     this.#events.close();
-  }
-
-  #olderRing(maps: string): BpfMap[] {
-    try {
-      return [this.#parts.binding.openPinnedMap(join(maps, 'events'))];
-    } catch {
-      return []; /* that agent died before it had pinned everything */
-    }
   }
 }
 

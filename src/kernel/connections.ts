@@ -2,7 +2,8 @@
  * Live connections of the node, from the iterators over the socket storage `conns`: of this generation and of every older
  * one that still has sockets. conn_view only grows at its end, so views of older agents decode as well.
  */
-import type { Binding } from './binding.ts';
+import { join } from 'node:path';
+import type { Binding, BpfMap } from './binding.ts';
 import { ConnView, ConnFlags } from './abi/layout.gen.ts';
 import type { DataPath } from './data-path.ts';
 import type { Generation } from './generations.ts';
@@ -80,6 +81,17 @@ export class Connections {
   older(): Generation[] {
     const { generation, generations } = this.#path;
     return generations.list().filter(({ number }) => number !== generation.number);
+  }
+
+  /** A map of every older generation that has it; the caller closes them. */
+  olderMaps(name: string): BpfMap[] {
+    return this.older().flatMap(({ maps }) => {
+      try {
+        return [this.#binding.openPinnedMap(join(maps, name))];
+      } catch {
+        return []; /* that agent died before it had pinned everything */
+      }
+    });
   }
 
   /** Removes generations whose last socket is gone; returns their numbers. */

@@ -114,11 +114,14 @@ export async function runDoctor(binding: Binding, options: DoctorOptions): Promi
     'learns which executables may be spliced',
     optional('only pods annotated podwire.io/splice: always are spliced'),
     () => {
-      binding.mountFs('tracefs', '/sys/kernel/tracing');
-      if (!existsSync('/sys/kernel/tracing/events/syscalls/sys_enter_splice')) {
-        throw new Error('no syscall tracepoints (CONFIG_FTRACE_SYSCALLS)');
+      const object = binding.openObject(join(options.objects, 'observe.bpf.o'));
+      try {
+        object.load();
+        object.program('observe_calls').attachTracing().close();
+        return 'raw_tp/sys_enter attached and detached';
+      } finally {
+        object.close();
       }
-      return tryLoad(binding, join(options.objects, 'observe.bpf.o'));
     },
   );
   await attempt(

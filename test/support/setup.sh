@@ -174,8 +174,6 @@ ensure_mounts() {
     die "there is no cgroup v2 in /proc/mounts: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified), or boot with systemd.unified_cgroup_hierarchy=1"
   mounted bpf /sys/fs/bpf || ensure_mount bpf /sys/fs/bpf ||
     die "there is no bpffs at /sys/fs/bpf and it cannot be mounted: podwire pins its programs and maps there"
-  mounted tracefs || ensure_mount tracefs /sys/kernel/tracing ||
-    warn "there is no tracefs at /sys/kernel/tracing: programs that read with unusual calls cannot be observed"
 }
 
 install_envoy() {
