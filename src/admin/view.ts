@@ -31,6 +31,8 @@ export interface StatusView {
     readonly older: readonly number[];
     /** raised with every policy change */
     readonly epoch: number;
+    /** changes the kernel refused, tried again every second */
+    readonly pending: number;
   };
   readonly splice: {
     readonly enabled: boolean;

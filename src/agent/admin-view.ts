@@ -76,6 +76,7 @@ export class AgentAdminView implements AdminView {
         adopted: path.adopted,
         older: connections.older().map(({ number }) => number),
         epoch: settings.get().epoch,
+        pending: reconciler.pending,
       },
       splice,
       mesh: {

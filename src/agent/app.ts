@@ -181,7 +181,7 @@ async function build(
   upkeep.start();
   resources.add('upkeep', () => upkeep.close());
   const retry = setInterval(() => {
-    if (reconciler.failures().length === 0) return;
+    if (reconciler.failures().length + reconciler.pending === 0) return;
     reconciler.retry();
     learning.adoptSoon();
   }, RETRY_PODS_MS);

@@ -1,9 +1,10 @@
 /**
  * The one writer of kernel state: takes plan operations in the order diff.ts gives them and makes the maps and the pods'
- * programs say the same.
+ * programs say the same. An operation the kernel refuses (a full map) is said, kept and tried again; the others still apply.
  */
 import type { PlanOperation } from '../compile/kernel/diff.ts';
 import type { KernelPlan } from '../compile/kernel/plan.ts';
+import type { Log } from '../log.ts';
 import { PodTable, type CapturedPod, type PodFailure, type PodTableOptions } from './pod-table.ts';
 import { PolicyTables } from './policy-tables.ts';
 import { ServiceTable } from './service-table.ts';
@@ -14,10 +15,14 @@ export class Reconciler {
   readonly services: ServiceTable;
   readonly #pods: PodTable;
   readonly #policies: PolicyTables;
+  readonly #log: Log;
+  /** refused by the kernel, by map and key; with what was last logged of each */
+  readonly #refused = new Map<string, { operation: PlanOperation; message: string }>();
   #plan: KernelPlan | undefined;
 
   constructor(options: ReconcilerOptions) {
-    const { binding, path } = options;
+    const { binding, path, log } = options;
+    this.#log = log;
     const map = (name: string) => path.map(name);
     this.#policies = new PolicyTables({ binding, map });
     this.services = new ServiceTable(map);
@@ -40,12 +45,19 @@ export class Reconciler {
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
     this.#pods.setPlan(plan);
-    for (const operation of operations) this.#one(operation, plan);
+    for (const operation of operations) this.#try(operation, plan);
   }
 
-  /** Pods whose namespace was missing. */
+  /** operations the kernel refused */
+  get pending(): number {
+    return this.#refused.size;
+  }
+
+  /** Pods whose namespace was missing, operations that were refused. */
   retry(): void {
     this.#pods.retry();
+    if (!this.#plan) return;
+    for (const { operation } of [...this.#refused.values()]) this.#try(operation, this.#plan);
   }
 
   /** After the first plan of an agent that adopted maps: removes what the mesh no longer has. */
@@ -57,6 +69,23 @@ export class Reconciler {
       new Set([...this.#plan.cidrTables.keys()].map(Number)),
     );
     this.services.prune();
+  }
+
+  #try(operation: PlanOperation, plan: KernelPlan): void {
+    const name = `${operation.map} ${operation.key}`;
+    try {
+      this.#one(operation, plan);
+      this.#refused.delete(name);
+    } catch (err) {
+      const { message } = err as Error;
+      if (this.#refused.get(name)?.message !== message) {
+        this.#log.error(
+          { err, map: operation.map, key: operation.key },
+          'the kernel refused a change: it is tried again',
+        );
+      }
+      this.#refused.set(name, { operation, message });
+    }
   }
 
   #one(operation: PlanOperation, plan: KernelPlan): void {
