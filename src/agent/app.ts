@@ -92,14 +92,14 @@ async function build(
   resources.add('lock', () => lock.release());
   readiness.clear('lock');
 
-  const numbers = state.loadNumbers();
+  const saved = state.loadNumbers();
   const path = new DataPath({
     binding,
     objects,
     bpffs: options.bpffs,
     cgroup: options.cgroup,
     log,
-    adopt: numbers !== undefined,
+    adopt: saved !== undefined,
   });
   resources.add('data path', () => path.close());
   const splice = await spliceDecision(
@@ -111,7 +111,13 @@ async function build(
   settings.write({ splice: splice.enabled ? 1 : 0, keepaliveS: keepaliveSeconds() });
   readiness.clear('kernel');
 
-  const connections = new Connections({ binding, path });
+  const numbersSince = saved?.since ?? path.generation.number;
+  const connections = new Connections({
+    binding,
+    path,
+    numbersSince,
+    identityOf: (pod) => reconciler.identityOf(pod),
+  });
   const kernel = new KernelReadings({ binding, path, connections });
   const workers = new Workers({
     setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
@@ -122,14 +128,13 @@ async function build(
   });
   resources.add('workers', () => workers.close());
   const listeners = new Listeners({ binding, path, workers });
-  const reconciler = new Reconciler({
+  const reconciler: Reconciler = new Reconciler({
     binding,
     path,
     listeners,
     workers: options.workers,
     log,
-    podInUse: (id) =>
-      connections.views().some((view) => view.sourcePod === id || view.destinationPod === id),
+    podsInUse: () => connections.podsInUse(),
   });
   const cuts = new Cuts();
   const learning = new Learning({
@@ -138,7 +143,7 @@ async function build(
     path,
     reconciler,
     cuts,
-    olderSocks: connections.olderMaps('socks'),
+    olderSocks: connections.olderMaps('socks').map(({ map }) => map),
     stateDir: state.path,
     log,
   });
@@ -154,7 +159,8 @@ async function build(
   resources.add('revocation', () => revocation.close());
 
   const mesh: Mesh = new Mesh({
-    numbers,
+    numbers: saved?.numbers,
+    numbersSince,
     state,
     reconciler,
     settings,
@@ -177,9 +183,6 @@ async function build(
   path.attach();
   learning.start();
   readiness.clear('attached');
-  const upkeep = new Upkeep({ connections, path, reconciler, mesh, log });
-  upkeep.start();
-  resources.add('upkeep', () => upkeep.close());
   const retry = setInterval(() => {
     if (reconciler.failures().length + reconciler.pending === 0) return;
     reconciler.retry();
@@ -203,6 +206,19 @@ async function build(
   const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
   telemetry.start();
   resources.add('telemetry', () => telemetry.close());
+  const upkeep = new Upkeep({
+    connections,
+    path,
+    reconciler,
+    mesh,
+    beforeRemoval: (generation) => {
+      telemetry.endOf(generation);
+      kernel.inherit(generation);
+    },
+    log,
+  });
+  upkeep.start();
+  resources.add('upkeep', () => upkeep.close());
 
   const page = options.metrics
     ? await startMetricsServer({

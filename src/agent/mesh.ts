@@ -17,6 +17,8 @@ import type { StateFolder } from './state-folder.ts';
 
 export interface MeshOptions {
   readonly numbers: Numbers | undefined;
+  /** see SavedNumbers.since */
+  readonly numbersSince: number;
   readonly state: StateFolder;
   readonly reconciler: Reconciler;
   readonly settings: Settings;
@@ -62,17 +64,27 @@ export class Mesh {
   /** Forgets numbers of names that are gone; `liveIdentities` are still carried by connections. */
   pruneNumbers(liveIdentities: ReadonlySet<number>): void {
     const pruned = prunePlanNumbers(this.#state, liveIdentities);
-    this.#options.state.saveNumbers(pruned.numbers);
+    const { state, numbersSince } = this.#options;
+    state.saveNumbers({ numbers: pruned.numbers, since: numbersSince });
     this.#state = pruned;
   }
 
   #plan(): void {
-    const { state: folder, reconciler, settings, log, onPolicyChange } = this.#options;
+    const {
+      state: folder,
+      numbersSince,
+      reconciler,
+      settings,
+      log,
+      onPolicyChange,
+    } = this.#options;
     const started = performance.now();
     const previous = this.#state;
     const next = nextPlan(previous, this.#store.current, this.#enrolled);
     const operations = diffPlans(previous.plan, next.plan);
-    if (next.numbers !== previous.numbers) folder.saveNumbers(next.numbers);
+    if (next.numbers !== previous.numbers) {
+      folder.saveNumbers({ numbers: next.numbers, since: numbersSince });
+    }
     this.#state = next;
     reconciler.apply(operations, next.plan);
     if (this.#applied++ === 0) reconciler.prune();

@@ -9,6 +9,12 @@ import { numbersFromJson, numbersToJson, type Numbers } from '../compile/kernel/
 
 const NUMBERS = 'numbers.json';
 
+export interface SavedNumbers {
+  readonly numbers: Numbers;
+  /** the first generation of pins that was written with these tables; those before it mean other things by their numbers */
+  readonly since: number;
+}
+
 export class StateFolder {
   readonly path: string;
   readonly #bootId: string;
@@ -32,22 +38,26 @@ export class StateFolder {
   }
 
   /** undefined: none of this boot, or damaged; then the kernel's maps must not be adopted. */
-  loadNumbers(): Numbers | undefined {
+  loadNumbers(): SavedNumbers | undefined {
     try {
-      const { bootId, numbers } = JSON.parse(readFileSync(join(this.path, NUMBERS), 'utf8')) as {
+      const saved = JSON.parse(readFileSync(join(this.path, NUMBERS), 'utf8')) as {
         bootId?: unknown;
+        since?: unknown;
         numbers?: unknown;
       };
-      return bootId === this.#bootId ? numbersFromJson(numbers) : undefined;
+      const numbers = saved.bootId === this.#bootId ? numbersFromJson(saved.numbers) : undefined;
+      return numbers && typeof saved.since === 'number'
+        ? { numbers, since: saved.since }
+        : undefined;
     } catch {
       return undefined;
     }
   }
 
   /** Before the plan that uses them is applied: a number in the kernel is always on disk. */
-  saveNumbers(numbers: Numbers): void {
+  saveNumbers({ numbers, since }: SavedNumbers): void {
     const path = join(this.path, NUMBERS);
-    const text = JSON.stringify({ bootId: this.#bootId, numbers: numbersToJson(numbers) });
+    const text = JSON.stringify({ bootId: this.#bootId, since, numbers: numbersToJson(numbers) });
     writeFileSync(`${path}.tmp`, text, { mode: 0o600, flush: true });
     renameSync(`${path}.tmp`, path);
   }

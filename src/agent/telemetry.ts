@@ -1,6 +1,7 @@
 /** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
 import { Reason } from '../kernel/abi/layout.gen.ts';
 import { Events } from '../kernel/events.ts';
+import type { Generation } from '../kernel/generations.ts';
 import type { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -41,14 +42,14 @@ export class AgentTelemetry {
     this.#events = new Events({
       binding,
       handlers: {
-        closed(event) {
-          const flow = flows.closed(event);
+        closed(event, generation) {
+          const flow = flows.closed(connections.inTodaysNumbers(generation, event));
           if (!flow) return;
           access.closed(flow);
           metrics.connectionClosed(flow);
         },
-        denied(event) {
-          const flow = flows.denied(event);
+        denied(event, generation) {
+          const flow = flows.denied(connections.inTodaysNumbers(generation, event));
           access.denied(flow);
           metrics.connectionDenied(flow);
         },
@@ -65,7 +66,15 @@ export class AgentTelemetry {
 
   start(): void {
     const { path, connections } = this.#parts;
-    this.#events.start([path.map('events'), ...connections.olderMaps('events')]);
+    this.#events.start([
+      ...connections.olderMaps('events'),
+      { map: path.map('events'), generation: path.generation.number },
+    ]);
+  }
+
+  /** A generation is about to be removed: what it still has to tell. */
+  endOf(generation: Generation): void {
+    this.#events.end(generation.number);
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { ConnFlags } from '../kernel/abi/layout.gen.ts';
 import type { Connections } from '../kernel/connections.ts';
 import type { DataPath } from '../kernel/data-path.ts';
+import type { Generation } from '../kernel/generations.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Log } from '../log.ts';
 import type { Mesh } from './mesh.ts';
@@ -31,6 +32,7 @@ export class Upkeep {
   readonly #path: DataPath;
   readonly #reconciler: Reconciler;
   readonly #mesh: Mesh;
+  readonly #beforeRemoval: (generation: Generation) => void;
   readonly #log: Log;
   #timers: NodeJS.Timeout[] = [];
 
@@ -39,12 +41,15 @@ export class Upkeep {
     path: DataPath;
     reconciler: Reconciler;
     mesh: Mesh;
+    /** its last events and counters: with its pins they are gone */
+    beforeRemoval: (generation: Generation) => void;
     log: Log;
   }) {
     this.#connections = options.connections;
     this.#path = options.path;
     this.#reconciler = options.reconciler;
     this.#mesh = options.mesh;
+    this.#beforeRemoval = options.beforeRemoval;
     this.#log = options.log;
   }
 
@@ -62,9 +67,13 @@ export class Upkeep {
   }
 
   #sweep(): void {
-    const gone = this.#connections.sweep();
-    if (gone.length > 0) {
-      this.#log.info({ generations: gone }, 'older generations have no connections left: removed');
+    for (const generation of this.#connections.empty()) {
+      this.#beforeRemoval(generation);
+      this.#path.generations.remove(generation);
+      this.#log.info(
+        { generation: generation.number },
+        'an older generation has no connections left: removed',
+      );
     }
   }
 

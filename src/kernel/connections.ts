@@ -1,6 +1,7 @@
 /**
  * Live connections of the node, from the iterators over the socket storage `conns`: of this generation and of every older
- * one that still has sockets. conn_view only grows at its end, so views of older agents decode as well.
+ * one that still has sockets. conn_view only grows at its end, so views of older agents decode as well. While one
+ * generation takes over from another, a socket may be known to both: the older one has it in its sockhash.
  */
 import { join } from 'node:path';
 import type { Binding, BpfMap } from './binding.ts';
@@ -45,20 +46,74 @@ export function joinEnds(views: readonly ConnView[]): Connection[] {
   return joined;
 }
 
-export class Connections {
-  readonly #binding: Binding;
-  readonly #path: DataPath;
+/** What views and events say in numbers. */
+export interface Numbered {
+  readonly sourcePod: number;
+  readonly destinationPod: number;
+  readonly sourceIdentity: number;
+  readonly destinationIdentity: number;
+  readonly service: number;
+}
 
-  constructor(options: { binding: Binding; path: DataPath }) {
-    this.#binding = options.binding;
-    this.#path = options.path;
+export interface ConnectionsOptions {
+  readonly binding: Binding;
+  readonly path: DataPath;
+  /** the first generation that was written with today's number tables */
+  readonly numbersSince: number;
+  /** identity number that a pod has today, 0: none */
+  readonly identityOf: (pod: number) => number;
+}
+
+/** A map of an older generation, and that generation's number. */
+export interface OlderMap {
+  readonly map: BpfMap;
+  readonly generation: number;
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
   }
 
   /** Every end of every generation. */
   views(): ConnView[] {
-    const views = decodeViews(this.#path.readConns());
-    for (const older of this.older()) views.push(...this.#readOlder(older));
-    return views;
+    const views = decodeViews(this.#options.path.readConns());
+    const olders = this.older();
+    if (olders.length === 0) return views;
+    const byCookie = new Map(views.map((view) => [view.cookie, view]));
+    for (const older of olders) {
+      for (const view of this.#readOlder(older)) {
+        byCookie.set(view.cookie, this.inTodaysNumbers(older.number, view));
+      }
+    }
+    return [...byCookie.values()];
+  }
+
+  /** Numbers of pods that live connections carry. */
+  podsInUse(): Set<number> {
+    const views = [
+      ...decodeViews(this.#options.path.readConns()),
+      ...this.older().flatMap((older) => this.#readOlder(older)),
+    ];
+    return new Set(views.flatMap((view) => [view.sourcePod, view.destinationPod]));
+  }
+
+  /**
+   * After the state folder was lost, identities and services of older generations are numbers of a table nobody has:
+   * a connection then has the identity of its pod. Pod numbers go with the namespace and stay right.
+   */
+  inTodaysNumbers<T extends Numbered>(generation: number, numbered: T): T {
+    const { numbersSince, identityOf } = this.#options;
+    if (generation >= numbersSince) return numbered;
+    return {
+      ...numbered,
+      sourceIdentity: identityOf(numbered.sourcePod),
+      destinationIdentity: identityOf(numbered.destinationPod),
+      service: 0,
+      ...('policy' in numbered && { policy: 0 }),
+    };
   }
 
   list(): Connection[] {
@@ -79,32 +134,31 @@ export class Connections {
 
   /** Generations before this one that still have pins. */
   older(): Generation[] {
-    const { generation, generations } = this.#path;
-    return generations.list().filter(({ number }) => number !== generation.number);
+    const { generation, generations } = this.#options.path;
+    return generations.olderThan(generation);
   }
 
   /** A map of every older generation that has it; the caller closes them. */
-  olderMaps(name: string): BpfMap[] {
-    return this.older().flatMap(({ maps }) => {
+  olderMaps(name: string): OlderMap[] {
+    return this.older().flatMap(({ maps, number }) => {
       try {
-        return [this.#binding.openPinnedMap(join(maps, name))];
+        const map = this.#options.binding.openPinnedMap(join(maps, name));
+        return [{ map, generation: number }];
       } catch {
         return []; /* that agent died before it had pinned everything */
       }
     });
   }
 
-  /** Removes generations whose last socket is gone; returns their numbers. */
-  sweep(): number[] {
-    const empty = this.older().filter((older) => this.#readOlder(older).length === 0);
-    for (const older of empty) this.#path.generations.remove(older);
-    return empty.map(({ number }) => number);
+  /** Older generations whose last socket is gone. */
+  empty(): Generation[] {
+    return this.older().filter((older) => this.#readOlder(older).length === 0);
   }
 
   #readOlder(generation: Generation): ConnView[] {
     let link;
     try {
-      link = this.#binding.openPinnedLink(generation.conns);
+      link = this.#options.binding.openPinnedLink(generation.conns);
     } catch {
       return []; /* the agent of that generation died before it pinned its iterator: it had no sockets */
     }

@@ -9,13 +9,15 @@ import type { Log } from '../log.ts';
 import { AbiLimits, Counter, Reason, ABI_HASH } from './abi/layout.gen.ts';
 import { verifyAbi } from './abi/verify.ts';
 import type { Binding, BpfLink, BpfMap, BpfObject, NativeError } from './binding.ts';
+import { counterRows } from './counters.ts';
 import { Generations, type Generation } from './generations.ts';
 import { u32, u64 } from './typed-map.ts';
 
-/** Programs that belong to the node's root cgroup. */
-const CGROUP_PROGRAMS = [
-  'podwire_connect4',
-  'podwire_connect6',
+/** Cgroup programs that decide about new connections: one generation's at a time. */
+const NODE_HOOKS = ['podwire_connect4', 'podwire_connect6'] as const;
+
+/** Cgroup programs that also serve the sockets of their generation: every generation that has sockets keeps its own. */
+const GENERATION_HOOKS = [
   'podwire_getpeername4',
   'podwire_getpeername6',
   'podwire_getsockname4',
@@ -23,6 +25,9 @@ const CGROUP_PROGRAMS = [
   'podwire_setsockopt',
   'podwire_sockops',
 ] as const;
+
+/** Without their entries a generation takes no new connection. */
+const ADMITTING_MAPS = ['pods', 'locals'] as const;
 
 /** Maps of maps.bpf.h, which lookup.bpf.o is given by descriptor. */
 const SHARED_MAPS = [
@@ -70,6 +75,7 @@ export class DataPath {
   readonly #adopt: BpfLink;
   readonly #keepalive: BpfLink;
   readonly #abi: string;
+  #serving = false;
 
   constructor(options: DataPathOptions) {
     this.#options = options;
@@ -94,20 +100,21 @@ export class DataPath {
     this.#keepalive = this.#object.program('podwire_keepalive').attachIter();
   }
 
-  /** Last step of start-up: from here on new connections meet the programs. */
+  /**
+   * Once the pods are in the maps and before their namespaces get programs that ask for provenance: from here on connections
+   * of this generation's pods have records. An older generation goes on beside it, so that nobody is without.
+   */
+  serve(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    for (const name of GENERATION_HOOKS) this.#attachHook(name, this.generation.hooks);
+  }
+
+  /** Last step of start-up: new connections are this generation's, and no other's. */
   attach(): void {
-    for (const name of CGROUP_PROGRAMS) {
-      const program = this.#object.program(name);
-      const pin = join(this.generations.links, name);
-      const link = this.#updatePinned(pin, (existing) => existing.update(program));
-      if (link) {
-        this.#links.push(link);
-        continue;
-      }
-      const fresh = program.attachCgroup(this.#options.cgroup);
-      fresh.pin(pin);
-      this.#links.push(fresh);
-    }
+    this.serve();
+    for (const name of NODE_HOOKS) this.#attachHook(name, this.generations.links);
+    for (const older of this.generations.olderThan(this.generation)) this.#retire(older);
   }
 
   map(name: string): BpfMap {
@@ -191,6 +198,31 @@ export class DataPath {
     this.#object.close();
   }
 
+  #attachHook(name: string, folder: string): void {
+    const program = this.#object.program(name);
+    const pin = join(folder, name);
+    const adopted = this.#updatePinned(pin, (existing) => existing.update(program));
+    if (adopted) {
+      this.#links.push(adopted);
+      return;
+    }
+    const fresh = program.attachCgroup(this.#options.cgroup);
+    fresh.pin(pin);
+    this.#links.push(fresh);
+  }
+
+  /** Its programs go on for the sockets they have; keys are deleted as bytes, because its layout is not ours. */
+  #retire(older: Generation): void {
+    for (const name of ADMITTING_MAPS) {
+      const pin = join(older.maps, name);
+      if (!existsSync(pin)) continue; /* that agent died before it had pinned everything */
+      const map = this.#options.binding.openPinnedMap(pin);
+      const { keys, count } = map.dump();
+      map.deleteBatch(keys, count);
+      map.close();
+    }
+  }
+
   #podPin(netnsCookie: bigint): string {
     return join(this.generations.pods, netnsCookie.toString());
   }
@@ -200,8 +232,8 @@ export class DataPath {
     const object = binding.openObject(objectPath);
     object.setRodata('node_netns', u64.encode(binding.netnsCookie('/proc/self/ns/net')));
     const cpus = binding.possibleCpus();
-    object.setMaxEntries('counters', cpus * Counter.MAX);
-    object.setMaxEntries('reasons', cpus * Reason.MAX);
+    object.setMaxEntries('counters', counterRows(cpus) * Counter.MAX);
+    object.setMaxEntries('reasons', counterRows(cpus) * Reason.MAX);
     const names = object.mapNames().filter((name) => !name.includes('.'));
     const missing: string[] = [];
     for (const name of names) {

@@ -3,9 +3,10 @@
  *
  *   podwire/gen-N-ABI/maps/NAME    maps of generation N; ABI is the hash of the shared layout
  *   podwire/gen-N-ABI/conns        iterator over the live sockets of that generation
- *   podwire/links/PROGRAM          cgroup links, updated in place from generation to generation
- *   podwire/pods/COOKIE            sk_lookup link of the pod with that netns cookie
- * *
+ *   podwire/gen-N-ABI/hooks/NAME   cgroup links that serve the sockets of that generation to their end
+ *   podwire/links/NAME             cgroup links that decide about new connections, updated in place
+ *   podwire/pods/COOKIE            sk_lookup link of the pod with that netns cookie, updated in place
+ *
  * Live sockets keep the programs and maps they were born with. An agent whose layout is the newest generation's adopts its
  * maps; any other starts the next one and goes on serving the older ones until their last socket is gone.
  */
@@ -18,6 +19,7 @@ export interface Generation {
   readonly dir: string;
   readonly maps: string;
   readonly conns: string;
+  readonly hooks: string;
 }
 
 const NAME = /^gen-(\d+)-([0-9a-f]+)$/;
@@ -49,6 +51,11 @@ export class Generations {
       .sort((a, b) => b.number - a.number);
   }
 
+  /** Those before `generation`, newest first. */
+  olderThan({ number: newest }: Generation): Generation[] {
+    return this.list().filter(({ number }) => number < newest);
+  }
+
   /** The generation an agent of this layout works in: the newest when it fits, else a new one. */
   open(abi: string, adopt: boolean): { generation: Generation; adopted: boolean } {
     const newest = this.list()[0];
@@ -56,6 +63,7 @@ export class Generations {
       return { generation: newest, adopted: true };
     const generation = this.#generation((newest?.number ?? 0) + 1, abi);
     mkdirSync(generation.maps, { recursive: true, mode: 0o700 });
+    mkdirSync(generation.hooks, { recursive: true, mode: 0o700 });
     return { generation, adopted: false };
   }
 
@@ -65,6 +73,11 @@ export class Generations {
 
   #generation(number: number, abi: string): Generation {
     const dir = join(this.root, `gen-${number}-${abi}`);
-    return { number, abi, dir, maps: join(dir, 'maps'), conns: join(dir, 'conns') };
+    const [maps, conns, hooks] = ['maps', 'conns', 'hooks'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    return { number, abi, dir, maps, conns, hooks };
   }
 }

@@ -4,8 +4,9 @@ import { existsSync } from 'node:fs';
 import { Counter, Reason } from './abi/layout.gen.ts';
 import type { Binding, BpfMap } from './binding.ts';
 import type { Connections } from './connections.ts';
-import { sumRows } from './counters.ts';
+import { addToOwnRow, columnsOf, sumRows } from './counters.ts';
 import type { DataPath } from './data-path.ts';
+import type { Generation } from './generations.ts';
 
 /** Maps whose filling up somebody must see. */
 const WATCHED = [
@@ -18,6 +19,9 @@ const WATCHED = [
   'trust',
   'listening',
 ] as const;
+
+const COUNTED = ['counters', 'reasons'] as const;
+type CountedMap = (typeof COUNTED)[number];
 
 export class KernelReadings {
   readonly #binding: Binding;
@@ -45,19 +49,36 @@ export class KernelReadings {
     });
   }
 
-  /** Older generations count on until their last connection is gone; enums only grow before MAX, so columns agree. */
-  #sum(name: 'counters' | 'reasons', columns: number): bigint[] {
+  /** Before an older generation is removed: what it counted is kept, because counters never fall. */
+  inherit(generation: Generation): void {
+    for (const name of COUNTED) {
+      addToOwnRow(
+        this.#path.map(name),
+        this.#binding.possibleCpus(),
+        this.#older(generation, name),
+      );
+    }
+  }
+
+  /** Older generations count on until their last connection is gone. */
+  #sum(name: CountedMap, columns: number): bigint[] {
     const sums = sumRows(this.#path.map(name), columns);
-    for (const { maps } of this.#connections.older()) {
-      const pin = join(maps, name);
-      if (!existsSync(pin)) continue;
-      const map: BpfMap = this.#binding.openPinnedMap(pin);
-      const older = map.info().maxEntries / this.#binding.possibleCpus();
-      sumRows(map, older).forEach((value, i) => {
-        if (i < Math.min(columns, older)) sums[i] = (sums[i] ?? 0n) + value;
-      });
-      map.close();
+    for (const generation of this.#connections.older()) {
+      this.#older(generation, name)
+        .slice(0, columns)
+        .forEach((value, i) => (sums[i] = (sums[i] ?? 0n) + value));
     }
     return sums;
+  }
+
+  #older({ maps }: Generation, name: CountedMap): bigint[] {
+    const pin = join(maps, name);
+    if (!existsSync(pin)) return [];
+    const map: BpfMap = this.#binding.openPinnedMap(pin);
+    try {
+      return sumRows(map, columnsOf(map, this.#binding.possibleCpus()));
+    } finally {
+      map.close();
+    }
   }
 }

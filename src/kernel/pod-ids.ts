@@ -2,8 +2,13 @@
  * Numbers of the node's pods in the kernel. A pod is its network namespace: an agent that adopts maps finds each pod's number by
  * the netns cookie. Numbers go round, so that one is given again only long after its pod and that pod's connections are gone.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { PodwireError } from '../errors.ts';
 import { AbiLimits } from './abi/layout.gen.ts';
+import type { Binding, BpfMap } from './binding.ts';
+import type { DataPath } from './data-path.ts';
+import { u32, u64 } from './typed-map.ts';
 
 export class PodIds {
   readonly #byCookie = new Map<bigint, number>();
@@ -19,6 +24,11 @@ export class PodIds {
   adopt(cookie: bigint, id: number): void {
     this.#byCookie.set(cookie, id);
     this.#used.add(id);
+    this.#last = Math.max(this.#last, id);
+  }
+
+  /** A number that live connections carry, of a pod that may be gone: it is asked for again before it is given. */
+  skip(id: number): void {
     this.#last = Math.max(this.#last, id);
   }
 
@@ -47,4 +57,29 @@ export class PodIds {
     this.#byCookie.delete(cookie);
     this.#used.delete(id);
   }
+}
+
+/**
+ * Numbers of namespaces as this and older generations know them, newest first: connections of older ones carry theirs. The
+ * number is the first field of struct pod in every layout.
+ */
+export function knownPodIds(binding: Binding, path: DataPath): Map<bigint, number> {
+  const numbers = new Map<bigint, number>();
+  const read = (map: BpfMap): void => {
+    const { keys, values, count } = map.dump();
+    for (let i = 0; i < count; i++) {
+      const cookie = u64.decode(keys, i * u64.size);
+      if (!numbers.has(cookie))
+        numbers.set(cookie, u32.decode(values, (i * values.length) / count));
+    }
+  };
+  read(path.map('pods'));
+  for (const { maps } of path.generations.olderThan(path.generation)) {
+    const pin = join(maps, 'pods');
+    if (!existsSync(pin)) continue;
+    const map = binding.openPinnedMap(pin);
+    read(map);
+    map.close();
+  }
+  return numbers;
 }

@@ -18,7 +18,7 @@ import {
 } from './abi/layout.gen.ts';
 import type { Binding, NativeError } from './binding.ts';
 import type { DataPath } from './data-path.ts';
-import { PodIds } from './pod-ids.ts';
+import { knownPodIds, PodIds } from './pod-ids.ts';
 import type { PolicyTables } from './policy-tables.ts';
 import { TypedMap, u32, u64 } from './typed-map.ts';
 
@@ -66,8 +66,8 @@ export interface PodTableOptions {
   readonly listeners: PodListeners;
   readonly workers: number;
   readonly log: Log;
-  /** whether live connections carry this pod number */
-  readonly podInUse: (id: number) => boolean;
+  /** numbers of pods that live connections carry */
+  readonly podsInUse: () => ReadonlySet<number>;
 }
 
 export class PodTable {
@@ -81,17 +81,20 @@ export class PodTable {
   readonly #failed = new Map<string, PodFailure>();
   /** also of pods that are gone, until their number is given again: their last connections still end */
   readonly #uids = new Map<number, string>();
+  /** in the maps, so that their connections have records, but without a program of their own yet */
+  readonly #introduced = new Map<string, bigint>();
   #plan: KernelPlan | undefined;
 
   constructor(options: PodTableOptions) {
     this.#options = options;
     this.#policies = options.policies;
-    const { path } = options;
+    const { binding, path, podsInUse } = options;
     this.#pods = new TypedMap('pods', path.map('pods'), u64, Pod);
     this.#locals = new TypedMap('locals', path.map('locals'), IpKey, Local);
     this.#portModes = new TypedMap('port_modes', path.map('port_modes'), PortKey, u32);
-    this.#ids = new PodIds(options.podInUse);
-    for (const [cookie, { id }] of this.#pods.entries()) this.#ids.adopt(cookie, id);
+    this.#ids = new PodIds((id) => podsInUse().has(id));
+    for (const [cookie, id] of knownPodIds(binding, path)) this.#ids.adopt(cookie, id);
+    for (const id of podsInUse()) this.#ids.skip(id);
   }
 
   captured(): readonly CapturedPod[] {
@@ -154,19 +157,79 @@ export class PodTable {
     );
   }
 
+  /**
+   * New pods of one plan together, before the first gets a program that asks for provenance: otherwise those that come later
+   * in the plan would be strangers to it. Nothing is sent to the agent yet.
+   */
+  introduce(uids: readonly string[]): void {
+    for (const uid of uids) {
+      const entry = this.#plan?.pods.get(uid);
+      const cookie = entry && this.#cookie(entry);
+      if (!entry || cookie === undefined) continue; /* capture() reports it */
+      if (this.#owner(cookie) || this.#isOwnNamespace(cookie) || this.#pods.get(cookie)) continue;
+      try {
+        this.#introduced.set(uid, cookie);
+        this.writePolicy(entry);
+        this.#writePod(entry, cookie, SPLICE_FLAGS[entry.splice]);
+        this.#writeLocals(entry, cookie);
+      } catch {
+        this.#withdraw(entry); /* capture() meets and reports the same */
+      }
+    }
+    this.#options.path.serve();
+  }
+
+  /** What introduce() wrote of a pod that cannot be captured. */
+  #withdraw(entry: PodEntry): void {
+    const cookie = this.#introduced.get(entry.uid);
+    if (cookie === undefined) return;
+    this.#introduced.delete(entry.uid);
+    this.#forget(cookie);
+    for (const addr of entry.addrs) this.#locals.delete({ addr: addrFromText(addr) });
+  }
+
+  #owner(cookie: bigint): CapturedPod | undefined {
+    return this.captured().find(({ netnsCookie }) => netnsCookie === cookie);
+  }
+
+  #isOwnNamespace(cookie: bigint): boolean {
+    return cookie === this.#options.binding.netnsCookie('/proc/self/ns/net');
+  }
+
+  #writePod(entry: PodEntry, cookie: bigint, flags: number): void {
+    this.#pods.set(cookie, {
+      id: this.#ids.of(cookie),
+      identity: entry.identity,
+      flags,
+      workload: entry.workload,
+      workers: this.#options.workers,
+      recordQuota: RECORD_QUOTA,
+      netns: cookie,
+      addr4: addressOf(entry, 4),
+      addr6: addressOf(entry, 6),
+    });
+  }
+
+  /** Addresses that two pods claim belong to the one that the plan names. */
+  #writeLocals(entry: PodEntry, cookie: bigint): void {
+    const local = { netns: cookie, pod: this.#ids.of(cookie), identity: entry.identity };
+    for (const addr of entry.addrs) {
+      if (this.#plan?.locals.get(addr)?.uid === entry.uid)
+        this.#locals.set({ addr: addrFromText(addr) }, local);
+    }
+  }
+
   capture(entry: PodEntry): void {
     const { binding, path, listeners, workers, log } = this.#options;
     const before = this.#captured.get(entry.uid);
     try {
       const cookie = binding.netnsCookie(entry.netnsPath);
-      const own = binding.netnsCookie('/proc/self/ns/net');
-      if (cookie === own) throw new Error(`${entry.netnsPath} is the node's own network namespace`);
-      const rival = this.captured().find(
-        (pod) => pod.netnsCookie === cookie && pod.entry.uid !== entry.uid,
-      );
-      if (rival)
+      if (this.#isOwnNamespace(cookie))
+        throw new Error(`${entry.netnsPath} is the node's own network namespace`);
+      const owner = this.#owner(cookie)?.entry;
+      if (owner && owner.uid !== entry.uid)
         throw new Error(
-          `${entry.netnsPath} belongs to pod ${rival.entry.namespace}/${rival.entry.name} already`,
+          `${entry.netnsPath} belongs to pod ${owner.namespace}/${owner.name} already`,
         );
       if (before && before.netnsCookie !== cookie) this.release(entry.uid);
       const pod: CapturedPod = {
@@ -194,20 +257,9 @@ export class PodTable {
       });
       this.#captured.set(entry.uid, pod);
       this.#uids.set(pod.id, entry.uid);
-      this.#pods.set(cookie, {
-        id: pod.id,
-        identity: entry.identity,
-        flags,
-        workload: entry.workload,
-        workers,
-        recordQuota: RECORD_QUOTA,
-        netns: cookie,
-        addr4: addressOf(entry, 4),
-        addr6: addressOf(entry, 6),
-      });
-      for (const addr of entry.addrs) {
-        if (this.#plan?.locals.get(addr)?.uid === entry.uid) this.writeLocal(addr, entry.uid);
-      }
+      this.#introduced.delete(entry.uid);
+      this.#writePod(entry, cookie, flags);
+      this.#writeLocals(entry, cookie);
       if (before?.entry.captureProxy && !entry.captureProxy) listeners.close(before);
       this.#failed.delete(entry.uid);
       if (!before)
@@ -216,6 +268,7 @@ export class PodTable {
           'pod captured',
         );
     } catch (error) {
+      this.#withdraw(entry);
       this.#fail(entry, error as NativeError);
     }
   }

@@ -42,10 +42,21 @@ export class Reconciler {
     return this.#pods.uidOf(id);
   }
 
+  /** number of the identity a captured pod has now, 0: none */
+  identityOf(pod: number): number {
+    return this.#pods.byUid(this.#pods.uidOf(pod) ?? '')?.entry.identity ?? 0;
+  }
+
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
     this.#pods.setPlan(plan);
-    for (const operation of operations) this.#try(operation, plan);
+    const pods = operations.filter(
+      (operation) => operation.map === 'pods' && operation.op === 'put',
+    );
+    for (const operation of operations) {
+      if (operation === pods[0]) this.#pods.introduce(pods.map(({ key }) => key));
+      this.#try(operation, plan);
+    }
   }
 
   /** operations the kernel refused */

@@ -70,7 +70,7 @@ function startLearning(context: TestContext): { lab: Lab; observer: Observer; tr
     handlers: { closed: ignore, denied: ignore, trust: (event) => observer.onTrustEvent(event) },
   });
   mesh.defer(() => events.close());
-  events.start([lab.map('events')]);
+  events.start([{ map: lab.map('events'), generation: 1 }]);
   return { lab, observer, trust: new TrustMap(lab.map('trust')) };
 }
 
