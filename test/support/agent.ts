@@ -30,6 +30,8 @@ export interface AgentOptions {
   readonly args?: readonly string[];
   /** agents of one mesh share bpffs and state folder under this name */
   readonly instance?: string;
+  /** main.js of another build */
+  readonly program?: string;
 }
 
 export interface Agent {
@@ -48,6 +50,35 @@ export interface Agent {
   kill(signal: NodeJS.Signals): Promise<void>;
   /** SIGTERM, then removes pins and mounts */
   close(): Promise<void>;
+}
+
+export interface Folders {
+  readonly config: string;
+  readonly bpffs: string;
+  readonly state: string;
+  readonly socket: string;
+}
+
+/** What `podwire` runs. */
+export function mainProgram(): string {
+  return join(repositoryRoot(), 'dist/src/main.js');
+}
+
+/** Where an agent of this mesh keeps its pins and its state, and where it answers. */
+export function placesOf(mesh: Mesh, instance = 'agent'): Folders {
+  const base = join(mesh.folder, instance);
+  return {
+    config: join(base, 'config'),
+    bpffs: join(base, 'bpf'),
+    state: join(base, 'state'),
+    socket: join(base, 'admin.sock'),
+  };
+}
+
+/** The content of the config folder. */
+export function meshResources(mesh: Mesh, more: readonly Resource[] = []): readonly Resource[] {
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } };
+  return [namespace, ...mesh.pods.map(podResource), ...more];
 }
 
 export function podResource(pod: Pod): Resource {
@@ -83,23 +114,10 @@ function parseLine(line: string): LogLine | undefined {
   }
 }
 
-interface Folders {
-  readonly config: string;
-  readonly bpffs: string;
-  readonly state: string;
-  readonly socket: string;
-}
-
 /** Config, state and bpffs of one instance; a second agent of the same instance finds the first one's pins. */
 function prepareFolders(mesh: Mesh, instance: string): Folders {
-  const base = join(mesh.folder, instance);
-  const folders: Folders = {
-    config: join(base, 'config'),
-    bpffs: join(base, 'bpf'),
-    state: join(base, 'state'),
-    socket: join(base, 'admin.sock'),
-  };
-  if (existsSync(base)) return folders;
+  const folders = placesOf(mesh, instance);
+  if (existsSync(folders.config)) return folders;
   for (const path of [folders.config, folders.bpffs, folders.state]) {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   }
@@ -119,7 +137,7 @@ class AgentProcess implements Agent {
   #stderr = '';
   #rest = '';
 
-  constructor(folders: Folders, cgroup: string, args: readonly string[]) {
+  constructor(folders: Folders, cgroup: string, program: string, args: readonly string[]) {
     this.configFolder = folders.config;
     this.#socket = folders.socket;
     rmSync(folders.socket, { force: true });
@@ -127,12 +145,11 @@ class AgentProcess implements Agent {
       ...['--config', folders.config, '--cgroup', cgroup, '--bpffs', folders.bpffs],
       ...['--state-dir', folders.state, '--admin', folders.socket, '--metrics', '127.0.0.1:0'],
     ];
-    const main = join(repositoryRoot(), 'dist/src/main.js');
     /* inside the cgroup it attaches to: its own sockets in pods must meet the programs as well */
     const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
     this.#child = spawn(
       'sh',
-      ['-c', enter, cgroup, process.execPath, main, 'agent', ...options, ...args],
+      ['-c', enter, cgroup, process.execPath, program, 'agent', ...options, ...args],
       { stdio: ['ignore', 'inherit', 'pipe'] },
     );
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
@@ -237,13 +254,14 @@ class AgentProcess implements Agent {
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { mesh } = options;
   const folders = prepareFolders(mesh, options.instance ?? 'agent');
-  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } };
-  const resources = [namespace, ...mesh.pods.map(podResource), ...(options.resources ?? [])];
   writeFileSync(
     join(folders.config, 'mesh.yaml'),
-    resources.map((resource) => stringify(resource)).join('---\n'),
+    meshResources(mesh, options.resources)
+      .map((resource) => stringify(resource))
+      .join('---\n'),
   );
-  const agent = new AgentProcess(folders, mesh.cgroup, options.args ?? []);
+  const program = options.program ?? mainProgram();
+  const agent = new AgentProcess(folders, mesh.cgroup, program, options.args ?? []);
   mesh.defer(() => agent.close());
   await agent.waitForLog('ready');
   return agent;

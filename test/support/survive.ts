@@ -1,0 +1,90 @@
+/**
+ * Connections that outlive agents: test/c/survive.c in the pods of a mesh. The drivers run for as long as the test wants
+ * and say at any moment what has become of their connections.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Mesh, Pod, Spawned } from './netns.ts';
+import { cProgram } from './node.ts';
+import { parseCounts } from './programs.ts';
+
+/** `ended`: reset, what a connection that policy denies must be; `failed`: anything else that is not right. */
+export interface SurviveCounts {
+  readonly open: number;
+  readonly exchanges: number;
+  readonly ended: number;
+  readonly failed: number;
+  readonly text: string;
+}
+
+export class Driver {
+  readonly #process: Spawned;
+  #asked = 0;
+
+  constructor(process: Spawned) {
+    this.#process = process;
+  }
+
+  async counts(): Promise<SurviveCounts> {
+    const wanted = ++this.#asked;
+    process.kill(this.#process.pid, 'SIGUSR1');
+    const deadline = Date.now() + 10_000;
+    for (;;) {
+      const lines = this.#process.output().match(/^open=.*\n/gm) ?? [];
+      const text = lines[wanted - 1];
+      if (text !== undefined) {
+        const { open = NaN, exchanges = NaN, ended = NaN, failed = NaN } = parseCounts(text);
+        return { open, exchanges, ended, failed, text };
+      }
+      if (Date.now() > deadline) throw new Error(`no counts: ${this.#process.output()}`);
+      await sleep(5);
+    }
+  }
+
+  /** Until each of its connections has had another turn, or that many exchanges more. */
+  async turns(exchanges: number, timeoutMs = 20_000): Promise<SurviveCounts> {
+    const before = await this.counts();
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const now = await this.counts();
+      if (now.exchanges - before.exchanges >= exchanges) return now;
+      if (Date.now() > deadline) throw new Error(`too slow: ${before.text}${now.text}`);
+      await sleep(20);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+  }
+}
+
+export async function serve(mesh: Mesh, pod: Pod, ...ports: readonly number[]): Promise<Spawned> {
+  const server = mesh.spawn(cProgram('survive'), ['serve', ...ports.map(String)], { pod });
+  await server.waitFor('serving');
+  return server;
+}
+
+/** `count` connections that are used over and over. */
+export async function hold(
+  mesh: Mesh,
+  pod: Pod,
+  address: string,
+  port: number,
+  count: number,
+): Promise<Driver> {
+  const args = ['hold', address, String(port), String(count)];
+  const driver = mesh.spawn(cProgram('survive'), args, { pod });
+  await driver.waitFor('holding', 30_000);
+  return new Driver(driver);
+}
+
+/** New connections, one after the other, to these ports in turn. */
+export async function dial(
+  mesh: Mesh,
+  pod: Pod,
+  address: string,
+  ...ports: readonly number[]
+): Promise<Driver> {
+  const driver = mesh.spawn(cProgram('survive'), ['dial', address, ports.join(',')], { pod });
+  await driver.waitFor('dialling');
+  return new Driver(driver);
+}
