@@ -1,0 +1,210 @@
+/**
+ * An upgrade across a changed layout of records and connections, and back, with 1,000 live spliced connections: they keep
+ * the programs and maps they were born with, and every agent after serves them to their end.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type Agent,
+  type Resource,
+  meshResources,
+  placesOf,
+  startAgent,
+} from '../support/agent.ts';
+import { type Mesh, createMesh } from '../support/netns.ts';
+import { skipReason } from '../support/node.ts';
+import { buildOtherLayout } from '../support/other-build.ts';
+import { type Driver, dial, hold, serve } from '../support/survive.ts';
+
+const KEPT = 7001;
+const REVOKED = 7002;
+const HALF = 500;
+const YOUNG = 20;
+const annotations = { 'podwire.io/splice': 'always' };
+
+function allowPorts(...ports: readonly number[]): Resource {
+  return {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'ports', namespace: 'default' },
+    spec: {
+      selector: { matchLabels: { app: 'server' } },
+      action: 'ALLOW',
+      rules: [
+        {
+          from: [{ source: { principals: ['cluster.local/ns/default/sa/client'] } }],
+          to: [{ operation: { ports: ports.map(String) } }],
+        },
+      ],
+    },
+  };
+}
+
+interface KernelStatus {
+  readonly generation: number;
+  readonly adopted: boolean;
+  readonly older: readonly number[];
+}
+
+async function kernelOf(agent: Agent): Promise<KernelStatus> {
+  const { kernel } = (await agent.admin('/v1/status')) as { kernel: KernelStatus };
+  return kernel;
+}
+
+async function assertAlive(driver: Driver, open: number): Promise<void> {
+  const counts = await driver.turns(open * 3);
+  assert.deepEqual([counts.open, counts.failed, counts.ended], [open, 0, 0], counts.text);
+}
+
+/** Milliseconds until all of its connections have been reset. */
+async function untilEnded(driver: Driver, ended: number): Promise<number> {
+  const start = performance.now();
+  for (;;) {
+    const counts = await driver.counts();
+    assert.equal(counts.failed, 0, counts.text);
+    if (counts.ended === ended) return performance.now() - start;
+    assert.ok(performance.now() - start < 10_000, counts.text);
+    await sleep(10);
+  }
+}
+
+interface Listed {
+  readonly path: string;
+  readonly bytesSpliced: number;
+  readonly source: { readonly workload: string; readonly identity: string };
+  readonly destination: { readonly address: string };
+}
+
+async function listed(agent: Agent, port: number): Promise<readonly Listed[]> {
+  const all = (await agent.admin('/v1/connections')) as readonly Listed[];
+  return all.filter(({ destination }) => destination.address.endsWith(`:${port}`));
+}
+
+function toldOf(agent: Agent, port: number): number {
+  return agent.log.filter(
+    (line) =>
+      line['msg'] === 'connection complete' && String(line['dst.addr']).endsWith(`:${port}`),
+  ).length;
+}
+
+async function closedTotal(agent: Agent): Promise<number> {
+  const lines = (await agent.metrics()).split('\n');
+  return lines
+    .filter((line) => line.startsWith('istio_tcp_connections_closed_total{'))
+    .filter((line) => line.includes('reporter="destination"'))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
+function generationFolders(mesh: Mesh): string[] {
+  const root = join(placesOf(mesh).bpffs, 'podwire');
+  return existsSync(root) ? readdirSync(root).filter((name) => name.startsWith('gen-')) : [];
+}
+
+async function eventually(what: string, done: () => Promise<boolean> | boolean): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!(await done())) {
+    assert.ok(Date.now() < deadline, `not within 15 s: ${what}`);
+    await sleep(100);
+  }
+}
+
+test('an upgrade across layouts with 1,000 live connections', { skip: skipReason() }, async (t) => {
+  const mesh = createMesh(t, {
+    pods: [
+      { name: 'client', annotations },
+      { name: 'server', annotations },
+    ],
+  });
+  const [client, server] = [mesh.pod('client'), mesh.pod('server')];
+  const other = buildOtherLayout(join(mesh.folder, 'other'));
+  await serve(mesh, server, KEPT, REVOKED);
+  const allowed = allowPorts(KEPT, REVOKED);
+  let agent = await startAgent({ mesh, resources: [allowed] });
+  const kept = await hold(mesh, client, server.v4, KEPT, HALF);
+  const revoked = await hold(mesh, client, server.v4, REVOKED, HALF);
+  const dialler = await dial(mesh, client, server.v4, KEPT);
+  await Promise.all([assertAlive(kept, HALF), assertAlive(revoked, HALF)]);
+  const before = await agent.counters();
+  assert.ok(before['spliced']! >= 2 * HALF, JSON.stringify(before));
+  const restart = async (signal: NodeJS.Signals, ...program: string[]): Promise<void> => {
+    await agent.kill(signal);
+    const options = { mesh, resources: [allowed] };
+    agent = await startAgent(program[0] ? { ...options, program: program[0] } : options);
+  };
+  let young: Driver | undefined;
+
+  await t.test('the new layout starts a generation; old connections go on', async () => {
+    await restart('SIGKILL', other);
+    const kernel = await kernelOf(agent);
+    assert.deepEqual([kernel.generation, kernel.adopted, [...kernel.older]], [2, false, [1]]);
+    await Promise.all([assertAlive(kept, HALF), assertAlive(revoked, HALF)]);
+  });
+
+  await t.test('they are listed, and their bytes still redirected', async () => {
+    const first = await listed(agent, REVOKED);
+    assert.equal(first.length, HALF);
+    assert.ok(first.every(({ path }) => path === 'spliced'));
+    assert.ok(first.every(({ source }) => source.identity.endsWith('/sa/client')));
+    await assertAlive(revoked, HALF);
+    const bytes = (rows: readonly Listed[]): number =>
+      rows.reduce((sum, { bytesSpliced }) => sum + bytesSpliced, 0);
+    assert.ok(bytes(await listed(agent, REVOKED)) - bytes(first) >= HALF * 700);
+  });
+
+  await t.test('new connections are spliced in the new generation', async () => {
+    const counted = await agent.counters();
+    assert.ok(counted['spliced']! >= before['spliced']!, 'counters fell');
+    young = await hold(mesh, client, server.v4, KEPT, YOUNG);
+    await assertAlive(young, YOUNG);
+    assert.ok((await agent.counters())['spliced']! >= counted['spliced']! + YOUNG);
+  });
+
+  await t.test('a policy change ends those it denies, and only those', async () => {
+    agent.writeResource('mesh.yaml', meshResources(mesh, [allowPorts(KEPT)]));
+    const ms = await untilEnded(revoked, HALF);
+    t.diagnostic(`${HALF} connections of the older generation revoked in ${Math.round(ms)} ms`);
+    assert.ok(ms < 2000, `${ms} ms`);
+    await assertAlive(kept, HALF);
+    await assertAlive(young!, YOUNG);
+  });
+
+  await t.test('their end is in the access log and the metrics', async () => {
+    await eventually('access log', () => toldOf(agent, REVOKED) >= HALF);
+    assert.equal(toldOf(agent, REVOKED), HALF);
+    assert.ok((await closedTotal(agent)) >= HALF);
+  });
+
+  await t.test('and back: both older generations are served', async () => {
+    await revoked.stop();
+    await agent.kill('SIGTERM');
+    agent = await startAgent({ mesh, resources: [allowPorts(KEPT)] });
+    const kernel = await kernelOf(agent);
+    assert.deepEqual([kernel.generation, kernel.adopted, [...kernel.older]], [3, false, [2, 1]]);
+    await assertAlive(kept, HALF);
+    await assertAlive(young!, YOUNG);
+    assert.ok((await listed(agent, KEPT)).length >= HALF + YOUNG);
+  });
+
+  await t.test(
+    'with their last connection they are gone, and what they counted is not',
+    async () => {
+      const counted = await agent.counters();
+      await Promise.all([kept, young!].map((driver) => driver.stop()));
+      await eventually('older is empty', async () => (await kernelOf(agent)).older.length === 0);
+      assert.equal(generationFolders(mesh).length, 1);
+      await eventually('access log', () => toldOf(agent, KEPT) >= HALF + YOUNG);
+      const after = await agent.counters();
+      for (const key of ['spliced', 'redirect-bytes', 'connects']) {
+        assert.ok(after[key]! >= counted[key]!, `${key}: ${counted[key]} → ${after[key]}`);
+      }
+    },
+  );
+
+  const { failed, ended, exchanges, text } = await dialler.counts();
+  assert.deepEqual([failed, ended], [0, 0], text);
+  assert.ok(exchanges > 500, text);
+  t.diagnostic(`connect loop over both upgrades: ${text.trim()}`);
+});
