@@ -18,9 +18,9 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description(
       'Watch two pods being captured, policed, measured and let go, in network namespaces of its own.\n' +
-        'Takes about two minutes, needs root, and leaves nothing behind.',
+        'Takes about a minute, needs root, and leaves nothing behind.',
     )
-    .option('--no-bench', 'end before the bench, within a minute')
+    .option('--no-bench', 'end before the bench')
     .action(demo);
 }
 
