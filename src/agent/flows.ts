@@ -1,12 +1,14 @@
 /** Kernel events and live connections → what telemetry says about them: numbers become workloads, identities, services. */
 import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
-import { parseIp } from '../model/ip.ts';
+import { ipFamily, parseIp } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
-import { addrToText, isZeroAddr } from '../kernel/abi/address.ts';
+import { addrFromText, addrToText, isZeroAddr } from '../kernel/abi/address.ts';
 import {
+  AgentPort,
   ConnFlags,
+  type ConnView,
   FlowPath,
   flowPathNames,
   Reason,
@@ -92,7 +94,7 @@ export class Flows {
       const ends = (client ? ENDS_CLIENT : 0) | (server ? ENDS_SERVER : 0);
       const tuple: Tuple = {
         source: client ? local : remote,
-        destination: client ? remote : local,
+        destination: client ? this.#target(client, remote) : local,
         dialled: { addr: view.dialled, port: view.dialledPort },
       };
       return [
@@ -115,6 +117,25 @@ export class Flows {
     if (cut) return cut;
     const explains = event.path === FlowPath.PLAIN || event.reason === Reason.REVOKED;
     return explains ? (reasonNames[event.reason] ?? 'none') : 'none';
+  }
+
+  /** A captured client is connected to the agent's listener: says where its bytes go instead. */
+  #target(client: ConnView, remote: Tuple['destination']): Tuple['destination'] {
+    const { key, dialled, dialledPort } = client;
+    const captured =
+      key.netns !== 0n &&
+      key.remotePort === AgentPort.OUTBOUND &&
+      dialledPort !== AgentPort.OUTBOUND;
+    if (!captured) return remote;
+    const service = this.#dialledService(client.service);
+    const workload = this.#workload(client.destinationPod);
+    const port = workload?.services
+      .get(service ? serviceKey(service) : '')
+      ?.find(({ servicePort }) => servicePort === dialledPort)?.targetPort;
+    const ip = parseIp(addrToText(dialled));
+    const address = workload?.addresses.find((own) => ip && ipFamily(own) === ipFamily(ip));
+    if (!port || !address) return { addr: dialled, port: dialledPort };
+    return { addr: addrFromText(address), port };
   }
 
   #policy(number: number): string {
@@ -166,16 +187,24 @@ export class Flows {
 
   /** The Service that was dialled; for a pod's own address the one Service that leads to this port. */
   #service(number: number, destination: FlowParty): Service | undefined {
-    const { snapshot, plan, numbers } = this.#state();
-    if (number) {
-      const key = keyOf(numbers.services, number);
-      const entry = key === undefined ? undefined : plan.services.get(key);
-      return entry && snapshot.services.get(serviceKey(entry.service));
-    }
+    if (number) return this.#dialledService(number);
+    const { snapshot } = this.#state();
     const candidates = [...(destination.workload?.services ?? [])].filter(([, ports]) =>
       ports.some(({ targetPort }) => targetPort === destination.port),
     );
     return candidates.length === 1 ? snapshot.services.get(candidates[0]![0]) : undefined;
+  }
+
+  #dialledService(number: number): Service | undefined {
+    const { snapshot, plan, numbers } = this.#state();
+    const key = number ? keyOf(numbers.services, number) : undefined;
+    const entry = key === undefined ? undefined : plan.services.get(key);
+    return entry && snapshot.services.get(serviceKey(entry.service));
+  }
+
+  #workload(podId: number): Workload | undefined {
+    const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
+    return uid === undefined ? undefined : this.#state().snapshot.workloads.get(uid);
   }
 }
 
