@@ -56,6 +56,8 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
     const { series } = rounds;
     const result = buildResult({ machine, rounds: rounds.done, iptablesRules, series });
     return { result, series, missing };
+  } catch (error) {
+    throw signal.aborted ? error : sandbox.explain(error);
   } finally {
     await variants?.stop();
     sandbox.close();

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { repositoryRoot } from '../support/repository.ts';
-import { HTTP_PORT, TCP_PORT } from './envoy-config.ts';
 import { nginxConfig } from './nginx.ts';
 import type { HttpServer } from './options.ts';
 import { cpuSeconds, isListening, rssMiB } from './process-usage.ts';
@@ -86,7 +85,7 @@ export class Drivers {
     readonly seconds: number;
   }): Promise<Sample> {
     const { shape, route, cpus, seconds } = input;
-    const address = this.#address(shape.load, route);
+    const address = this.#address(shape.port, route);
     const server = this.#startServer(shape.load, address, route.server, cpus.server);
     try {
       const pid = await this.#serverReady(server, address, route.server);
@@ -110,11 +109,11 @@ export class Drivers {
     }
   }
 
-  #address(load: Load, route: Route): string {
+  #address(port: number, route: Route): string {
     if (route.serverAddress === undefined) {
       return `unix:${join(this.#sandbox.folder, `socket-${++this.#sockets}`)}`;
     }
-    return `${route.serverAddress}:${load.kind === 'http' ? HTTP_PORT : TCP_PORT}`;
+    return `${route.serverAddress}:${port}`;
   }
 
   #startServer(load: Load, address: string, place: Place, cpus: string | undefined): ChildProcess {

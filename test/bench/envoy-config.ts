@@ -1,11 +1,10 @@
 /**
- * The configuration of one sidecar: what istiod would send to Envoy 1.40 for a pod that talks to one backend with an
- * HTTP and a TCP port, flattened into a bootstrap file.  Client and server get the same one, as in Istio.
+ * The configuration of one sidecar: what istiod would send to Envoy 1.40 for a pod that talks to one backend with one
+ * HTTP and several TCP ports, flattened into a bootstrap file.  Client and server get the same one, as in Istio.
  */
 import type { Certificates } from './certificates.ts';
+import { HTTP_PORT, TCP_PORTS } from './shapes.ts';
 
-export const HTTP_PORT = 8080;
-export const TCP_PORT = 9000;
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PORT = 15006;
 const ADMIN_PORT = 15000;
@@ -38,14 +37,16 @@ export function envoyConfig({ serverAddress, certificates }: EnvoyConfigOptions)
           filter_chains: [{ filters: [tcpProxy('PassthroughCluster')] }],
         },
         outboundListener('0.0.0.0', HTTP_PORT, outboundHttp(serverAddress)),
-        outboundListener(serverAddress, TCP_PORT, tcpProxy(outboundName(TCP_PORT))),
+        ...TCP_PORTS.map((port) =>
+          outboundListener(serverAddress, port, tcpProxy(outboundName(port))),
+        ),
         inboundListener(certificates),
       ],
       clusters: [
-        outbound(HTTP_PORT),
-        outbound(TCP_PORT),
-        inboundCluster(inboundName(HTTP_PORT)),
-        inboundCluster(inboundName(TCP_PORT)),
+        ...[HTTP_PORT, ...TCP_PORTS].flatMap((port) => [
+          outbound(port),
+          inboundCluster(inboundName(port)),
+        ]),
         inboundCluster('InboundPassthroughCluster'),
         originalDestination('PassthroughCluster'),
       ],
@@ -108,7 +109,7 @@ function inboundListener(certificates: Certificates | undefined): Json {
     continue_on_listener_filters_timeout: true,
     filter_chains: [
       chain(HTTP_PORT, inboundHttp(certificates !== undefined)),
-      chain(TCP_PORT, tcpProxy(inboundName(TCP_PORT))),
+      ...TCP_PORTS.map((port) => chain(port, tcpProxy(inboundName(port)))),
       { name: 'passthrough', filters: [tcpProxy('InboundPassthroughCluster')] },
     ],
   };

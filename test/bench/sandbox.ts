@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { PodwireError } from '../../src/errors.ts';
 
 export const NETNS_FOLDER = '/run/netns';
@@ -47,7 +47,7 @@ export interface Launch {
   readonly cpus?: string | undefined;
   /** further options of setpriv */
   readonly privileges?: readonly string[];
-  /** file for stdout and stderr; undefined: pipes */
+  /** a service that stays: file for its stdout and stderr; undefined: pipes */
   readonly log?: string;
 }
 
@@ -59,6 +59,7 @@ export class Sandbox {
   readonly #cgroups: string[] = [];
   readonly #netns: string[] = [];
   readonly #bridge: string;
+  readonly #services: { readonly child: ChildProcess; readonly log: string }[] = [];
   #pods = 0;
 
   constructor() {
@@ -112,7 +113,19 @@ export class Sandbox {
       },
     );
     if (output !== undefined) closeSync(output);
+    if (log !== undefined) this.#services.push({ child, log });
     return child;
+  }
+
+  /** The error, or the end of a service that is behind it. */
+  explain(error: unknown): unknown {
+    for (const { child, log } of this.#services) {
+      const code = child.exitCode ?? child.signalCode;
+      if (code === null) continue;
+      const last = readFileSync(log, 'utf8').trim().split('\n').slice(-5).join('\n');
+      return new Error(`${basename(log, '.log')} ended (${code}): ${last}`, { cause: error });
+    }
+    return error;
   }
 
   writeFile(name: string, content: string): string {

@@ -18,6 +18,8 @@ export interface Shape {
   /** for a chart's heading */
   readonly title: string;
   readonly load: Load;
+  /** of the server; each kind of traffic has its own, because podwire remembers by port what suits it */
+  readonly port: number;
   readonly cpu: Cpu;
   /** the figure that is compared first */
   readonly headline: Headline;
@@ -26,9 +28,11 @@ export interface Shape {
 /** of an HTTP answer */
 export const BODY_BYTES = 1_024;
 
+export const HTTP_PORT = 8080;
+const FIRST_TCP_PORT = 9000;
 const FREE_SUFFIX = '-free';
 
-type BaseShape = Omit<Shape, 'cpu' | 'name'>;
+type BaseShape = Omit<Shape, 'cpu' | 'name' | 'port'>;
 
 const BASE: { readonly [name: string]: BaseShape } = {
   'tcp-rr-64': tcp('rr', 64, 'Ping-pong of 64 B'),
@@ -48,6 +52,10 @@ export const SHAPE_NAMES: readonly string[] = Object.keys(BASE).flatMap((name) =
   `${name}${FREE_SUFFIX}`,
 ]);
 
+export const TCP_PORTS: readonly number[] = Object.values(BASE).flatMap(({ load }, index) =>
+  load.kind === 'http' ? [] : [FIRST_TCP_PORT + index],
+);
+
 export const DEFAULT_SHAPES: readonly string[] = [
   'tcp-rr-64',
   'tcp-rr-64-free',
@@ -64,9 +72,12 @@ export const DEFAULT_SHAPES: readonly string[] = [
 
 export function findShape(name: string): Shape | undefined {
   const free = name.endsWith(FREE_SUFFIX);
-  const base = BASE[free ? name.slice(0, -FREE_SUFFIX.length) : name];
+  const baseName = free ? name.slice(0, -FREE_SUFFIX.length) : name;
+  const base = BASE[baseName];
   if (base === undefined) return undefined;
-  return { ...base, name, cpu: free ? 'free' : 'one' };
+  const port =
+    base.load.kind === 'http' ? HTTP_PORT : FIRST_TCP_PORT + Object.keys(BASE).indexOf(baseName);
+  return { ...base, name, port, cpu: free ? 'free' : 'one' };
 }
 
 /** Short loads that together run every program of the given shapes. */
