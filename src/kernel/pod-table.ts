@@ -221,8 +221,10 @@ export class PodTable {
 
   capture(entry: PodEntry): void {
     const { binding, path, listeners, workers, log } = this.#options;
-    const before = this.#captured.get(entry.uid);
+    let before = this.#captured.get(entry.uid);
     try {
+      /* The namespace it named before is no longer this pod's, whatever comes of the new one. */
+      if (before && before.entry.netns !== entry.netns) before = this.release(entry.uid);
       const cookie = binding.netnsCookie(entry.netnsPath);
       if (this.#isOwnNamespace(cookie))
         throw new Error(`${entry.netnsPath} is the node's own network namespace`);
@@ -231,7 +233,7 @@ export class PodTable {
         throw new Error(
           `${entry.netnsPath} belongs to pod ${owner.namespace}/${owner.name} already`,
         );
-      if (before && before.netnsCookie !== cookie) this.release(entry.uid);
+      if (before && before.netnsCookie !== cookie) before = this.release(entry.uid);
       const pod: CapturedPod = {
         entry,
         id: this.#ids.of(cookie),
@@ -288,7 +290,7 @@ export class PodTable {
     }
   }
 
-  release(uid: string): void {
+  release(uid: string): undefined {
     this.#failed.delete(uid);
     const pod = this.#captured.get(uid);
     if (!pod) return;
