@@ -50,7 +50,8 @@ export class Ground {
   constructor() {
     this.#bridge = this.#netns('bridge');
     this.folder = mkdtempSync(join(tmpdir(), `podwire-demo-${this.#run}-`));
-    this.bpffs = join(BPFFS, `podwire-demo-${this.#run}`);
+    // not podwire-*: test/run.sh takes new pins of that name for what its tests have left
+    this.bpffs = join(BPFFS, `pwd-${this.#run}`);
     this.cgroup = join(cgroupRoot(), `podwire-demo-${this.#run}`);
     mkdirSync(this.bpffs);
     mkdirSync(this.cgroup);
