@@ -2,7 +2,8 @@
  * `podwire bench`: measures podwire beside plain pods and real sidecars on this machine.  The work is done in
  * test/bench, where the benchmarks live.
  */
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchOutcome } from '../../test/bench/bench.ts';
 import {
@@ -25,6 +26,7 @@ interface Flags {
   readonly iptablesRules: number;
   readonly server: HttpServer;
   readonly unpinned: boolean;
+  readonly hooks: boolean;
   readonly json?: string;
   readonly html?: string;
 }
@@ -68,12 +70,15 @@ export function benchCommand(): Command {
         .default('bench-httpd'),
     )
     .option('--unpinned', 'let the scheduler place both ends of the -free shapes', false)
+    .option('--hooks', "show what each of podwire's BPF programs costs a connection", false)
     .option('--json <file>', 'write the result as JSON')
     .option('--html <file>', 'write the result as a page with charts')
     .action(async (flags: Flags) => bench(flags));
 }
 
 async function bench(flags: Flags): Promise<void> {
+  // Before minutes of work, not after.
+  for (const path of [flags.json, flags.html]) if (path !== undefined) checkWritable(path);
   const controller = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXIT_CODES | undefined;
   const stop = (signal: keyof typeof SIGNAL_EXIT_CODES): void => {
@@ -110,6 +115,7 @@ function toOptions(flags: Flags): BenchOptions {
     iptablesRules: flags.iptablesRules,
     httpServer: flags.server,
     unpinned: flags.unpinned,
+    hooks: flags.hooks,
   };
 }
 
@@ -119,13 +125,13 @@ async function write(outcome: BenchOutcome, { json, html }: Flags): Promise<void
     import('../../test/bench/page.ts'),
   ]);
   process.stdout.write(renderTables(outcome));
-  if (json !== undefined) save(json, `${JSON.stringify(outcome.result, null, 2)}\n`);
-  if (html !== undefined) save(html, renderPage(outcome));
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(outcome.result, null, 2)}\n`);
+  if (html !== undefined) writeFileSync(html, renderPage(outcome));
 }
 
-function save(path: string, content: string): void {
+function checkWritable(path: string): void {
   try {
-    writeFileSync(path, content);
+    accessSync(dirname(path), constants.W_OK);
   } catch (cause) {
     throw new PodwireError('ERR_BAD_OPTION', `${path} cannot be written`, { cause });
   }

@@ -5,6 +5,7 @@
 import { PodwireError } from '../../src/errors.ts';
 import { CpuPlacement, allowedCpus } from './cpus.ts';
 import { Drivers } from './drivers.ts';
+import { listPrograms, measureHooks, type HookCost } from './hooks.ts';
 import { describeMachine } from './machine.ts';
 import type { BenchOptions, VariantName } from './options.ts';
 import { buildResult, type BenchResult, type Sample, type Series } from './result.ts';
@@ -23,6 +24,8 @@ export interface BenchInput {
 export interface BenchOutcome {
   readonly result: BenchResult;
   readonly series: readonly Series[];
+  /** empty unless asked for */
+  readonly hooks: readonly HookCost[];
   /** why a variant that was asked for was not measured */
   readonly missing: ReadonlyMap<VariantName, string>;
 }
@@ -45,17 +48,22 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
   let variants: Variants | undefined;
   try {
     const drivers = new Drivers({ sandbox, httpServer: options.httpServer, signal });
+    const hooked = options.hooks === true && options.variants.includes('podwire');
+    const programs = hooked ? listPrograms() : [];
     variants = await bringUp({ sandbox, options, shapes, drivers, environment, progress, signal });
     const placement = new CpuPlacement({ allowed, unpinned: options.unpinned });
     const rounds = new Rounds({ shapes, variants, drivers, placement, options, progress, signal });
     await rounds.run(start + options.limitSeconds * 1_000);
+    const hooks = hooked
+      ? await measureHooks({ before: programs, run: () => rounds.countConnections('podwire') })
+      : [];
     const { learningSeconds, missing } = variants;
     const sidecars = variants.routes.has('sidecar') || variants.routes.has('sidecar-mtls');
     const machine = describeMachine({ httpServer: options.httpServer, sidecars, learningSeconds });
     const { iptablesRules } = options;
     const { series } = rounds;
     const result = buildResult({ machine, rounds: rounds.done, iptablesRules, series });
-    return { result, series, missing };
+    return { result, series, hooks, missing };
   } catch (error) {
     throw signal.aborted ? error : sandbox.explain(error);
   } finally {
@@ -123,6 +131,12 @@ class Rounds {
       await this.#round();
       this.#done++;
     }
+  }
+
+  /** How many connections a run of tcp-crr makes, for those who watch it. */
+  async countConnections(variant: VariantName): Promise<number> {
+    this.#progress(`counting what hooks cost ${variant}`);
+    return (await this.#measure(shapeOrThrow('tcp-crr'), variant)).operations;
   }
 
   async #round(): Promise<void> {

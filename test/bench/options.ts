@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly httpServer: HttpServer;
   /** `-free` shapes: the scheduler places both ends; otherwise each end has a CPU of its own */
   readonly unpinned: boolean;
+  /** measure podwire's BPF programs one by one */
+  readonly hooks?: boolean;
 }
 
 export const QUICK = { rounds: 3, seconds: 0.5, limitSeconds: 165 } as const;

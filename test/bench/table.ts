@@ -4,6 +4,7 @@
 import Table from 'cli-table3';
 import type { BenchOutcome } from './bench.ts';
 import { formatNumber, formatRatio, formatSpread } from './format.ts';
+import type { HookCost } from './hooks.ts';
 import { VARIANT_NAMES, type VariantName } from './options.ts';
 import { totalCpuPer100k, type RatioResult, type ShapeResult } from './result.ts';
 import { METRICS, findShape, type Metric } from './shapes.ts';
@@ -21,6 +22,9 @@ export function renderTables(outcome: BenchOutcome): string {
   ];
   if (measured.includes('podwire') && measured.length > 1) {
     sections.push(section('podwire against', againstTable(outcome, measured)));
+  }
+  if (outcome.hooks.length > 0) {
+    sections.push(section('Hooks of podwire during tcp-crr', hookTable(outcome.hooks)));
   }
   return `${[...sections, ...notes(outcome)].join('\n\n')}\n`;
 }
@@ -89,6 +93,19 @@ function againstTable({ result }: BenchOutcome, measured: readonly VariantName[]
     });
     table.push([name, METRICS[headline].label, ...cells]);
   }
+  return table;
+}
+
+function hookTable(hooks: readonly HookCost[]): Table.Table {
+  const table = new Table({
+    head: ['program', 'runs/connection', 'ns/run', 'ns/connection'],
+    style: PLAIN_STYLE,
+  });
+  for (const { program, runsPerConnection, nsPerRun, nsPerConnection } of hooks) {
+    table.push([program, ...[runsPerConnection, nsPerRun, nsPerConnection].map(formatNumber)]);
+  }
+  const sum = hooks.reduce((total, { nsPerConnection }) => total + nsPerConnection, 0);
+  table.push(['all', '', '', formatNumber(sum)]);
   return table;
 }
 

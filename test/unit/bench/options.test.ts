@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { CpuPlacement, parseCpuList } from '../../bench/cpus.ts';
 import { envoyConfig } from '../../bench/envoy-config.ts';
+import { hookCosts } from '../../bench/hooks.ts';
 import { fillerRules } from '../../bench/filler-rules.ts';
 import {
   DEFAULT_SHAPES,
@@ -75,6 +76,25 @@ suite('placement on CPUs', () => {
   test('lists of CPUs as /proc writes them', () => {
     assert.deepEqual(parseCpuList('0'), [0]);
     assert.deepEqual(parseCpuList('0-2,5,7-8'), [0, 1, 2, 5, 7, 8]);
+  });
+});
+
+suite('costs of hooks', () => {
+  test('instances of one program are added up, programs that did not run left out', () => {
+    const program = (id: number, name: string, run_cnt: number, run_time_ns: number) => ({
+      ...{ id, name, run_cnt, run_time_ns },
+    });
+    const start = [program(1, 'connect', 100, 5_000), program(2, 'lookup', 0, 0)];
+    const end = [
+      program(1, 'connect', 200, 15_000),
+      program(2, 'lookup', 100, 10_000),
+      program(3, 'lookup', 100, 30_000),
+      program(4, 'idle', 0, 0),
+    ];
+    assert.deepEqual(hookCosts(start, end, 100), [
+      { program: 'lookup', runsPerConnection: 2, nsPerRun: 200, nsPerConnection: 400 },
+      { program: 'connect', runsPerConnection: 1, nsPerRun: 100, nsPerConnection: 100 },
+    ]);
   });
 });
 

@@ -75,6 +75,7 @@ export function outcome(): BenchOutcome {
   return {
     result: buildResult({ machine: MACHINE, rounds: 3, iptablesRules: 0, series: all }),
     series: all,
+    hooks: [],
     missing: new Map([['sidecar', 'no Envoy here']]),
   };
 }
