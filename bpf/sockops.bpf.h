@@ -14,6 +14,9 @@
 #include "trust.bpf.h"
 
 #define TCP_NOTSENT_LOWAT 25
+#define TCP_USER_TIMEOUT 18
+#define RCV_SHUTDOWN 1
+#define CLOSED_READER_TIMEOUT_MS 200
 /* a bit of sk_flags; the numbers differ between kernels */
 #define SOCK_FLAG(name) (1ul << bpf_core_enum_value(enum sock_flags, name))
 #define ENDS_CLIENT 1
@@ -726,6 +729,27 @@ static __always_inline void on_close(struct bpf_sock_ops *ops, struct bpf_sock *
 		record_drop(&key, rec->charged);
 }
 
+/*
+ * The other end closed.  A plain reader that closes with unread bytes sends RST; here its bytes lie in the psock queue, so
+ * the kernel sends FIN with the window still shut, and a writer that waits for room would probe a TIME_WAIT socket for
+ * minutes.  A short TCP_USER_TIMEOUT ends it with ETIMEDOUT instead.  Only when nobody will read there again: after
+ * shutdown(SHUT_WR) alone the reader goes on.
+ */
+static __always_inline void on_peer_closed(struct bpf_sock_ops *ops, struct bpf_sock *sk)
+{
+	struct conn *conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	int timeout_ms = CLOSED_READER_TIMEOUT_MS;
+	struct tcp_sock *peer;
+
+	if (!conn || !(conn->flags & CONN_IN_SOCKHASH) || !conn->peer_sock)
+		return;
+	peer = CAST(conn->peer_sock, tcp_sock);
+	if (peer->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter == conn->peer_cookie &&
+	    !(peer->inet_conn.icsk_inet.sk.sk_shutdown & RCV_SHUTDOWN))
+		return;
+	bpf_setsockopt(ops, SOL_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
 SEC("sockops")
 int podwire_sockops(struct bpf_sock_ops *ops)
 {
@@ -752,6 +776,8 @@ int podwire_sockops(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE)
 			on_close(ops, sk);
+		else if (ops->args[1] == BPF_TCP_CLOSE_WAIT)
+			on_peer_closed(ops, sk);
 		break;
 	}
 	return 1;

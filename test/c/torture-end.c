@@ -107,7 +107,9 @@ static void kill_receiver_of_blocked_writer(void)
 	kill(receiver, SIGKILL);
 	waitpid(receiver, NULL, 0);
 	writer_join(&writer);
-	expect(writer.error == -ECONNRESET || writer.error == -EPIPE, true);
+	/* spliced: the reader's unread bytes are not TCP's, so no RST comes and a short user timeout ends the writer */
+	expect(writer.error == -ECONNRESET || writer.error == -EPIPE || writer.error == -ETIMEDOUT,
+	       true);
 }
 
 static void linger_zero(void)

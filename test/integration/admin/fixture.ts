@@ -21,7 +21,7 @@ export const VIEW: AdminView = {
     blockers: ['kernel'],
     config: { dir: '/etc/podwire', cgroup: '/cg', bpffs: '/sys/fs/bpf', stateDir: '/s' },
     metrics: null,
-    kernel: { generation: 2, abi: 'ab12', adopted: true, older: [1], epoch: 5 },
+    kernel: { generation: 2, abi: 'ab12', adopted: true, older: [1], epoch: 5, pending: 0 },
     splice: { enabled: false, reason: 'switched off' },
     mesh: { snapshot: 3, workloads: 2, services: 1, policies: 1 },
     pods: { captured: 1, failed: 1 },
