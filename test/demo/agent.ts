@@ -2,7 +2,7 @@
  * The agent of the demo: at default settings, attached to the demo's cgroup, so that nothing else of the machine is
  * concerned.
  */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionView, CountersView, StatusView } from '../../src/admin/view.ts';
 import { getAdmin } from '../../src/cli/client.ts';
@@ -64,14 +64,12 @@ export class DemoAgent {
 
   /** Links that live as long as their pins or the agent, whichever is longer. */
   links(): number[] {
-    const folder = join(this.#paths.bpffs, 'podwire');
-    const files = ['links', 'pods'].flatMap((kind) => filesIn(join(folder, kind)));
-    const pinned = files.map((file) => {
-      const text = command('bpftool', ['-j', 'link', 'show', 'pinned', file]);
-      return (JSON.parse(text) as LinkRow).id;
-    });
-    const own = liveLinks().filter(({ pids }) => pids?.some(({ pid }) => pid === this.pid));
-    return [...new Set([...pinned, ...own.map(({ id }) => id)])];
+    const below = `${this.#paths.bpffs}/`;
+    const isOurs = ({ pinned = [], pids = [] }: LinkRow): boolean =>
+      pinned.some((path) => path.startsWith(below)) || pids.some(({ pid }) => pid === this.pid);
+    return liveLinks()
+      .filter(isOurs)
+      .map(({ id }) => id);
   }
 
   stop(signal: NodeJS.Signals): Promise<void> {
@@ -120,6 +118,7 @@ interface Paths {
 
 interface LinkRow {
   readonly id: number;
+  readonly pinned?: readonly string[];
   readonly pids?: readonly { readonly pid: number }[];
 }
 
@@ -149,9 +148,5 @@ function parseLog(lines: readonly string[], message: string): LogLine[] {
 }
 
 function liveLinks(): LinkRow[] {
-  return JSON.parse(command('bpftool', ['-j', 'link', 'show']) || '[]') as LinkRow[];
-}
-
-function filesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  return JSON.parse(command('bpftool', ['-j', '-f', 'link', 'show']) || '[]') as LinkRow[];
 }

@@ -51,22 +51,20 @@ export function range(from: number, to: number): string {
   return from === to ? String(from) : `${from}-${to}`;
 }
 
-/** Paths that were removed, by the folder that held them: `12 maps, 9 links`. */
+/** Paths that were removed, by the folder that held them: `28 maps, 10 hooks`. */
 export function countByFolder(paths: readonly string[]): string {
-  const kinds = ['maps', 'links', 'pods'];
-  const counts = new Map<string, number>();
-  for (const path of paths) {
-    const folder = basename(dirname(path));
-    const kind = kinds.includes(folder) ? folder : 'other';
-    counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  }
-  const names: Readonly<Record<string, string>> = {
+  const kinds: Readonly<Record<string, string>> = {
     maps: 'maps',
     links: 'hooks',
-    pods: 'pod hooks',
-    other: 'folders and other files',
+    hooks: 'hooks',
+    pods: 'hooks',
   };
-  return [...counts].map(([kind, count]) => `${count} ${names[kind]}`).join(', ');
+  const counts = new Map<string, number>();
+  for (const path of paths) {
+    const kind = kinds[basename(dirname(path))] ?? 'folders and other files';
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].map(([kind, count]) => `${count} ${kind}`).join(', ');
 }
 
 /** Some fields of a log line, in this order. */

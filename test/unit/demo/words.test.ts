@@ -51,7 +51,7 @@ test('views', () => {
   assert.equal(shortIdentity(''), 'none');
   assert.equal(
     countByFolder(['/b/gen-1-x/maps/a', '/b/gen-1-x/maps/b', '/b/links/c', '/b/pods/1', '/b/pods']),
-    '2 maps, 1 hooks, 1 pod hooks, 1 folders and other files',
+    '2 maps, 2 hooks, 1 folders and other files',
   );
   assert.equal(pickFields({ msg: 'm', a: 1, c: undefined }, ['a', 'msg', 'c', 'd']), 'a=1  msg=m');
 });
