@@ -1,7 +1,7 @@
 /**
  * Numbers as people read them.
  */
-import { isEqual, type Spread } from './statistics.ts';
+import { isEqual, type Ratio, type Spread } from './statistics.ts';
 
 /** Three significant digits, thousands apart. */
 export function formatNumber(value: number): string {
@@ -13,18 +13,13 @@ export function formatNumber(value: number): string {
   return value.toPrecision(2);
 }
 
-export function formatSpread([min, max]: Spread): string {
-  return `[${formatNumber(min)}..${formatNumber(max)}]`;
+export function formatSpread([lower, upper]: Spread): string {
+  return `[${formatNumber(lower)}..${formatNumber(upper)}]`;
 }
 
-/** A ratio on which the rounds do not agree is called equal. */
-export function formatRatio({
-  value,
-  spread,
-}: {
-  readonly value: number;
-  readonly spread: Spread;
-}): string {
+/** A ratio that the spread does not bear out is called equal. */
+export function formatRatio(ratio: Ratio): string {
+  const { value } = ratio;
   const text = `${value >= 0.1 && value < 100 ? value.toFixed(2) : formatNumber(value)} ×`;
-  return isEqual(spread) ? `equal (${text})` : text;
+  return isEqual(ratio) ? `equal (${text})` : text;
 }

@@ -47,7 +47,7 @@ ${read('test/bench/page/page.css')}
 <main>
 ${highlights(result)}
 <section><h2>At a glance</h2>
-<p class="hint">Median of the rounds; the thin line spans the lowest and the highest round.</p>
+<p class="hint">Median of the rounds; the thin line spans the middle half of them.</p>
 <div class="grid" id="bars"></div></section>
 <section><h2>Tail latency</h2>
 <p class="hint">From the median to the slowest of a thousand, µs, logarithmic.</p>
@@ -105,8 +105,9 @@ function highlights({ ratios }: BenchResult): string {
 }
 
 /** "3.1 × faster than", or as equal. */
-function advantage({ metric, value, spread }: RatioResult): string {
-  if (isEqual(spread)) return 'equal to';
+function advantage(ratio: RatioResult): string {
+  const { metric, value } = ratio;
+  if (isEqual(ratio)) return 'equal to';
   const factor = METRICS[metric].higherIsBetter ? value : 1 / value;
   const [times, word] = factor >= 1 ? [factor, 'faster'] : [1 / factor, 'slower'];
   return `${times.toFixed(times >= 10 ? 0 : times >= 2 ? 1 : 2)} × ${word} than`;
@@ -171,7 +172,7 @@ function table(
 
 function notes({ machine }: BenchResult, missing: BenchOutcome['missing']): string {
   const lines = [
-    'Ratios are to plain; “equal” means that the rounds do not agree which one is better.',
+    'Ratios are to plain; “equal” means that the difference is within the spread of the rounds.',
     'On one CPU everything in the path shares it, sidecars included; -free gives client and server a CPU each.',
     ...(machine.learningSeconds === undefined
       ? []

@@ -37,7 +37,7 @@ export interface ShapeResult {
   readonly meshRssMiB: number;
   readonly cpu: Cpu;
   readonly iptablesRules: number;
-  /** of the shape's first figure: p50Us, opsPerSecond or gbps */
+  /** quartiles of the shape's first figure: p50Us, opsPerSecond or gbps */
   readonly spread: Spread;
 }
 

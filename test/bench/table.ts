@@ -17,7 +17,7 @@ export function renderTables(outcome: BenchOutcome): string {
   const measured = VARIANT_NAMES.filter((name) => results.some(({ variant }) => variant === name));
   const sections = [
     heading(outcome),
-    section('Median, [lowest..highest] round, ratio to plain', speedTable(outcome, measured)),
+    section('Median, [middle half of the rounds], ratio to plain', speedTable(outcome, measured)),
     section('p99, and CPU seconds per 100k operations', costTable(outcome, measured)),
   ];
   if (measured.includes('podwire') && measured.length > 1) {
@@ -112,7 +112,7 @@ function hookTable(hooks: readonly HookCost[]): Table.Table {
 function notes({ result, series, missing }: BenchOutcome): string[] {
   const { learningSeconds } = result.machine;
   const lines = [
-    '"equal": not all rounds agree which one is better.  On one CPU everything in the path shares it, sidecars included; -free: a CPU for each end.',
+    '"equal": the difference is within the spread of the rounds.  On one CPU everything in the path shares it, sidecars included; -free: a CPU for each end.',
   ];
   if (learningSeconds !== undefined) {
     lines.push(

@@ -70,7 +70,7 @@
     };
   }
 
-  // The figure over each bar, and a thin line from its lowest to its highest round.
+  // The figure over each bar, and a thin line over the middle half of its rounds.
   function annotate(chart, rows, headline) {
     const { ctx } = chart;
     ctx.save();
@@ -79,16 +79,20 @@
     ctx.lineWidth = 1.5 * devicePixelRatio;
     rows.forEach((row, index) => {
       const x = chart.valToPos(index, 'x', true);
-      const [low, high] = row.spread.map((value) =>
+      const [lower, upper] = row.spread.map((value) =>
         Math.max(chart.valToPos(value, 'y', true), chart.bbox.top),
       );
       ctx.strokeStyle = css('--text');
       ctx.beginPath();
-      ctx.moveTo(x, low);
-      ctx.lineTo(x, high);
+      ctx.moveTo(x, lower);
+      ctx.lineTo(x, upper);
       ctx.stroke();
       ctx.fillStyle = css('--text');
-      ctx.fillText(format(row[headline]), x, high - 6 * devicePixelRatio);
+      ctx.fillText(
+        format(row[headline]),
+        x,
+        Math.min(upper, chart.valToPos(row[headline], 'y', true)) - 6 * devicePixelRatio,
+      );
     });
     ctx.restore();
   }

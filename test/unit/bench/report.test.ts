@@ -8,7 +8,7 @@ suite('tables of the bench', () => {
   const text = renderTables(outcome());
 
   test('show median, spread and ratio to plain', () => {
-    assert.match(text, /4\.50 \[4\.00\.\.5\.00\]/);
+    assert.match(text, /4\.50 \[4\.25\.\.4\.75\]/);
     assert.match(text, /0\.50 ×/);
   });
 
