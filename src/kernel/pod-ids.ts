@@ -51,6 +51,10 @@ export class PodIds {
     );
   }
 
+  cookies(): bigint[] {
+    return [...this.#byCookie.keys()];
+  }
+
   release(cookie: bigint): void {
     const id = this.#byCookie.get(cookie);
     if (id === undefined) return;

@@ -3,41 +3,15 @@
  * for one pod (its namespace is not there yet) is kept, shown and tried again.
  */
 import type { KernelPlan } from '../compile/kernel/plan.ts';
+import type { PolicyTable } from '../compile/kernel/policy/compile.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { SpliceMode } from '../model/enrolment.ts';
 import type { Log } from '../log.ts';
-import { ipFamily } from '../model/ip.ts';
-import { addrFromText, ZERO_ADDR } from './abi/address.ts';
-import {
-  IpKey,
-  Local,
-  Pod,
-  PodFlags,
-  PortKey,
-  SpliceMode as SpliceModeNumber,
-} from './abi/layout.gen.ts';
 import type { Binding, NativeError } from './binding.ts';
 import type { DataPath } from './data-path.ts';
 import { knownPodIds, PodIds } from './pod-ids.ts';
+import { podFlags, PodMaps } from './pod-maps.ts';
 import type { PolicyTables } from './policy-tables.ts';
-import { TypedMap, u32, u64 } from './typed-map.ts';
-
-/** Provenance records one pod may hold: connections being set up or alive on this node. */
-const RECORD_QUOTA = 32_768;
-
-const MODES = {
-  default: SpliceModeNumber.DEFAULT,
-  always: SpliceModeNumber.ALWAYS,
-  never: SpliceModeNumber.NEVER,
-  observe: SpliceModeNumber.OBSERVE,
-} as const satisfies Record<SpliceMode, number>;
-
-const SPLICE_FLAGS = {
-  default: 0,
-  always: PodFlags.SPLICE_ALWAYS,
-  never: PodFlags.SPLICE_NEVER,
-  observe: PodFlags.SPLICE_OBSERVE,
-} as const satisfies Record<SpliceMode, number>;
 
 /** A pod the kernel knows. */
 export interface CapturedPod {
@@ -73,9 +47,7 @@ export interface PodTableOptions {
 export class PodTable {
   readonly #options: PodTableOptions;
   readonly #policies: PolicyTables;
-  readonly #pods: TypedMap<bigint, Pod>;
-  readonly #locals: TypedMap<IpKey, Local>;
-  readonly #portModes: TypedMap<PortKey, number>;
+  readonly #maps: PodMaps;
   readonly #ids: PodIds;
   readonly #captured = new Map<string, CapturedPod>();
   readonly #failed = new Map<string, PodFailure>();
@@ -89,9 +61,7 @@ export class PodTable {
     this.#options = options;
     this.#policies = options.policies;
     const { binding, path, podsInUse } = options;
-    this.#pods = new TypedMap('pods', path.map('pods'), u64, Pod);
-    this.#locals = new TypedMap('locals', path.map('locals'), IpKey, Local);
-    this.#portModes = new TypedMap('port_modes', path.map('port_modes'), PortKey, u32);
+    this.#maps = new PodMaps((name) => path.map(name));
     this.#ids = new PodIds((id) => podsInUse().has(id));
     for (const [cookie, id] of knownPodIds(binding, path)) this.#ids.adopt(cookie, id);
     for (const id of podsInUse()) this.#ids.skip(id);
@@ -142,19 +112,29 @@ export class PodTable {
     else this.#policies.delete(id);
   }
 
+  /** Those of one plan together. */
+  writePolicies(uids: readonly string[]): void {
+    const tables = new Map<number, PolicyTable>();
+    for (const uid of uids) {
+      const entry = this.#plan?.pods.get(uid);
+      const cookie = entry && this.#cookie(entry);
+      const table = this.#plan?.policies.get(uid);
+      if (cookie !== undefined && table) tables.set(this.#ids.of(cookie), table);
+    }
+    this.#policies.putAll(tables);
+  }
+
   writePortMode(uid: string, port: number, mode: SpliceMode): void {
     const entry = this.#plan?.pods.get(uid);
     const cookie = entry && this.#cookie(entry);
-    if (cookie !== undefined) this.#portModes.set({ pod: this.#ids.of(cookie), port }, MODES[mode]);
+    if (cookie !== undefined) this.#maps.writePortMode(this.#ids.of(cookie), port, mode);
   }
 
   writeLocal(addr: string, uid: string): void {
     const pod = this.#captured.get(uid);
     if (!pod) return; /* written by #capture */
-    this.#locals.set(
-      { addr: addrFromText(addr) },
-      { netns: pod.netnsCookie, pod: pod.id, identity: pod.entry.identity },
-    );
+    const { netnsCookie: netns, id, entry } = pod;
+    this.#maps.writeLocal(addr, { netns, pod: id, identity: entry.identity });
   }
 
   /**
@@ -166,11 +146,10 @@ export class PodTable {
       const entry = this.#plan?.pods.get(uid);
       const cookie = entry && this.#cookie(entry);
       if (!entry || cookie === undefined) continue; /* capture() reports it */
-      if (this.#owner(cookie) || this.#isOwnNamespace(cookie) || this.#pods.get(cookie)) continue;
+      if (this.#owner(cookie) || this.#isOwnNamespace(cookie) || this.#maps.has(cookie)) continue;
       try {
         this.#introduced.set(uid, cookie);
-        this.writePolicy(entry);
-        this.#writePod(entry, cookie, SPLICE_FLAGS[entry.splice]);
+        this.#writePod(entry, cookie, podFlags(entry, false));
         this.#writeLocals(entry, cookie);
       } catch {
         this.#withdraw(entry); /* capture() meets and reports the same */
@@ -185,7 +164,7 @@ export class PodTable {
     if (cookie === undefined) return;
     this.#introduced.delete(entry.uid);
     this.#forget(cookie);
-    for (const addr of entry.addrs) this.#locals.delete({ addr: addrFromText(addr) });
+    for (const addr of entry.addrs) this.#maps.deleteLocal(addr);
   }
 
   #owner(cookie: bigint): CapturedPod | undefined {
@@ -197,25 +176,15 @@ export class PodTable {
   }
 
   #writePod(entry: PodEntry, cookie: bigint, flags: number): void {
-    this.#pods.set(cookie, {
-      id: this.#ids.of(cookie),
-      identity: entry.identity,
-      flags,
-      workload: entry.workload,
-      workers: this.#options.workers,
-      recordQuota: RECORD_QUOTA,
-      netns: cookie,
-      addr4: addressOf(entry, 4),
-      addr6: addressOf(entry, 6),
-    });
+    const { workers } = this.#options;
+    this.#maps.write(entry, { cookie, id: this.#ids.of(cookie), flags, workers });
   }
 
   /** Addresses that two pods claim belong to the one that the plan names. */
   #writeLocals(entry: PodEntry, cookie: bigint): void {
     const local = { netns: cookie, pod: this.#ids.of(cookie), identity: entry.identity };
     for (const addr of entry.addrs) {
-      if (this.#plan?.locals.get(addr)?.uid === entry.uid)
-        this.#locals.set({ addr: addrFromText(addr) }, local);
+      if (this.#plan?.locals.get(addr)?.uid === entry.uid) this.#maps.writeLocal(addr, local);
     }
   }
 
@@ -240,14 +209,9 @@ export class PodTable {
         netnsCookie: cookie,
         since: before?.since ?? new Date(),
       };
-      const flags =
-        SPLICE_FLAGS[entry.splice] |
-        (entry.portModes.size > 0 ? PodFlags.PORT_MODES : 0) |
-        /* nothing of a TCP pass-through needs the agent: without one, connections go straight */
-        (entry.captureProxy ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0);
+      const flags = podFlags(entry, true);
       this.writePolicy(entry);
-      for (const [port, mode] of entry.portModes)
-        this.#portModes.set({ pod: pod.id, port }, MODES[mode]);
+      for (const [port, mode] of entry.portModes) this.#maps.writePortMode(pod.id, port, mode);
       if (entry.captureProxy && !before?.entry.captureProxy) listeners.open(pod);
       path.attachPod({
         netnsCookie: cookie,
@@ -295,17 +259,17 @@ export class PodTable {
     const pod = this.#captured.get(uid);
     if (!pod) return;
     this.#captured.delete(uid);
-    for (const addr of pod.entry.addrs) this.#locals.delete({ addr: addrFromText(addr) });
+    for (const addr of pod.entry.addrs) this.#maps.deleteLocal(addr);
     this.#forget(pod.netnsCookie);
     this.#options.path.detachPod(pod.netnsCookie);
     this.#policies.delete(pod.id);
-    for (const port of pod.entry.portModes.keys()) this.#portModes.delete({ pod: pod.id, port });
+    for (const port of pod.entry.portModes.keys()) this.#maps.deletePortMode(pod.id, port);
     if (pod.entry.captureProxy) this.#options.listeners.close(pod);
     this.#options.log.info({ pod: `${pod.entry.namespace}/${pod.entry.name}` }, 'pod released');
   }
 
   #forget(cookie: bigint): void {
-    this.#pods.delete(cookie);
+    this.#maps.delete(cookie);
     this.#ids.release(cookie);
   }
 
@@ -316,31 +280,20 @@ export class PodTable {
 
   deletePortMode(uid: string, port: number): void {
     const pod = this.#captured.get(uid);
-    if (pod) this.#portModes.delete({ pod: pod.id, port });
+    if (pod) this.#maps.deletePortMode(pod.id, port);
   }
 
   deleteLocal(addr: string): void {
-    this.#locals.delete({ addr: addrFromText(addr) });
+    this.#maps.deleteLocal(addr);
   }
 
   /** After the first plan of an agent that adopted maps: removes what the mesh no longer has. */
   prune(plan: KernelPlan): void {
     const { path } = this.#options;
     const cookies = new Set(this.captured().map(({ netnsCookie }) => netnsCookie));
-    for (const [cookie] of this.#pods.entries()) if (!cookies.has(cookie)) this.#forget(cookie);
+    for (const cookie of this.#maps.cookies()) if (!cookies.has(cookie)) this.#forget(cookie);
+    for (const cookie of this.#ids.cookies()) if (!cookies.has(cookie)) this.#ids.release(cookie);
     for (const cookie of path.attachedPods()) if (!cookies.has(cookie)) path.detachPod(cookie);
-    const known = new Set([...plan.locals.keys()].map((addr) => hex(addrFromText(addr))));
-    for (const [key] of this.#locals.entries()) {
-      if (!known.has(hex(key.addr))) this.#locals.delete(key);
-    }
+    this.#maps.keepLocals(plan.locals.keys());
   }
-}
-
-function addressOf(entry: PodEntry, family: 4 | 6): Uint8Array {
-  const addr = entry.addrs.find((ip) => ipFamily(ip) === family);
-  return addr === undefined ? ZERO_ADDR : addrFromText(addr);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

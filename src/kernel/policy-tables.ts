@@ -1,4 +1,7 @@
-/** Compiled policy in the kernel: an inner map per pod, replaced whole, and the tables of prefixes they point to. */
+/**
+ * Compiled policy in the kernel: an inner map per pod, replaced whole, and the tables of prefixes they point to. Every write to
+ * the outer map waits until no program uses the old table any more (10 ms and more), so writes are few and in batches.
+ */
 import type { CidrRule, PolicyTable } from '../compile/kernel/policy/compile.ts';
 import { formatPrefix } from '../model/ip.ts';
 import { cidrFromText } from './abi/address.ts';
@@ -16,6 +19,8 @@ export class PolicyTables {
   readonly #binding: Binding;
   readonly #policies: BpfMap;
   readonly #rules: TypedMap<CidrKey, PolicyVerdict>;
+  /** what this agent wrote, by pod */
+  readonly #written = new Map<number, PolicyTable>();
 
   constructor(options: { binding: Binding; map: (name: string) => BpfMap }) {
     this.#binding = options.binding;
@@ -24,13 +29,38 @@ export class PolicyTables {
   }
 
   put(podId: number, table: PolicyTable): void {
-    const { binding, inner } = { binding: this.#binding, inner: Math.max(1, table.entries.length) };
-    const map = binding.createMap({
+    this.putAll(new Map([[podId, table]]));
+  }
+
+  /** All of them, or those before the one the kernel refuses. */
+  putAll(tables: ReadonlyMap<number, PolicyTable>): void {
+    const fresh = [...tables].filter(([podId, table]) => this.#written.get(podId) !== table);
+    if (fresh.length === 0) return;
+    const keys = new Uint8Array(fresh.length * u32.size);
+    const values = new Uint8Array(fresh.length * u32.size);
+    const maps: BpfMap[] = [];
+    try {
+      fresh.forEach(([podId, table], i) => {
+        const map = this.#fill(table);
+        maps.push(map);
+        keys.set(u32.encode(podId), i * u32.size);
+        values.set(u32.encode(map.fd), i * u32.size);
+      });
+      for (const [podId] of fresh) this.#written.delete(podId);
+      this.#policies.updateBatch(keys, values, fresh.length);
+      for (const [podId, table] of fresh) this.#written.set(podId, table);
+    } finally {
+      for (const map of maps) map.close();
+    }
+  }
+
+  #fill(table: PolicyTable): BpfMap {
+    const map = this.#binding.createMap({
       type: BPF_MAP_TYPE_HASH,
       name: 'policy_table',
       keySize: PolicyKey.size,
       valueSize: PolicyVerdict.size,
-      maxEntries: inner,
+      maxEntries: Math.max(1, table.entries.length),
       flags: BPF_F_NO_PREALLOC,
     });
     try {
@@ -40,14 +70,17 @@ export class PolicyTables {
           { verdict: VERDICTS[verdict], policy, cidrTable },
         ]),
       );
-      this.#policies.update(u32.encode(podId), u32.encode(map.fd));
-    } finally {
+      return map;
+    } catch (error) {
       map.close();
+      throw error;
     }
   }
 
   delete(podId: number): void {
-    this.#policies.delete(u32.encode(podId));
+    this.#written.delete(podId);
+    const key = u32.encode(podId);
+    if (this.#policies.lookup(key)) this.#policies.delete(key);
   }
 
   putRules(table: number, rules: readonly CidrRule[]): void {

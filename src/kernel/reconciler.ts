@@ -50,12 +50,21 @@ export class Reconciler {
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
     this.#pods.setPlan(plan);
-    const pods = operations.filter(
-      (operation) => operation.map === 'pods' && operation.op === 'put',
-    );
+    const puts = (wanted: 'policies' | 'pods'): PlanOperation[] =>
+      operations.filter(({ map, op }) => map === wanted && op === 'put');
+    const [policies, pods] = [puts('policies'), puts('pods')];
     for (const operation of operations) {
+      if (operation === policies[0]) this.#writePolicies(policies.map(({ key }) => key));
       if (operation === pods[0]) this.#pods.introduce(pods.map(({ key }) => key));
       this.#try(operation, plan);
+    }
+  }
+
+  #writePolicies(uids: readonly string[]): void {
+    try {
+      this.#pods.writePolicies(uids);
+    } catch {
+      /* then one by one: what the kernel refuses is kept and tried again */
     }
   }
 
