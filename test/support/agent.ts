@@ -30,6 +30,8 @@ export interface AgentOptions {
   readonly args?: readonly string[];
   /** agents of one mesh share bpffs and state folder under this name */
   readonly instance?: string;
+  /** those of the config folder; all of the mesh when absent */
+  readonly pods?: readonly Pod[];
   /** main.js of another build */
   readonly program?: string;
 }
@@ -76,9 +78,12 @@ export function placesOf(mesh: Mesh, instance = 'agent'): Folders {
 }
 
 /** The content of the config folder. */
-export function meshResources(mesh: Mesh, more: readonly Resource[] = []): readonly Resource[] {
+export function meshResources(
+  { pods }: { readonly pods: readonly Pod[] },
+  more: readonly Resource[] = [],
+): readonly Resource[] {
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } };
-  return [namespace, ...mesh.pods.map(podResource), ...more];
+  return [namespace, ...pods.map(podResource), ...more];
 }
 
 export function podResource(pod: Pod): Resource {
@@ -250,19 +255,25 @@ class AgentProcess implements Agent {
   }
 }
 
-/** Starts an agent for the pods of the mesh and waits until it captures; it is stopped before the mesh goes. */
-export async function startAgent(options: AgentOptions): Promise<Agent> {
+/** Starts an agent for the pods of the mesh; it is stopped before the mesh goes. */
+export function launchAgent(options: AgentOptions): Agent {
   const { mesh } = options;
   const folders = prepareFolders(mesh, options.instance ?? 'agent');
   writeFileSync(
     join(folders.config, 'mesh.yaml'),
-    meshResources(mesh, options.resources)
+    meshResources({ pods: options.pods ?? mesh.pods }, options.resources)
       .map((resource) => stringify(resource))
       .join('---\n'),
   );
   const program = options.program ?? mainProgram();
   const agent = new AgentProcess(folders, mesh.cgroup, program, options.args ?? []);
   mesh.defer(() => agent.close());
+  return agent;
+}
+
+/** The same, and waits until it captures. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const agent = launchAgent(options);
   await agent.waitForLog('ready');
   return agent;
 }
