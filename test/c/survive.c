@@ -95,6 +95,7 @@ static int dial(const char *ip, int port, int *error)
 static int exchange(int fd, uint64_t seed, size_t at)
 {
 	uint8_t bytes[EXCHANGE];
+	uint64_t start = now_ms();
 	size_t got = 0;
 
 	pattern_fill(seed, at, bytes, sizeof(bytes));
@@ -103,6 +104,8 @@ static int exchange(int fd, uint64_t seed, size_t at)
 	while (got < sizeof(bytes)) {
 		ssize_t size = recv(fd, bytes + got, sizeof(bytes) - got, 0);
 
+		if (size < 0 && errno == EAGAIN && now_ms() - start < STALL_MS)
+			continue; /* woken without data: see torture-differences.h */
 		if (size <= 0)
 			return size ? errno : ENODATA;
 		got += size;
@@ -141,12 +144,13 @@ static void note_result(struct counts *counts, int error, uint64_t since)
 		counts->exchanges++;
 		return;
 	}
-	counts->last_errno = error;
 	if (error == ECONNRESET || error == EPIPE || error == ECONNABORTED || error == EACCES ||
 	    error == ENODATA)
 		counts->ended++;
-	else
+	else {
 		counts->failed++;
+		counts->last_errno = error;
+	}
 }
 
 static void hold(const char *ip, int port, int wanted)

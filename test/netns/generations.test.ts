@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'node:test';
 import {
   type Agent,
   type Resource,
@@ -17,7 +16,18 @@ import {
 import { type Mesh, createMesh } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
 import { buildOtherLayout } from '../support/other-build.ts';
-import { type Driver, dial, hold, serve } from '../support/survive.ts';
+import {
+  type Driver,
+  type Listed,
+  assertAlive,
+  dial,
+  eventually,
+  hold,
+  kernelOf,
+  listed,
+  serve,
+  untilEnded,
+} from '../support/survive.ts';
 
 const KEPT = 7001;
 const REVOKED = 7002;
@@ -43,46 +53,6 @@ function allowPorts(...ports: readonly number[]): Resource {
   };
 }
 
-interface KernelStatus {
-  readonly generation: number;
-  readonly adopted: boolean;
-  readonly older: readonly number[];
-}
-
-async function kernelOf(agent: Agent): Promise<KernelStatus> {
-  const { kernel } = (await agent.admin('/v1/status')) as { kernel: KernelStatus };
-  return kernel;
-}
-
-async function assertAlive(driver: Driver, open: number): Promise<void> {
-  const counts = await driver.turns(open * 3);
-  assert.deepEqual([counts.open, counts.failed, counts.ended], [open, 0, 0], counts.text);
-}
-
-/** Milliseconds until all of its connections have been reset. */
-async function untilEnded(driver: Driver, ended: number): Promise<number> {
-  const start = performance.now();
-  for (;;) {
-    const counts = await driver.counts();
-    assert.equal(counts.failed, 0, counts.text);
-    if (counts.ended === ended) return performance.now() - start;
-    assert.ok(performance.now() - start < 10_000, counts.text);
-    await sleep(10);
-  }
-}
-
-interface Listed {
-  readonly path: string;
-  readonly bytesSpliced: number;
-  readonly source: { readonly workload: string; readonly identity: string };
-  readonly destination: { readonly address: string };
-}
-
-async function listed(agent: Agent, port: number): Promise<readonly Listed[]> {
-  const all = (await agent.admin('/v1/connections')) as readonly Listed[];
-  return all.filter(({ destination }) => destination.address.endsWith(`:${port}`));
-}
-
 function toldOf(agent: Agent, port: number): number {
   return agent.log.filter(
     (line) =>
@@ -101,14 +71,6 @@ async function closedTotal(agent: Agent): Promise<number> {
 function generationFolders(mesh: Mesh): string[] {
   const root = join(placesOf(mesh).bpffs, 'podwire');
   return existsSync(root) ? readdirSync(root).filter((name) => name.startsWith('gen-')) : [];
-}
-
-async function eventually(what: string, done: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await done())) {
-    assert.ok(Date.now() < deadline, `not within 15 s: ${what}`);
-    await sleep(100);
-  }
 }
 
 test('an upgrade across layouts with 1,000 live connections', { skip: skipReason() }, async (t) => {

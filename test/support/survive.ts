@@ -2,7 +2,9 @@
  * Connections that outlive agents: test/c/survive.c in the pods of a mesh. The drivers run for as long as the test wants
  * and say at any moment what has become of their connections.
  */
+import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Agent } from './agent.ts';
 import type { Mesh, Pod, Spawned } from './netns.ts';
 import { cProgram } from './node.ts';
 import { parseCounts } from './programs.ts';
@@ -87,4 +89,57 @@ export async function dial(
   const driver = mesh.spawn(cProgram('survive'), ['dial', address, ports.join(',')], { pod });
   await driver.waitFor('dialling');
   return new Driver(driver);
+}
+
+export async function assertAlive(driver: Driver, open: number): Promise<void> {
+  const counts = await driver.turns(open * 3);
+  assert.deepEqual([counts.open, counts.failed, counts.ended], [open, 0, 0], counts.text);
+}
+
+/** Milliseconds until all of its connections have been reset. */
+export async function untilEnded(driver: Driver, ended: number): Promise<number> {
+  const start = performance.now();
+  for (;;) {
+    const counts = await driver.counts();
+    assert.equal(counts.failed, 0, counts.text);
+    if (counts.ended === ended) return performance.now() - start;
+    assert.ok(performance.now() - start < 10_000, counts.text);
+    await sleep(10);
+  }
+}
+
+/** `kernel` of /v1/status. */
+export interface KernelStatus {
+  readonly generation: number;
+  readonly adopted: boolean;
+  readonly older: readonly number[];
+}
+
+export async function kernelOf(agent: Agent): Promise<KernelStatus> {
+  const { kernel } = (await agent.admin('/v1/status')) as { kernel: KernelStatus };
+  return kernel;
+}
+
+/** What tests look at in /v1/connections. */
+export interface Listed {
+  readonly path: string;
+  readonly bytesSpliced: number;
+  readonly source: { readonly workload: string; readonly identity: string };
+  readonly destination: { readonly address: string };
+}
+
+export async function listed(agent: Agent, port: number): Promise<readonly Listed[]> {
+  const all = (await agent.admin('/v1/connections')) as readonly Listed[];
+  return all.filter(({ destination }) => destination.address.endsWith(`:${port}`));
+}
+
+export async function eventually(
+  what: string,
+  done: () => Promise<boolean> | boolean,
+): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!(await done())) {
+    assert.ok(Date.now() < deadline, `not within 15 s: ${what}`);
+    await sleep(100);
+  }
 }
