@@ -5,7 +5,7 @@
 import { PodwireError } from '../../src/errors.ts';
 import { CpuPlacement, allowedCpus } from './cpus.ts';
 import { Drivers } from './drivers.ts';
-import { listPrograms, measureHooks, type HookCost } from './hooks.ts';
+import { measureHooks, programIds, type HookCost } from './hooks.ts';
 import { describeMachine } from './machine.ts';
 import type { BenchOptions, VariantName } from './options.ts';
 import { buildResult, type BenchResult, type Sample, type Series } from './result.ts';
@@ -49,13 +49,14 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
   try {
     const drivers = new Drivers({ sandbox, httpServer: options.httpServer, signal });
     const hooked = options.hooks === true && options.variants.includes('podwire');
-    const programs = hooked ? listPrograms() : [];
+    const others = hooked ? programIds() : new Set<number>();
     variants = await bringUp({ sandbox, options, shapes, drivers, environment, progress, signal });
+    const own = new Set([...(hooked ? programIds() : [])].filter((id) => !others.has(id)));
     const placement = new CpuPlacement({ allowed, unpinned: options.unpinned });
     const rounds = new Rounds({ shapes, variants, drivers, placement, options, progress, signal });
     await rounds.run(start + options.limitSeconds * 1_000);
     const hooks = hooked
-      ? await measureHooks({ before: programs, run: () => rounds.countConnections('podwire') })
+      ? await measureHooks({ own, run: () => rounds.countConnections('podwire') })
       : [];
     const { learningSeconds, missing } = variants;
     const sidecars = variants.routes.has('sidecar') || variants.routes.has('sidecar-mtls');

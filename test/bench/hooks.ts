@@ -22,18 +22,21 @@ export interface Program {
   readonly run_time_ns?: number;
 }
 
-export function listPrograms(): readonly Program[] {
+export function programIds(): ReadonlySet<number> {
+  return new Set(listPrograms().map(({ id }) => id));
+}
+
+function listPrograms(): readonly Program[] {
   return JSON.parse(command('bpftool', ['-j', 'prog', 'show'])) as readonly Program[];
 }
 
 /** `run` resolves with the number of connections it made. */
 export async function measureHooks(input: {
-  /** programs of others */
-  readonly before: readonly Program[];
+  /** the agent's programs */
+  readonly own: ReadonlySet<number>;
   readonly run: () => Promise<number>;
 }): Promise<readonly HookCost[]> {
-  const others = new Set(input.before.map(({ id }) => id));
-  const own = (): Program[] => listPrograms().filter(({ id }) => !others.has(id));
+  const own = (): Program[] => listPrograms().filter(({ id }) => input.own.has(id));
   const setting = readFileSync(STATS, 'utf8');
   writeFileSync(STATS, '1');
   try {
