@@ -64,6 +64,22 @@ static bool again(ssize_t count)
 	return count < 0 && errno == EAGAIN;
 }
 
+/* Where the bytes that came belong in the stream: tells loss from repetition and reordering. */
+static void report_corrupt(const struct peer *peer, size_t total, const uint8_t *bytes, long count)
+{
+	uint64_t seed = peer->header.seed + !peer->server;
+	long wrong = pattern_mismatch(seed, peer->received, bytes, count), found = -1;
+	const uint8_t *from = bytes + (wrong - peer->received);
+	long length = count - (wrong - (long)peer->received);
+
+	length = length < 32 ? length : 32;
+	for (long at = 0; found < 0 && at + length <= (long)total; at++)
+		if (pattern_mismatch(seed, at, from, length) < 0)
+			found = at;
+	fprintf(stderr, "%s: byte %ld of %zu is wrong; the next %ld bytes belong at %ld\n",
+		peer->server ? "server" : "client", wrong, total, length, found);
+}
+
 static void peer_send(struct peer *peer, uint32_t *state)
 {
 	size_t total = peer->server ? peer->header.down : peer->header.up;
@@ -136,9 +152,12 @@ static void peer_receive(struct peer *peer, uint32_t *state, struct totals *tota
 			total = peer->header.up;
 			continue;
 		}
-		if (pattern_mismatch(peer->header.seed + !peer->server, peer->received, in,
-				     count) >= 0)
+		if (!(peer->faults & FAULT_CORRUPT) &&
+		    pattern_mismatch(peer->header.seed + !peer->server, peer->received, in,
+				     count) >= 0) {
 			peer->faults |= FAULT_CORRUPT;
+			report_corrupt(peer, total, in, count);
+		}
 		peer->received += count;
 		totals->bytes += count;
 	}

@@ -13,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -162,6 +163,10 @@ test('an agent that cannot start', { skip: skipReason('bpftool', 'setpriv') }, a
     return { code: done.status, message: lines.join('\n') };
   };
 
+  const rival = createServer().listen(0, '127.0.0.1');
+  await once(rival, 'listening');
+  t.after(() => rival.close());
+  const taken = `127.0.0.1:${(rival.address() as AddressInfo).port}`;
   const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
   for (const [what, changes, prefix, code, message] of [
     ['without root', {}, nobody, 3, /must run as root \[ERR_NOT_ROOT\]/],
@@ -169,6 +174,7 @@ test('an agent that cannot start', { skip: skipReason('bpftool', 'setpriv') }, a
     ['a cgroup it is not in', { cgroup: other }, [], 2, /does not hold the agent itself/],
     ['no bpffs', { bpffs: file }, [], 3, /no bpffs .* \[ERR_NO_BPFFS\]/],
     ['no config', { config: join(folder, 'none') }, [], 2, /none/],
+    ['a port in use', { metrics: taken }, [], 2, /EADDRINUSE|in use/],
     ['bad options', { metrics: 'here', 'log-level': 'loud' }, [], 2, /--metrics .*--log-level/],
   ] as const) {
     await t.test(what, () => {
@@ -182,7 +188,7 @@ test('an agent that cannot start', { skip: skipReason('bpftool', 'setpriv') }, a
       }
       const pins = readdirSync(bpffs, { recursive: true }).map(String);
       assert.deepEqual(
-        pins.filter((pin) => /^podwire\/(links|pods)\/./.test(pin)),
+        pins.filter((pin) => /^podwire\/(links|pods|gen-[^/]*)\/./.test(pin)),
         [],
       );
       assert.ok(!existsSync(admin));

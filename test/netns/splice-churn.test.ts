@@ -59,6 +59,14 @@ test('churn loses, repeats and reorders nothing', { skip }, async (t) => {
       'v4',
     ),
   );
+  await t.test('megabytes with a slow reader, both ways of travel in turn', () =>
+    churn(
+      mesh,
+      agent,
+      { connections: 1200, concurrent: 60, maxBytes: 4_000_000, readPauseUs: 1000 },
+      'v4',
+    ),
+  );
   await t.test('clients that abort', () =>
     churn(
       mesh,

@@ -47,6 +47,12 @@ test('a spliced connection behaves as a TCP connection', { skip }, async (t) => 
       });
     }
   }
+  await t.test('repeated, overlapping and late segments are read once', async () => {
+    const { spliced } = await redirectedDuring(agent, () =>
+      torture(mesh, { program: 'torture-segment', expect: 'spliced' }),
+    );
+    assert.ok(spliced >= 5, `only ${spliced} connections were spliced`);
+  });
   await t.test('readers that splicing cannot serve are not left hanging', async () => {
     await torture(mesh, { program: 'torture-reader', expect: 'spliced' });
   });
@@ -55,7 +61,7 @@ test('a spliced connection behaves as a TCP connection', { skip }, async (t) => 
 test('a pod that is never spliced is a plain pod', { skip }, async (t) => {
   const mesh = createMesh(t, { pods: podsWith('never') });
   const agent = await startAgent({ mesh });
-  for (const program of [...PROGRAMS, 'torture-reader']) {
+  for (const program of [...PROGRAMS, 'torture-segment', 'torture-reader']) {
     await t.test(program, async () => {
       const redirected = await redirectedDuring(agent, () =>
         torture(mesh, { program, expect: 'plain' }),
