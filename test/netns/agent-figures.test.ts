@@ -38,10 +38,15 @@ test('an agent with 100 pods', { skip: skipReason() }, async (t) => {
   await t.test('and then costs little', async () => {
     const agent = launchAgent({ mesh });
     await agent.waitForLog('ready');
+    let measured = false;
+    void agent.ended.then((code) => {
+      if (!measured) t.diagnostic(`the agent ended (${code}): ${agent.stderr}`);
+    });
     await sleep(3000);
     const before = footprint(agent.pid);
     await sleep(IDLE_MS);
     const after = footprint(agent.pid);
+    measured = true;
     const cores = (after.cpuMs - before.cpuMs) / IDLE_MS;
     t.diagnostic(`idle: ${(cores * 100).toFixed(2)} % of a core; ${after.rssMib.toFixed(1)} MiB`);
     assert.ok(cores < MAX_IDLE_CORES, `${cores} cores`);
