@@ -101,7 +101,8 @@ async function build(
     log,
     adopt: saved !== undefined,
   });
-  resources.add('data path', () => path.close());
+  let started = false;
+  resources.add('data path', () => (started ? path.close() : path.abandon()));
   const splice = await spliceDecision(
     options,
     new SelfTest({ binding, objectPath: join(objects, 'selftest.bpf.o') }),
@@ -255,6 +256,7 @@ async function build(
     'serving',
   );
   readiness.clear('admin');
+  started = true;
   return {
     addresses: { admin: options.adminSocket, metrics: page?.address ?? null },
     async close(deadlineMs) {

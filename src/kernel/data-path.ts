@@ -75,6 +75,8 @@ export class DataPath {
   readonly #adopt: BpfLink;
   readonly #keepalive: BpfLink;
   readonly #abi: string;
+  /** pins this agent made, not adopted */
+  readonly #made: string[] = [];
   #serving = false;
 
   constructor(options: DataPathOptions) {
@@ -152,6 +154,7 @@ export class DataPath {
       }
       const link = program.attachNetns(pod.netnsPath);
       link.pin(pin);
+      this.#made.push(pin);
       this.#podLinks.set(pod.netnsCookie, link);
     } finally {
       object.close();
@@ -198,6 +201,13 @@ export class DataPath {
     this.#object.close();
   }
 
+  /** After a start that failed: takes back what it pinned; what an earlier agent left stays in force. */
+  abandon(): void {
+    this.close();
+    for (const pin of this.#made) rmSync(pin, { force: true });
+    if (!this.adopted) this.generations.remove(this.generation);
+  }
+
   #attachHook(name: string, folder: string): void {
     const program = this.#object.program(name);
     const pin = join(folder, name);
@@ -208,6 +218,7 @@ export class DataPath {
     }
     const fresh = program.attachCgroup(this.#options.cgroup);
     fresh.pin(pin);
+    this.#made.push(pin);
     this.#links.push(fresh);
   }
 
