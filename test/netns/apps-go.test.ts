@@ -6,16 +6,25 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Agent, startAgent } from '../support/agent.ts';
-import { type Mesh, createMesh } from '../support/netns.ts';
+import { createMesh } from '../support/netns.ts';
 import { cProgram, skipReason } from '../support/node.ts';
-import { type Counts, buildGo, drive, learn, redirectedDuring } from '../support/programs.ts';
+import {
+  type Counts,
+  buildGo,
+  decision,
+  drive,
+  isDecided,
+  learn,
+  redirectedDuring,
+} from '../support/programs.ts';
 
 const SPLICE_FROM = 1000;
 const skip = skipReason('go');
 
 interface Proxied {
-  readonly mesh: Mesh;
   readonly agent: Agent;
+  /** path of the proxy */
+  readonly program: string;
   /** sends `bytes` on each of the connections through the proxy and reads the echo */
   readonly echo: (connections: number, concurrent: number, bytes: number) => Promise<Counts>;
 }
@@ -36,8 +45,8 @@ async function proxied(
   });
   await copy.waitFor('listening');
   return {
-    mesh,
     agent,
+    program,
     echo: (connections, concurrent, bytes) =>
       drive(
         mesh,
@@ -61,13 +70,16 @@ test('Go net/http', { skip }, async (t) => {
       expectOk: 500,
     });
   };
-  await learn(agent, load, { 'http-echo': 'trusted' });
+  await learn(agent, load, [
+    decision('client', httpEcho, 'trusted'),
+    decision('server', httpEcho, 'trusted'),
+  ]);
   const redirected = await redirectedDuring(agent, load);
   assert.ok(redirected.bytes > 10_000_000, JSON.stringify(redirected));
 });
 
 test('a Go proxy with io.Copy works from its first connection on', { skip }, async (t) => {
-  const { agent, echo } = await proxied(t, []);
+  const { agent, program, echo } = await proxied(t, []);
   for (const [connections, concurrent, bytes] of [
     [1, 1, 1],
     [50, 1, 10_000],
@@ -76,21 +88,21 @@ test('a Go proxy with io.Copy works from its first connection on', { skip }, asy
     const counts = await echo(connections, concurrent, bytes);
     assert.equal(counts['ok'], connections, JSON.stringify(counts));
   }
-  const known = await agent.trust();
-  assert.ok(
-    known.some((entry) => entry.name.includes('copy-proxy') && entry.state === 'denied'),
-    JSON.stringify(known),
-  );
+  assert.ok(await isDecided(agent, decision('proxy', program, 'denied')));
 });
 
 test('a Go proxy that splices first on its 1,000th connection', { skip }, async (t) => {
-  const { agent, echo } = await proxied(t, [String(SPLICE_FROM)]);
+  const { agent, program, echo } = await proxied(t, [String(SPLICE_FROM)]);
   let driven = 0;
   const step = async (connections: number): Promise<Counts> => {
     driven += connections;
     return echo(connections, 1, 20_000);
   };
-  await learn(agent, () => step(10), { 'copy-proxy': 'trusted', 'torture-echo': 'trusted' });
+  await learn(agent, () => step(10), [
+    decision('proxy', program, 'trusted'),
+    decision('server', cProgram('torture-echo'), 'trusted'),
+    decision('client', cProgram('torture-echo'), 'trusted'),
+  ]);
   assert.ok(driven < SPLICE_FROM - 100, `learnt only after ${driven} connections`);
   const redirected = await redirectedDuring(agent, async () => {
     const counts = await step(SPLICE_FROM - 1 - driven);
@@ -102,5 +114,5 @@ test('a Go proxy that splices first on its 1,000th connection', { skip }, async 
   assert.equal(counts['hung'], 0, JSON.stringify(counts));
   assert.equal(counts['corrupt'], 0, JSON.stringify(counts));
   assert.ok((counts['ok'] ?? 0) >= 199, `at most one may fail: ${JSON.stringify(counts)}`);
-  await learn(agent, () => step(1), { 'copy-proxy': 'denied' });
+  await learn(agent, () => step(1), [decision('proxy', program, 'denied')]);
 });

@@ -7,7 +7,7 @@ import test from 'node:test';
 import { startAgent } from '../support/agent.ts';
 import { createMesh } from '../support/netns.ts';
 import { cProgram, findProgram, skipReason } from '../support/node.ts';
-import { drive } from '../support/programs.ts';
+import { decision, drive, isDecided } from '../support/programs.ts';
 
 test('HAProxy with option splice-*', { skip: skipReason('haproxy') }, async (t) => {
   const mesh = createMesh(t, { pods: ['client', 'proxy', 'server'].map((name) => ({ name })) });
@@ -43,9 +43,5 @@ test('HAProxy with option splice-*', { skip: skipReason('haproxy') }, async (t) 
       }
     });
   }
-  const known = await agent.trust();
-  assert.ok(
-    known.some((entry) => entry.name.includes('haproxy') && entry.state === 'denied'),
-    JSON.stringify(known),
-  );
+  assert.ok(await isDecided(agent, decision('proxy', 'haproxy', 'denied')));
 });

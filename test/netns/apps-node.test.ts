@@ -4,7 +4,7 @@ import test from 'node:test';
 import { startAgent } from '../support/agent.ts';
 import { createMesh } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
-import { appFile, drive, learn, redirectedDuring } from '../support/programs.ts';
+import { appFile, decision, drive, learn, redirectedDuring } from '../support/programs.ts';
 
 test('Node.js http', { skip: skipReason() }, async (t) => {
   const mesh = createMesh(t, { pods: [{ name: 'client' }, { name: 'server' }] });
@@ -21,7 +21,7 @@ test('Node.js http', { skip: skipReason() }, async (t) => {
     });
   };
   await t.test('right while it is being learnt', () =>
-    learn(agent, load, { 'http-echo.mjs': 'trusted', 'http-drive.mjs': 'trusted' }),
+    learn(agent, load, [decision('server', node, 'trusted'), decision('client', node, 'trusted')]),
   );
   await t.test('right when spliced', async () => {
     const redirected = await redirectedDuring(agent, load);

@@ -7,18 +7,18 @@ import test from 'node:test';
 import { startAgent } from '../support/agent.ts';
 import { createMesh } from '../support/netns.ts';
 import { cProgram, skipReason } from '../support/node.ts';
-import { appFile, drive, learn, redirectedDuring } from '../support/programs.ts';
+import { appFile, decision, drive, learn, python, redirectedDuring } from '../support/programs.ts';
 
 test('two Python programs', { skip: skipReason('python3') }, async (t) => {
   const mesh = createMesh(t, { pods: [{ name: 'client' }, { name: 'server' }] });
   const agent = await startAgent({ mesh });
   const [client, server] = [mesh.pod('client'), mesh.pod('server')];
-  const http = mesh.spawn('python3', [appFile('http_echo.py'), server.v4, '8080'], { pod: server });
+  const http = mesh.spawn(python(), [appFile('http_echo.py'), server.v4, '8080'], { pod: server });
   await http.waitFor('listening');
   const load = async (): Promise<void> => {
     await drive(
       mesh,
-      'python3',
+      python(),
       [appFile('http_drive.py'), server.v4, '8080', '/', '10', '20', '50000'],
       {
         pod: client,
@@ -27,20 +27,19 @@ test('two Python programs', { skip: skipReason('python3') }, async (t) => {
     );
   };
   await t.test('http.server and http.client are right while they are learnt', () =>
-    learn(agent, load, { 'http_echo.py': 'trusted', 'http_drive.py': 'trusted' }),
+    learn(agent, load, [
+      decision('server', 'python3', 'trusted'),
+      decision('client', 'python3', 'trusted'),
+    ]),
   );
   await t.test('and right when spliced', async () => {
     const redirected = await redirectedDuring(agent, load);
     assert.ok(redirected.bytes > 5_000_000, JSON.stringify(redirected));
   });
   await t.test('the MSG_WAITALL program is right from its first connection on', async () => {
-    const records = mesh.spawn(
-      'python3',
-      [appFile('waitall_echo.py'), server.v4, '8082', '10000'],
-      {
-        pod: server,
-      },
-    );
+    const records = mesh.spawn(python(), [appFile('waitall_echo.py'), server.v4, '8082', '10000'], {
+      pod: server,
+    });
     await records.waitFor('listening');
     const echo = async (): Promise<void> => {
       await drive(
@@ -54,7 +53,7 @@ test('two Python programs', { skip: skipReason('python3') }, async (t) => {
       );
     };
     const redirected = await redirectedDuring(agent, () =>
-      learn(agent, echo, { 'waitall_echo.py': 'denied' }),
+      learn(agent, echo, [decision('server', 'python3', 'denied')]),
     );
     await echo();
     assert.ok(!records.output().includes('short record'), records.output());

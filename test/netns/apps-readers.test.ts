@@ -7,7 +7,7 @@ import test from 'node:test';
 import { startAgent } from '../support/agent.ts';
 import { type Mesh, createMesh } from '../support/netns.ts';
 import { cProgram, skipReason } from '../support/node.ts';
-import { type Counts, drive, learn, redirectedDuring } from '../support/programs.ts';
+import { type Counts, decision, drive, learn, redirectedDuring } from '../support/programs.ts';
 
 const PORT = '9000';
 const HAND_OVER_FROM = 400;
@@ -46,7 +46,10 @@ test('a reader that inherited its descriptor', { skip }, async (t) => {
     driven += connections;
     return echo(mesh, connections);
   };
-  await learn(agent, () => step(5), { 'torture-echo': 'trusted' });
+  await learn(agent, () => step(5), [
+    decision('server', cProgram('torture-echo'), 'trusted'),
+    decision('client', cProgram('torture-echo'), 'trusted'),
+  ]);
   assert.ok(driven < HAND_OVER_FROM - 10, `learnt only after ${driven} connections`);
   const redirected = await redirectedDuring(agent, () => step(HAND_OVER_FROM - 1 - driven));
   assert.ok(redirected.bytes > 0, 'it was not spliced before');

@@ -4,7 +4,7 @@ import test from 'node:test';
 import { startAgent } from '../support/agent.ts';
 import { createMesh } from '../support/netns.ts';
 import { findProgram, skipReason } from '../support/node.ts';
-import { appFile, drive, learn, redirectedDuring } from '../support/programs.ts';
+import { appFile, decision, drive, learn, python, redirectedDuring } from '../support/programs.ts';
 
 const PORT = 6379;
 
@@ -30,7 +30,7 @@ test('Redis', { skip: skipReason('redis-server', 'redis-benchmark', 'python3') }
   );
   await redis.waitFor('Ready to accept connections');
   const values = async (): Promise<void> => {
-    await drive(mesh, 'python3', [appFile('redis_drive.py'), server.v4, String(PORT), '200'], {
+    await drive(mesh, python(), [appFile('redis_drive.py'), server.v4, String(PORT), '200'], {
       pod: client,
       expectOk: 200,
     });
@@ -62,11 +62,11 @@ test('Redis', { skip: skipReason('redis-server', 'redis-benchmark', 'python3') }
   };
 
   await t.test('right while it is being learnt', () =>
-    learn(agent, async () => Promise.all([values(), benchmark()]), {
-      'redis-server': 'trusted',
-      'redis-benchmark': 'trusted',
-      'redis_drive.py': 'trusted',
-    }),
+    learn(agent, async () => Promise.all([values(), benchmark()]), [
+      decision('server', 'redis-server', 'trusted'),
+      decision('client', 'redis-benchmark', 'trusted'),
+      decision('client', 'python3', 'trusted'),
+    ]),
   );
   await t.test('right when spliced', async () => {
     const checked = await redirectedDuring(agent, values);

@@ -17,8 +17,10 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 /** One decision of /v1/trust. */
 export interface TrustView {
-  /** path of the executable and, for an interpreter's program, its arguments */
+  /** path of the executable, perhaps followed by an interpreter's arguments */
   readonly name: string;
+  /** "namespace/workload" */
+  readonly workload: string;
   readonly state: string;
   readonly reason: string;
 }

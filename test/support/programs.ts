@@ -3,8 +3,9 @@
  * questions every application test asks: was it learnt, and were its bytes really redirected?
  */
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Agent } from './agent.ts';
 import type { Mesh, RunOptions, RunResult } from './netns.ts';
 import { cProgram, command, findProgram } from './node.ts';
@@ -20,6 +21,11 @@ export function parseCounts(text: string): Counts {
 
 export function appFile(name: string): string {
   return join(repositoryRoot(), 'test/apps', name);
+}
+
+/** The distribution's interpreter: a shim that starts another process first would be learnt instead. */
+export function python(): string {
+  return findProgram('python3') ?? 'python3';
 }
 
 /** Builds test/apps/NAME.go into the mesh's folder: standard library only, nothing is downloaded. */
@@ -97,24 +103,43 @@ export async function redirectedDuring(
   return { spliced: grown('spliced'), bytes: grown('redirect-bytes') };
 }
 
-/** Repeats `traffic` until the agent has decided about every one of these executables or programs. */
+/** A decision of the observer: about this executable (its path, links resolved) in this pod. */
+export interface Decision {
+  readonly pod: string;
+  readonly program: string;
+  readonly state: 'trusted' | 'denied';
+}
+
+/** Names as the tests know them, e.g. decision('server', 'redis-server', 'trusted'). */
+export function decision(pod: string, program: string, state: Decision['state']): Decision {
+  return { pod, program: realpathSync(findProgram(program) ?? program), state };
+}
+
+export async function isDecided(agent: Agent, wanted: Decision): Promise<boolean> {
+  return (await agent.trust()).some(
+    ({ name, workload, state }) =>
+      name.split(' ')[0] === wanted.program &&
+      workload === `default/${wanted.pod}` &&
+      state === wanted.state,
+  );
+}
+
+/** Repeats `traffic` until the agent has decided so about all of them. */
 export async function learn(
   agent: Agent,
   traffic: () => Promise<unknown>,
-  wanted: Readonly<Record<string, 'trusted' | 'denied'>>,
+  wanted: readonly Decision[],
   timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     await traffic();
-    const entries = await agent.trust();
-    const open = Object.entries(wanted).filter(
-      ([name, state]) =>
-        !entries.some((entry) => entry.name.includes(name) && entry.state === state),
-    );
-    if (open.length === 0) return;
+    const decided = await Promise.all(wanted.map((one) => isDecided(agent, one)));
+    if (decided.every(Boolean)) return;
     if (Date.now() > deadline) {
-      assert.fail(`not learnt: ${JSON.stringify(open)}; known: ${JSON.stringify(entries)}`);
+      const open = wanted.filter((_, i) => decided[i] !== true);
+      const known = JSON.stringify(await agent.trust());
+      assert.fail(`not learnt: ${JSON.stringify(open)}; known: ${known}`);
     }
     await sleep(300);
   }
