@@ -1,6 +1,7 @@
 """An HTTP/1.1 keep-alive server that echoes bodies: http_echo.py IP PORT"""
 
 import socket
+import socketserver
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,6 +28,10 @@ class Server(ThreadingHTTPServer):
     def __init__(self, ip, port):
         self.address_family = socket.AF_INET6 if ":" in ip else socket.AF_INET
         super().__init__((ip, port), Echo)
+
+    def server_bind(self):  # HTTPServer's asks a name server for our own name, and a pod has none
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
 
 server = Server(sys.argv[1], int(sys.argv[2]))
