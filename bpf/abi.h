@@ -181,6 +181,7 @@ enum behaviour {
 	BEHAVIOUR_OOB,
 	BEHAVIOUR_IO_URING,
 	BEHAVIOUR_SOCKET_OPTION,
+	BEHAVIOUR_BLOCKING_DUPLEX, /* shutdown(SHUT_WR), or bulk from another thread, around a blocking read */
 	BEHAVIOUR_MAX,
 };
 
@@ -421,7 +422,7 @@ enum intent_flags {
 struct agent_sock {
 	__u32 flags; /* AGENT_SOCK_* */
 	__u32 identity; /* whom it speaks for */
-	__u8 client[16]; /* shown by getpeername at the server; all zero: leave */
+	__u8 client[16]; /* shown by getpeername at the server; all zero: the socket's own address */
 	__u16 client_port;
 	__u16 pad;
 	__u32 pod;

@@ -8,6 +8,7 @@
 #define PODWIRE_CONNECT_BPF_H
 #include "balance.bpf.h"
 #include "events.bpf.h"
+#include "policy.bpf.h"
 #include "trust.bpf.h"
 
 #define ECONNREFUSED 111
@@ -36,6 +37,16 @@ static __always_inline bool connect_agent_listens(const struct pod *pod, bool ma
 static __always_inline bool agent_port(__u32 port)
 {
 	return port == PORT_OUTBOUND || port == PORT_INBOUND || port == PORT_HBONE;
+}
+
+/* For captured sockets, whose first connection ends at the agent: the refusal must come at once all the same. */
+static __always_inline bool connect_allowed(const struct pod *pod, const struct local *local,
+					    const struct destination *to)
+{
+	__u32 policy;
+
+	return !policy_check(local->pod, pod->identity, to->port,
+			     addr_is_mapped(to->addr) ? pod->addr4 : pod->addr6, &policy);
 }
 
 static __always_inline int connect_refuse(const struct pod *pod, const struct destination *to,
@@ -93,6 +104,8 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		if (!local || local->pod != pod->id) {
 			if (agent_port(to->port))
 				return connect_refuse(pod, &dialled, REASON_AGENT_PORT, service);
+			if (local && !connect_allowed(pod, local, to))
+				return connect_refuse(pod, &dialled, REASON_POLICY, service);
 			if (connect_agent_listens(pod, addr_is_mapped(to->addr)))
 				flags = INTENT_CAPTURED;
 			else if (!(pod->flags & POD_FALLBACK_DIRECT))

@@ -26,6 +26,11 @@ static __always_inline bool addr_equal(const __u8 *a, const __u8 *b)
 	       ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
 }
 
+static __always_inline bool addr_is_zero(const __u8 *a)
+{
+	return !((const __u64 *)a)[0] && !((const __u64 *)a)[1];
+}
+
 static __always_inline bool addr_is_mapped(const __u8 *a)
 {
 	return !((const __u64 *)a)[0] && ((const __u32 *)a)[2] == bpf_htonl(0xffff);

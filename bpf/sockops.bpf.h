@@ -95,6 +95,44 @@ static __always_inline bool foreign_waiter(struct tcp_sock *tp)
 	return true; /* too many to tell */
 }
 
+/*
+ * A thread sleeps in a blocking call on this socket.  recvmsg() of a sockmap socket returns EAGAIN after any wake-up that
+ * brought no data (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser), so nothing here may cause one.  The caller holds the
+ * socket's lock, and sleepers enter and leave the list under it.
+ */
+static __always_inline bool has_sleeper(struct tcp_sock *tp)
+{
+	struct socket_wq *wq = tp->inet_conn.icsk_inet.sk.sk_wq;
+	struct list_head *entry;
+	__u64 head;
+
+	if (!wq)
+		return false;
+	head = (__u64)&wq->wait.head;
+	entry = wq->wait.head.next;
+	for (int i = 0; i < 4; i++) {
+		struct wait_queue_entry *waiter;
+
+		if (!entry || (__u64)entry == head)
+			return false;
+		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry),
+			      wait_queue_entry);
+		if ((__u64)waiter->func == (__u64)&woken_wake_function)
+			return true;
+		entry = CAST(entry, list_head)->next;
+	}
+	return true;
+}
+
+/* The executable uses blocking reads in a way that meets such wake-ups: the agent denies it. */
+static __always_inline void note_blocking_duplex(const struct conn *conn)
+{
+	struct trust *t = bpf_map_lookup_elem(&trust, &conn->trust);
+
+	if (t && !t->reason)
+		t->reason = BEHAVIOUR_BLOCKING_DUPLEX + 1;
+}
+
 /* Options set before the handshake ended; later ones meet the cgroup/setsockopt hook. */
 static __always_inline bool unspliceable_options(struct tcp_sock *tp)
 {
@@ -120,6 +158,7 @@ static __always_inline void listen_to(struct bpf_sock_ops *ops, bool spliced)
 static __always_inline void on_rtt(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
 	struct conn *conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	struct tcp_sock *tp;
 	struct config *cfg;
 	__u32 flags;
 	bool want;
@@ -132,7 +171,9 @@ static __always_inline void on_rtt(struct bpf_sock_ops *ops, struct bpf_sock *sk
 	if (want == !!(flags & CONN_LOWAT) || !conn->tcp_messages)
 		return;
 	cfg = config_get();
-	if (!cfg)
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!cfg || !tp ||
+	    has_sleeper(tp)) /* the option wakes sleepers: wait for the next sample */
 		return;
 	value = want ? cfg->notsent_lowat : 0; /* 0: the system's default, unlimited */
 	if (!bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value)))
@@ -528,7 +569,11 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 			view = bpf_sk_storage_get(&peer_views, sk, NULL,
 						  BPF_SK_STORAGE_GET_F_CREATE);
 			if (view) {
-				addr_copy(view->addr, rec->client);
+				/* outbound legs say the port only: the address is the pod's own already */
+				if (addr_is_zero(rec->client))
+					addr_copy(view->addr, key.remote);
+				else
+					addr_copy(view->addr, rec->client);
 				view->port = rec->client_port;
 			}
 		}
@@ -750,6 +795,27 @@ static __always_inline void on_peer_closed(struct bpf_sock_ops *ops, struct bpf_
 	bpf_setsockopt(ops, SOL_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
+#define SEND_SHUTDOWN 2
+#define O_NONBLOCK 04000
+/*
+ * shutdown(SHUT_WR) on a blocking socket: the acknowledgement of our FIN is a wake-up without data for the read that follows.
+ */
+static __always_inline void on_closing(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct socket *socket;
+	struct conn *conn;
+
+	if (!tp || tp->inet_conn.icsk_inet.sk.sk_shutdown != SEND_SHUTDOWN)
+		return;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	if (!conn || conn->flags & CONN_AGENT)
+		return;
+	socket = tp->inet_conn.icsk_inet.sk.sk_socket;
+	if (socket && socket->file && !(socket->file->f_flags & O_NONBLOCK))
+		note_blocking_duplex(conn);
+}
+
 SEC("sockops")
 int podwire_sockops(struct bpf_sock_ops *ops)
 {
@@ -778,6 +844,8 @@ int podwire_sockops(struct bpf_sock_ops *ops)
 			on_close(ops, sk);
 		else if (ops->args[1] == BPF_TCP_CLOSE_WAIT)
 			on_peer_closed(ops, sk);
+		else if (ops->args[1] == BPF_TCP_FIN_WAIT1)
+			on_closing(sk);
 		break;
 	}
 	return 1;

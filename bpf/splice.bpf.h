@@ -197,6 +197,8 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 	}
 	if (cost > cfg->cap_bytes) {
 		conn->leg = LEG_TCP;
+		if (has_sleeper(tp)) /* room in TCP's buffer will wake the thread that reads here */
+			note_blocking_duplex(conn);
 		count(COUNTER_LEG_FULL);
 		return false;
 	}
@@ -229,7 +231,7 @@ int podwire_verdict(struct sk_msg_md *msg)
 	if (!still_allowed(conn, cfg) || conn->flags & CONN_REVOKED)
 		return SK_DROP; /* terminal for this socket; the agent ends both ends */
 	if (conn->flags & CONN_PLAIN || !cfg->splice)
-		goto pass;
+		goto tcp;
 	if (!(conn->flags & CONN_PAIRED) && !find_peer(conn))
 		goto pass;
 	peer = CAST(conn->peer_sock, tcp_sock);

@@ -50,6 +50,12 @@ static void run_rr(const struct address *address, size_t size, double seconds, b
 	print_report(&report);
 }
 
+static void set_nonblocking(int fd)
+{
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+		die("O_NONBLOCK");
+}
+
 static void run_stream(const struct address *address, size_t size, double seconds)
 {
 	int fd = dial(address);
@@ -61,6 +67,8 @@ static void run_stream(const struct address *address, size_t size, double second
 			die("the connection broke in the middle of the stream");
 		report.operations++;
 	}
+	/* A blocking read after a half-close is what podwire does not splice: wait with poll, as event loops do. */
+	set_nonblocking(fd);
 	shutdown(fd, SHUT_WR);
 	if (!read_all(fd, &received, sizeof(received)))
 		die("the server did not say how much arrived");

@@ -10,8 +10,10 @@
 #endif
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -138,15 +140,19 @@ static uint64_t empty_wakes;
 
 static inline ssize_t read_some(int fd, void *buffer, size_t count)
 {
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
 	ssize_t got;
 
-	do {
+	for (;;) {
 		errno = 0;
 		got = read(fd, buffer, count);
-		if (got < 0 && errno == EAGAIN)
+		if (got >= 0 || errno != EAGAIN)
+			return got;
+		if (fcntl(fd, F_GETFL) & O_NONBLOCK)
+			poll(&ready, 1, -1);
+		else
 			empty_wakes++;
-	} while (got < 0 && errno == EAGAIN);
-	return got;
+	}
 }
 
 /* Whether all of COUNT bytes were read; errno is 0 when the stream ended. */

@@ -68,7 +68,7 @@ export class PodKernelPort implements KernelPort {
           identity: inbound ? origin.sourceIdentity : 0,
           pod: inbound ? origin.sourcePod : 0,
           client: inbound ? addrFromText(origin.client.address) : ZERO_ADDR,
-          clientPort: inbound ? origin.client.port : 0,
+          clientPort: origin.client.port,
         }),
       },
     });

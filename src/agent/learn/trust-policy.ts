@@ -15,6 +15,7 @@ export const BEHAVIOUR_NAMES = [
   'oob',
   'io-uring',
   'socket-option',
+  'blocking-duplex',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 

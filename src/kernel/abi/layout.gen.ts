@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '353c0f7816833fa7';
+export const ABI_HASH = 'b2636a625e4944da';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -304,11 +304,13 @@ export const Behaviour = {
   OOB: 4,
   IO_URING: 5,
   SOCKET_OPTION: 6,
-  MAX: 7,
+  BLOCKING_DUPLEX: 7,
+  MAX: 8,
 } as const;
 export type Behaviour = (typeof Behaviour)[keyof typeof Behaviour];
 export const behaviourNames: readonly string[] = [
   'splice-out', 'tee-vmsplice', 'waitall', 'trunc', 'oob', 'io-uring', 'socket-option',
+  'blocking-duplex',
 ];
 
 /** enum listener_role */
@@ -1158,7 +1160,7 @@ export interface Behaviours {
   readonly tgid: number;
 }
 
-export const BEHAVIOURS_SIZE = 64;
+export const BEHAVIOURS_SIZE = 72;
 
 export function readBehaviours(view: DataView, offset: number): Behaviours {
   need(view, offset, BEHAVIOURS_SIZE, 'behaviours');
@@ -1171,14 +1173,15 @@ export function readBehaviours(view: DataView, offset: number): Behaviours {
       view.getBigUint64(offset + 32, true),
       view.getBigUint64(offset + 40, true),
       view.getBigUint64(offset + 48, true),
+      view.getBigUint64(offset + 56, true),
     ],
-    tgid: view.getUint32(offset + 56, true),
+    tgid: view.getUint32(offset + 64, true),
   };
 }
 
 export function writeBehaviours(view: DataView, offset: number, value: Behaviours): void {
   need(view, offset, BEHAVIOURS_SIZE, 'behaviours');
-  count(value.count, 7, 'behaviours.count');
+  count(value.count, 8, 'behaviours.count');
   view.setBigUint64(offset, value.count[0]!, true);
   view.setBigUint64(offset + 8, value.count[1]!, true);
   view.setBigUint64(offset + 16, value.count[2]!, true);
@@ -1186,8 +1189,9 @@ export function writeBehaviours(view: DataView, offset: number, value: Behaviour
   view.setBigUint64(offset + 32, value.count[4]!, true);
   view.setBigUint64(offset + 40, value.count[5]!, true);
   view.setBigUint64(offset + 48, value.count[6]!, true);
-  view.setUint32(offset + 56, value.tgid, true);
-  view.setUint32(offset + 60, 0, true);
+  view.setBigUint64(offset + 56, value.count[7]!, true);
+  view.setUint32(offset + 64, value.tgid, true);
+  view.setUint32(offset + 68, 0, true);
 }
 
 export function encodeBehaviours(value: Behaviours): Uint8Array {
@@ -2418,11 +2422,11 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'behaviours',
-    size: 64,
+    size: 72,
     fields: [
-      ['count', 0, 56, 'u64[7]'],
-      ['tgid', 56, 4, 'u32'],
-      ['pad', 60, 4, 'u32'],
+      ['count', 0, 64, 'u64[8]'],
+      ['tgid', 64, 4, 'u32'],
+      ['pad', 68, 4, 'u32'],
     ],
   },
   {
