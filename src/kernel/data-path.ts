@@ -4,13 +4,12 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PodwireError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { AbiLimits, Counter, Reason, ABI_HASH } from './abi/layout.gen.ts';
+import { AbiLimits, ABI_HASH } from './abi/layout.gen.ts';
 import { verifyAbi } from './abi/verify.ts';
-import type { Binding, BpfLink, BpfMap, BpfObject, NativeError } from './binding.ts';
-import { counterRows } from './counters.ts';
+import type { Binding, BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { Generations, type Generation } from './generations.ts';
+import { loadMeshObject } from './mesh-object.ts';
 import { u32, u64 } from './typed-map.ts';
 
 /** Cgroup programs that decide about new connections: one generation's at a time. */
@@ -91,7 +90,16 @@ export class DataPath {
     const { generation, adopted } = this.generations.open(this.#abi, options.adopt);
     this.generation = generation;
     this.adopted = adopted;
-    this.#object = this.#load(objectPath);
+    this.#object = loadMeshObject({ binding, objectPath, generation });
+    options.log.info(
+      {
+        generation: generation.number,
+        abi: this.#abi,
+        adopted,
+        version: AbiLimits.ABI_VERSION,
+      },
+      adopted ? 'adopted the maps of the last agent' : 'started a generation',
+    );
     const socks = this.map('socks');
     this.#object.program('podwire_verdict').attachSockmap(socks);
     this.#object.program('podwire_arrived').attachSockmap(socks);
@@ -236,52 +244,6 @@ export class DataPath {
 
   #podPin(netnsCookie: bigint): string {
     return join(this.generations.pods, netnsCookie.toString());
-  }
-
-  #load(objectPath: string): BpfObject {
-    const { binding, log } = this.#options;
-    const object = binding.openObject(objectPath);
-    object.setRodata('node_netns', u64.encode(binding.netnsCookie('/proc/self/ns/net')));
-    const cpus = binding.possibleCpus();
-    object.setMaxEntries('counters', counterRows(cpus) * Counter.MAX);
-    object.setMaxEntries('reasons', counterRows(cpus) * Reason.MAX);
-    const names = object.mapNames().filter((name) => !name.includes('.'));
-    const missing: string[] = [];
-    for (const name of names) {
-      const pin = join(this.generation.maps, name);
-      if (!existsSync(pin)) {
-        missing.push(name);
-        continue;
-      }
-      const existing = binding.openPinnedMap(pin);
-      object.reuseMap(name, existing);
-      existing.close();
-    }
-    try {
-      object.load();
-    } catch (cause) {
-      object.close();
-      const error = cause as NativeError;
-      throw new PodwireError(
-        'ERR_BPF_REJECTED',
-        `the kernel rejected mesh.bpf.o: ${error.message}`,
-        {
-          cause,
-          hint: `\`podwire doctor\` shows what this kernel has; last lines of the log: ${error.log.trim().split('\n').slice(-3).join(' | ')}`,
-        },
-      );
-    }
-    for (const name of missing) object.map(name).pin(join(this.generation.maps, name));
-    log.info(
-      {
-        generation: this.generation.number,
-        abi: this.#abi,
-        adopted: this.adopted,
-        version: AbiLimits.ABI_VERSION,
-      },
-      this.adopted ? 'adopted the maps of the last agent' : 'started a generation',
-    );
-    return object;
   }
 
   /** The pinned link after `change`, or undefined (and no pin) when its target is gone. */

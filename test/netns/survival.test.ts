@@ -47,7 +47,7 @@ const service: Resource = {
 
 interface Node {
   readonly mesh: Mesh;
-  start(): Promise<Agent>;
+  start: () => Promise<Agent>;
 }
 
 async function createNode(t: TestContext): Promise<Node> {
