@@ -129,9 +129,6 @@ function prepareFolders(mesh: Mesh, instance: string): Folders {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   }
   command('mount', ['-t', 'bpf', 'bpf', folders.bpffs]);
-  mesh.defer(() => {
-    command('umount', ['--lazy', folders.bpffs]);
-  });
   return folders;
 }
 

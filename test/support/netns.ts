@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -16,6 +16,7 @@ import {
   killQuietly,
   makeCgroup,
   removeCgroup,
+  removeFolder,
   sweepDeadRuns,
   uniqueName,
 } from './node.ts';
@@ -231,7 +232,7 @@ class NetnsMesh implements Mesh {
         // building failed before it was made
       }
     }
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }
 

@@ -6,7 +6,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from './repository.ts';
 
@@ -108,13 +109,25 @@ export function makeCgroup(name: string): string {
   return path;
 }
 
-/** Removes namespaces and cgroups of test runs whose process is gone. */
+/** Unmounts what is mounted in the folder and removes it. */
+export function removeFolder(folder: string): void {
+  for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
+    const mountPoint = line.split(' ')[1];
+    if (mountPoint?.startsWith(`${folder}/`) === true) {
+      spawnSync('umount', ['--lazy', mountPoint]);
+    }
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Removes namespaces, cgroups and folders of test runs whose process is gone. */
 export function sweepDeadRuns(): void {
   const dead = (name: string): boolean => {
     const pid = OWNED.exec(name)?.[1];
     return pid !== undefined && !existsSync(`/proc/${pid}`);
   };
   for (const name of readdirSync(cgroupRoot()).filter(dead)) removeCgroup(join(cgroupRoot(), name));
+  for (const name of readdirSync(tmpdir()).filter(dead)) removeFolder(join(tmpdir(), name));
   if (!existsSync(NETNS_FOLDER)) return;
   for (const name of readdirSync(NETNS_FOLDER).filter(dead)) {
     spawnSync('ip', ['netns', 'del', name]);
