@@ -86,6 +86,7 @@ enum counter {
 	COUNTER_LEG_BUDGET, /* left for TCP: pod or node budget used up */
 	COUNTER_LEG_MEMORY, /* left for TCP: the reader's memory control group or TCP itself is short */
 	COUNTER_REDIRECT_FAILED,
+	COUNTER_OVERLAPS, /* segments that began before what had arrived: cut */
 	COUNTER_EVENTS_LOST,
 	COUNTER_LB_PICKS,
 	COUNTER_CAPTURED_OUT, /* handed to 15001 */

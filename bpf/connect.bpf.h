@@ -39,16 +39,6 @@ static __always_inline bool agent_port(__u32 port)
 	return port == PORT_OUTBOUND || port == PORT_INBOUND || port == PORT_HBONE;
 }
 
-/* For captured sockets, whose first connection ends at the agent: the refusal must come at once all the same. */
-static __always_inline bool connect_allowed(const struct pod *pod, const struct local *local,
-					    const struct destination *to)
-{
-	__u32 policy;
-
-	return !policy_check(local->pod, pod->identity, to->port,
-			     addr_is_mapped(to->addr) ? pod->addr4 : pod->addr6, &policy);
-}
-
 static __always_inline int connect_refuse(const struct pod *pod, const struct destination *to,
 					  __u32 reason, __u32 service)
 {
@@ -62,6 +52,30 @@ static __always_inline int connect_refuse(const struct pod *pod, const struct de
 	event_denied(&key, &denial);
 	bpf_set_retval(-ECONNREFUSED);
 	return 0;
+}
+
+/* For captured sockets, whose first connection ends at the agent: policy refuses at once all the same. */
+static __always_inline bool connect_allowed(const struct pod *pod, const struct local *local,
+					    const struct destination *to, __u32 service)
+{
+	const __u8 *source = addr_is_mapped(to->addr) ? pod->addr4 : pod->addr6;
+	struct flow_key key = { .remote_port = to->port };
+	struct denial denial = {
+		.source_pod = pod->id,
+		.source_identity = pod->identity,
+		.destination_pod = local->pod,
+		.destination_identity = local->identity,
+		.service = service,
+	};
+
+	denial.reason = policy_check(local->pod, pod->identity, to->port, source, &denial.policy);
+	if (!denial.reason)
+		return true;
+	addr_copy(key.local, source);
+	addr_copy(key.remote, to->addr);
+	event_denied(&key, &denial);
+	bpf_set_retval(-ECONNREFUSED);
+	return false;
 }
 
 /*
@@ -104,8 +118,8 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		if (!local || local->pod != pod->id) {
 			if (agent_port(to->port))
 				return connect_refuse(pod, &dialled, REASON_AGENT_PORT, service);
-			if (local && !connect_allowed(pod, local, to))
-				return connect_refuse(pod, &dialled, REASON_POLICY, service);
+			if (local && !connect_allowed(pod, local, to, service))
+				return 0;
 			if (connect_agent_listens(pod, addr_is_mapped(to->addr)))
 				flags = INTENT_CAPTURED;
 			else if (!(pod->flags & POD_FALLBACK_DIRECT))

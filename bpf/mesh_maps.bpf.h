@@ -156,6 +156,15 @@ struct {
 	__type(value, struct conn);
 } conns SEC(".maps");
 
+/* Sequence number up to which TCP has filled the psock queue, by socket cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u32);
+} arrived SEC(".maps");
+
 /* Hash of a process's arguments, for interpreters whose listeners are older than the agent. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

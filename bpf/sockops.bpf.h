@@ -705,6 +705,8 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn,
 	if (!(conn->flags & CONN_IN_SOCKHASH) && received)
 		trust_quiet(&conn->trust);
 	lease_return(conn);
+	if (conn->flags & CONN_IN_SOCKHASH)
+		bpf_map_delete_elem(&arrived, &conn->cookie);
 	if (client)
 		client_key = *key;
 	else

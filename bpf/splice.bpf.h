@@ -270,9 +270,44 @@ pass:
 	return SK_PASS;
 }
 
+extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
+
+#define ADJUST_MAX 4095 /* bpf_skb_adjust_room() takes no more at once */
+#define SEGMENT_MAX (512 * 1024) /* BIG TCP */
+
+/*
+ * Bytes that came through TCP.  tcp_read_skb() hands over whole segments and forgets that a retransmission, or a segment
+ * of the out-of-order queue, may begin before rcv_nxt (tcp_recvmsg() skips those bytes by copied_seq): without the cut
+ * the reader would see them twice.  A segment that is wholly old never comes here, TCP drops it.
+ */
 SEC("sk_skb/stream_verdict")
 int podwire_arrived(struct __sk_buff *skb)
 {
+	struct sk_buff *segment = bpf_cast_to_kern_ctx(skb);
+	struct tcp_skb_cb *cb = CAST(segment->cb, tcp_skb_cb);
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u32 *next = bpf_map_lookup_elem(&arrived, &cookie), end = cb->end_seq;
+	struct tcp_sock *tp;
+	__s32 old;
+
+	if (next) {
+		old = *next - cb->seq;
+		*next = end;
+	} else {
+		tp = CAST(segment->sk, tcp_sock);
+		old = tp->rcv_nxt - (__u32)tp->bytes_received - cb->seq;
+		bpf_map_update_elem(&arrived, &cookie, &end, BPF_ANY);
+	}
+	if (old <= 0)
+		return SK_PASS;
+	count(COUNTER_OVERLAPS);
+	for (int i = 0; i < SEGMENT_MAX / ADJUST_MAX; i++) {
+		__s32 cut = old > ADJUST_MAX ? ADJUST_MAX : old;
+
+		if (old <= 0 || bpf_skb_adjust_room(skb, -cut, 0, 0))
+			break;
+		old -= cut;
+	}
 	return SK_PASS;
 }
 

@@ -84,11 +84,10 @@ export class Learning {
         processes,
         pods,
         activity,
-        onKill: (kill) => {
-          cuts.add([kill.cookie], 'stalled-reader');
-          const { workload } = kill.pod;
-          void this.observer.denyStalled({ tgid: kill.tgid, trust: kill.trust, workload });
+        beforeKill: ({ tgid, trust, pod }) => {
+          void this.observer.denyStalled({ tgid, trust, workload: pod.workload });
         },
+        onKill: (kill) => cuts.add([kill.cookie], 'stalled-reader'),
         log: log.child({ component: 'detector' }),
       });
     this.detectors = [

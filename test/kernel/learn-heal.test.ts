@@ -103,6 +103,7 @@ function startHealing(context: TestContext): Healing {
     processes,
     pods: () => lab.pods,
     activity: () => lab.activity(),
+    beforeKill: () => undefined,
     onKill: (kill) => kills.push(kill),
     log: SILENT,
   });

@@ -42,6 +42,8 @@ export interface StallDetectorOptions {
   readonly activity: () => bigint;
   /** the descriptor's process may live on: deny its executable, write the access log */
   readonly onKill: (kill: StallKill) => void;
+  /** just before: the next connection must not be spliced any more when the client sees the reset */
+  readonly beforeKill: (kill: StallKill) => void;
   readonly log: Log;
   /** monotonic milliseconds */
   readonly now?: () => number;
@@ -221,6 +223,7 @@ export class StallDetector {
     for (const [pod, ofPod] of byPod) {
       const kills = ofPod.map((verdict) => this.#describe(verdict, pod)); // while the processes live
       const cookies = kills.map((kill) => kill.cookie);
+      for (const kill of kills) this.#options.beforeKill(kill);
       const ended = new Set(this.#options.killer.end({ cookies, netnsPaths: [pod.netnsPath] }));
       for (const kill of kills.filter(({ cookie }) => ended.has(cookie))) this.#report(kill);
       for (const cookie of ended) killed.add(cookie);

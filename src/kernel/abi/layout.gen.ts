@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = 'b2636a625e4944da';
+export const ABI_HASH = 'da2282cdd5d43208';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -130,17 +130,19 @@ export const Counter = {
   LEG_BUDGET: 12,
   LEG_MEMORY: 13,
   REDIRECT_FAILED: 14,
-  EVENTS_LOST: 15,
-  LB_PICKS: 16,
-  CAPTURED_OUT: 17,
-  CAPTURED_IN: 18,
-  MAX: 19,
+  OVERLAPS: 15,
+  EVENTS_LOST: 16,
+  LB_PICKS: 17,
+  CAPTURED_OUT: 18,
+  CAPTURED_IN: 19,
+  MAX: 20,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 export const counterNames: readonly string[] = [
   'connects', 'records', 'record-failed', 'spliced', 'redirect-messages', 'redirect-bytes',
   'tcp-messages', 'tcp-bytes', 'leg-inflight', 'leg-full', 'leg-owned', 'leg-flood', 'leg-budget',
-  'leg-memory', 'redirect-failed', 'events-lost', 'lb-picks', 'captured-out', 'captured-in',
+  'leg-memory', 'redirect-failed', 'overlaps', 'events-lost', 'lb-picks', 'captured-out',
+  'captured-in',
 ];
 
 /** enum pod_flags */

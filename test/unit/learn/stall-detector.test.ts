@@ -146,6 +146,7 @@ function setUp(change: Partial<Scene> = {}) {
     },
     pods: () => scene.pods,
     activity: () => scene.activity,
+    beforeKill: () => undefined,
     onKill: (kill) => kills.push(kill),
     log: pino({ level: 'silent' }),
     now: () => scene.nowMs,
