@@ -339,6 +339,26 @@ static __always_inline bool flood_expected(const struct trust_key *client, __u32
 	return until && *until > bpf_ktime_get_ns();
 }
 
+/*
+ * Puts the socket into the sockhash, with the sequence number the sk_skb verdict starts from.  The entry comes first and
+ * its failure (a full map, an allocator that has to refill) keeps the connection plain: without it a retransmission
+ * would be read twice.
+ */
+static __always_inline long sockhash_enter(struct bpf_sock_ops *ops, struct tcp_sock *tp,
+					   struct flow_key *key, __u64 cookie)
+{
+	__u32 next = tp->rcv_nxt;
+	long err = bpf_map_update_elem(&arrived, &cookie, &next, BPF_ANY);
+
+	if (err)
+		return err;
+	/* An older socket of this 4-tuple may be closed for TCP and still hold unread bytes: replacing it would lose them. */
+	err = bpf_sock_hash_update(ops, &socks, key, BPF_NOEXIST);
+	if (err)
+		bpf_map_delete_elem(&arrived, &cookie);
+	return err;
+}
+
 /* What the server's end will say, as far as the client can know it. */
 static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec,
 					   const struct local *local)
@@ -462,7 +482,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 	if (!conn->reason) {
 		conn->flags |= CONN_IN_SOCKHASH;
 		rec->pair = PAIR_CLIENT_IN;
-		if (bpf_sock_hash_update(ops, &socks, &key, BPF_ANY)) {
+		if (sockhash_enter(ops, tp, &key, conn->cookie)) {
 			conn->flags &= ~CONN_IN_SOCKHASH;
 			conn->reason = REASON_INSERT_FAILED;
 		}
@@ -582,7 +602,7 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	if (!conn->reason && rec) {
 		conn->peer_sock = rec->client_sock;
 		conn->flags |= CONN_IN_SOCKHASH;
-		if (bpf_sock_hash_update(ops, &socks, &key, BPF_ANY)) {
+		if (sockhash_enter(ops, tp, &key, conn->cookie)) {
 			conn->flags &= ~CONN_IN_SOCKHASH;
 			conn->reason = REASON_INSERT_FAILED;
 		} else if (__sync_val_compare_and_swap(&rec->pair, PAIR_CLIENT_IN, PAIR_PAIRED) ==

@@ -286,18 +286,13 @@ int podwire_arrived(struct __sk_buff *skb)
 	struct sk_buff *segment = bpf_cast_to_kern_ctx(skb);
 	struct tcp_skb_cb *cb = CAST(segment->cb, tcp_skb_cb);
 	__u64 cookie = bpf_get_socket_cookie(skb);
-	__u32 *next = bpf_map_lookup_elem(&arrived, &cookie), end = cb->end_seq;
-	struct tcp_sock *tp;
+	__u32 *next = bpf_map_lookup_elem(&arrived, &cookie);
 	__s32 old;
 
-	if (next) {
-		old = *next - cb->seq;
-		*next = end;
-	} else {
-		tp = CAST(segment->sk, tcp_sock);
-		old = tp->rcv_nxt - (__u32)tp->bytes_received - cb->seq;
-		bpf_map_update_elem(&arrived, &cookie, &end, BPF_ANY);
-	}
+	if (!next)
+		return SK_PASS; /* never: no socket enters the sockhash without its entry */
+	old = *next - cb->seq;
+	*next = cb->end_seq;
 	if (old <= 0)
 		return SK_PASS;
 	count(COUNTER_OVERLAPS);
