@@ -3,7 +3,7 @@
  * tcp-crr runs.  Taken after the rounds, because the statistics themselves cost some 20 ns per run.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { command } from './sandbox.ts';
+import { bpftoolList } from '../support/bpftool.ts';
 
 const STATS = '/proc/sys/kernel/bpf_stats_enabled';
 
@@ -27,7 +27,7 @@ export function programIds(): ReadonlySet<number> {
 }
 
 function listPrograms(): readonly Program[] {
-  return JSON.parse(command('bpftool', ['-j', 'prog', 'show'])) as readonly Program[];
+  return bpftoolList('prog', 'show');
 }
 
 /** `run` resolves with the number of connections it made. */

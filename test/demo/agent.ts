@@ -6,7 +6,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionView, CountersView, StatusView } from '../../src/admin/view.ts';
 import { getAdmin } from '../../src/cli/client.ts';
-import { command } from '../support/node.ts';
+import { bpftoolList } from '../support/bpftool.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import type { Ground } from './ground.ts';
 import { Program } from './program.ts';
@@ -147,6 +147,6 @@ function parseLog(lines: readonly string[], message: string): LogLine[] {
   return lines.filter((line) => line.includes(key)).map((line) => JSON.parse(line) as LogLine);
 }
 
-function liveLinks(): LinkRow[] {
-  return JSON.parse(command('bpftool', ['-j', '-f', 'link', 'show']) || '[]') as LinkRow[];
+function liveLinks(): readonly LinkRow[] {
+  return bpftoolList('-f', 'link', 'show');
 }

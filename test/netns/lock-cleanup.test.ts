@@ -16,6 +16,7 @@ import {
   placesOf,
   startAgent,
 } from '../support/agent.ts';
+import { bpftoolList } from '../support/bpftool.ts';
 import { type Mesh, createMesh } from '../support/netns.ts';
 import { command, skipReason } from '../support/node.ts';
 import { copyTree } from '../support/other-build.ts';
@@ -58,7 +59,7 @@ function pinnedLinks(folder: string): number[] {
 }
 
 function links(): Set<number> {
-  return new Set((JSON.parse(command('bpftool', ['-j', 'link'])) as Link[]).map(({ id }) => id));
+  return new Set(bpftoolList<Link>('link').map(({ id }) => id));
 }
 
 test('a second agent waits for the first', { skip }, async (t) => {

@@ -26,7 +26,9 @@ export function command(program: string, args: readonly string[], input?: string
   const done = spawnSync(program, args, { encoding: 'utf8', input: input ?? '' });
   if (done.error) throw done.error;
   if (done.status !== 0) {
-    throw new Error(`${program} ${args.join(' ')}: exit code ${done.status}: ${done.stderr}`);
+    throw new Error(
+      `${program} ${args.join(' ')}: exit code ${done.status}: ${done.stderr}${done.stdout}`,
+    );
   }
   return done.stdout;
 }
