@@ -3,11 +3,11 @@
  */
 import type { EnrolledPod } from './enrolment.ts';
 import type { Finding } from './finding.ts';
-import type { MeshUpdate } from './messages.ts';
+import type { L4Update } from './messages.ts';
 
 export interface ControlUpdate {
-  /** both types are always there; their lists may be empty */
-  readonly mesh: Required<MeshUpdate>;
+  /** the lists may be empty */
+  readonly mesh: L4Update;
   /** all of them, not a delta */
   readonly enrolled: readonly EnrolledPod[];
   /** all of them, not a delta */

@@ -1,9 +1,14 @@
 /**
- * The two messages the agent's store accepts, and how a change of them is handed over.
+ * The messages the agent's store accepts, and how a change of them is handed over.
  *
  * Carriers (the xDS client, or control in the same process) deliver deltas of exactly these shapes.
  */
 import type { Authorization } from './authorization.ts';
+import type { Cluster } from './cluster.ts';
+import type { Listener } from './listener.ts';
+import type { LoadAssignment } from './load-assignment.ts';
+import type { RouteConfiguration } from './route.ts';
+import type { Secret } from './secret.ts';
 import type { Service } from './service.ts';
 import { serviceKey } from './service.ts';
 import type { Workload } from './workload.ts';
@@ -23,7 +28,15 @@ export interface Delta<T> {
 export interface MeshUpdate {
   readonly addresses?: Delta<Address>;
   readonly authorizations?: Delta<Authorization>;
+  readonly secrets?: Delta<Secret>;
+  readonly clusters?: Delta<Cluster>;
+  readonly loadAssignments?: Delta<LoadAssignment>;
+  readonly routes?: Delta<RouteConfiguration>;
+  readonly listeners?: Delta<Listener>;
 }
+
+/** Of a carrier that answers for the L4 types every time. */
+export type L4Update = MeshUpdate & Required<Pick<MeshUpdate, 'addresses' | 'authorizations'>>;
 
 export function addressName(address: Address): string {
   return address.kind === 'workload' ? address.workload.uid : serviceKey(address.service);

@@ -6,9 +6,9 @@
  */
 import { authorizationKey, type Authorization } from '../model/authorization.ts';
 import { equal } from '../model/equal.ts';
-import type { Address, MeshUpdate } from '../model/messages.ts';
+import type { Address, Delta, MeshUpdate } from '../model/messages.ts';
 import { serviceKey, type Service } from '../model/service.ts';
-import type { SharedMapEditor } from '../model/shared-map.ts';
+import type { SharedMap, SharedMapEditor } from '../model/shared-map.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Workload } from '../model/workload.ts';
 
@@ -19,6 +19,28 @@ export function buildSnapshot(base: Snapshot, update: MeshUpdate): Snapshot {
   for (const address of update.addresses?.upserts ?? []) edit.putAddress(address);
   for (const name of update.authorizations?.removals ?? []) edit.removeAuthorization(name);
   for (const policy of update.authorizations?.upserts ?? []) edit.putAuthorization(policy);
+  return edit.done({
+    listeners: applyNamed(base.listeners, update.listeners),
+    routes: applyNamed(base.routes, update.routes),
+    clusters: applyNamed(base.clusters, update.clusters),
+    loadAssignments: applyNamed(base.loadAssignments, update.loadAssignments),
+    secrets: applyNamed(base.secrets, update.secrets),
+  });
+}
+
+/** What no index of the snapshot is derived from. */
+type Named = Pick<Snapshot, 'listeners' | 'routes' | 'clusters' | 'loadAssignments' | 'secrets'>;
+
+function applyNamed<T extends { readonly name: string }>(
+  base: SharedMap<T>,
+  delta: Delta<T> | undefined,
+): SharedMap<T> {
+  if (delta === undefined) return base;
+  const edit = base.edit();
+  for (const name of delta.removals) edit.delete(name);
+  for (const resource of delta.upserts) {
+    if (!equal(edit.get(resource.name), resource)) edit.set(resource.name, resource);
+  }
   return edit.done();
 }
 
@@ -93,8 +115,10 @@ class SnapshotEdit {
     this.#authorizations.delete(name);
   }
 
-  done(): Snapshot {
+  done(named: Named): Snapshot {
+    const base = this.#base;
     const next = {
+      ...named,
       workloads: this.#workloads.done(),
       services: this.#services.done(),
       authorizations: this.#authorizations.done(),
@@ -102,11 +126,9 @@ class SnapshotEdit {
       byAddress: this.#byAddress.done(),
       scopedPolicies: this.#scopedPolicies.done(),
     };
-    const base = this.#base;
-    const same =
-      next.workloads === base.workloads &&
-      next.services === base.services &&
-      next.authorizations === base.authorizations;
+    const same = (Object.keys(next) as (keyof typeof next)[]).every(
+      (part) => next[part] === base[part],
+    );
     return same ? base : { version: base.version + 1, ...next };
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
-import type { Address, MeshUpdate } from '../../model/messages.ts';
+import type { Address, L4Update } from '../../model/messages.ts';
 import type { AuthorizationPolicyResource, PodResource, Resource } from '../../model/resource.ts';
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
@@ -32,7 +32,7 @@ export class MeshTranslator {
   }
 
   /** The messages that differ after these changes. */
-  apply(changes: readonly ResourceChange[]): Required<MeshUpdate> {
+  apply(changes: readonly ResourceChange[]): L4Update {
     const touched = new Set<NamespaceTranslator>();
     // Removals first: a name or an address may have moved to another resource in the same save.
     for (const { before } of changes) {

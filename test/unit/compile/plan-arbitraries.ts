@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { parseIp, type Ip } from '../../../src/model/ip.ts';
 import type { EnrolledPod, SpliceMode } from '../../../src/model/enrolment.ts';
-import type { Address, Delta, MeshUpdate } from '../../../src/model/messages.ts';
+import type { Address, Delta, L4Update } from '../../../src/model/messages.ts';
 import { LB_POLICIES, type Service } from '../../../src/model/service.ts';
 import type { Workload } from '../../../src/model/workload.ts';
 import { policy, record } from './policy-arbitraries.ts';
@@ -88,7 +88,7 @@ const addressNames = fc.constantFrom(
   ...SERVICE_NAMES.map(serviceKeyOf),
 );
 
-export const update: fc.Arbitrary<Required<MeshUpdate>> = record({
+export const update: fc.Arbitrary<L4Update> = record({
   addresses: delta(address, addressNames),
   authorizations: delta(policy, fc.constantFrom('a/p1', 'a/p2', 'root/p3', 'root/p4')),
 });

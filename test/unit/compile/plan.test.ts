@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { EnrolledPod } from '../../../src/model/enrolment.ts';
-import type { MeshUpdate } from '../../../src/model/messages.ts';
+import type { L4Update } from '../../../src/model/messages.ts';
 import { emptySnapshot } from '../../../src/model/snapshot.ts';
 import { buildSnapshot } from '../../../src/store/builder.ts';
 import { diffPlans, PLAN_ORDER, type PlanOperation } from '../../../src/compile/kernel/diff.ts';
@@ -19,7 +19,7 @@ import {
 import { prunePlanNumbers } from '../../../src/compile/kernel/prune.ts';
 import { enrolled, update } from './plan-arbitraries.ts';
 
-type Step = { readonly mesh: Required<MeshUpdate>; readonly pods: readonly EnrolledPod[] };
+type Step = { readonly mesh: L4Update; readonly pods: readonly EnrolledPod[] };
 const steps = fc.array(fc.record({ mesh: update, pods: enrolled }), { minLength: 2, maxLength: 4 });
 
 /** The plan as the kernel would hold it: plain maps. */
