@@ -122,7 +122,7 @@ export class AgentAdminView implements AdminView {
       const path = pathOf(one);
       return {
         id: flow.id.toString(),
-        source: endView(flow.source),
+        source: endView({ ...flow.source, port: flow.sourcePort }),
         destination: endView(flow.destination),
         service: flow.service?.hostname ?? '',
         path,

@@ -191,7 +191,7 @@ async function build(
   }, RETRY_PODS_MS);
   resources.add('retry', () => clearInterval(retry));
 
-  const flows = new Flows({ reconciler, cuts, state: () => mesh.state });
+  const flows = new Flows({ reconciler, state: () => mesh.state });
   const parts: AgentParts = {
     binding,
     path,
@@ -200,6 +200,7 @@ async function build(
     reconciler,
     mesh,
     flows,
+    cuts,
     learning,
     kernel: withCuts(kernel, cuts),
     splice,

@@ -15,6 +15,11 @@ export class Cuts {
     for (const cookie of cookies) this.#reasons.set(cookie, reason);
   }
 
+  /** None waits: there is nothing to take. */
+  get empty(): boolean {
+    return this.#reasons.size === 0;
+  }
+
   /** The reason, once. */
   take(cookies: readonly bigint[]): CutReason | undefined {
     let found: CutReason | undefined;

@@ -9,21 +9,19 @@ import {
   AgentPort,
   ConnFlags,
   type ConnView,
+  EventType,
   FlowPath,
   flowPathNames,
   Reason,
   reasonNames,
-  RecordFlags,
   type FlowEvent,
 } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
-import type { Cuts } from './cuts.ts';
 import type {
-  ClosedFlow,
-  DeniedFlow,
+  FlowEnd,
   FlowInfo,
-  FlowParty,
+  FlowKind,
   FlowPathName,
   LiveFlow,
   Reporter,
@@ -48,35 +46,21 @@ interface Tuple {
 
 export class Flows {
   readonly #reconciler: Reconciler;
-  readonly #cuts: Cuts;
   readonly #state: () => PlanState;
 
-  constructor(options: { reconciler: Reconciler; cuts: Cuts; state: () => PlanState }) {
+  constructor(options: { reconciler: Reconciler; state: () => PlanState }) {
     this.#reconciler = options.reconciler;
-    this.#cuts = options.cuts;
     this.#state = options.state;
   }
 
-  /** undefined for the agent's own legs: the connection they belong to is told once. */
-  closed(event: FlowEvent): ClosedFlow | undefined {
-    if (event.flags & RecordFlags.AGENT) return undefined;
+  /** `cut`: why the agent ended it */
+  kind(event: FlowEvent, cut?: string): FlowKind {
+    const denied = event.type === EventType.DENIED;
+    const deniedAt = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
     return {
-      ...this.#info(event, tupleOf(event), event.ends, event.cookie || event.serverCookie),
-      bytesSent: Number(event.clientSent),
-      bytesReceived: Number(event.serverSent),
+      ...this.#info(event, tupleOf(event), denied ? deniedAt : event.ends),
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
-      reason: this.#endReason(event),
-      redirectedBytes: Number(event.redirectedBytes),
-      durationMs: Number(event.endedNs - event.bornNs) / 1e6,
-      policy: this.#policy(event.policy),
-    };
-  }
-
-  denied(event: FlowEvent): DeniedFlow {
-    const ends = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
-    return {
-      ...this.#info(event, tupleOf(event), ends, 0n),
-      reason: reasonNames[event.reason] ?? 'none',
+      reason: cut ?? (denied || explains(event) ? (reasonNames[event.reason] ?? 'none') : 'none'),
       policy: this.#policy(event.policy),
     };
   }
@@ -99,7 +83,9 @@ export class Flows {
       };
       return [
         {
-          ...this.#info(view, tuple, ends, client?.cookie ?? (view.peerCookie || view.cookie)),
+          ...this.#info(view, tuple, ends),
+          id: Number(client?.cookie ?? (view.peerCookie || view.cookie)),
+          sourcePort: tuple.source.port,
           bytesSent: Number(client ? client.sent : view.received),
           bytesReceived: Number(server ? server.sent : view.received),
         },
@@ -109,14 +95,6 @@ export class Flows {
 
   identity(number: number): string {
     return number ? (keyOf(this.#state().numbers.identities, number) ?? '') : '';
-  }
-
-  /** Why it was cut; else, for a plain one, why it was not spliced. */
-  #endReason(event: FlowEvent): string {
-    const cut = this.#cuts.take([event.cookie, event.serverCookie]);
-    if (cut) return cut;
-    const explains = event.path === FlowPath.PLAIN || event.reason === Reason.REVOKED;
-    return explains ? (reasonNames[event.reason] ?? 'none') : 'none';
   }
 
   /** A captured client is connected to the agent's listener: says where its bytes go instead. */
@@ -142,13 +120,12 @@ export class Flows {
     return number ? (keyOf(this.#state().numbers.policies, number) ?? '') : '';
   }
 
-  #info(numbers: Numbers, tuple: Tuple, ends: number, id: bigint): FlowInfo {
-    const source = this.#party(numbers.sourcePod, numbers.sourceIdentity, tuple.source);
-    const destination = this.#party(
-      numbers.destinationPod,
-      numbers.destinationIdentity,
-      tuple.destination,
-    );
+  #info(numbers: Numbers, tuple: Tuple, ends: number): FlowInfo {
+    const { addr, port } = tuple.destination;
+    const destination = {
+      ...this.#end(numbers.destinationPod, numbers.destinationIdentity, addr),
+      port,
+    };
     const dialled = { address: addrToText(tuple.dialled.addr), port: tuple.dialled.port };
     const rewritten =
       !isZeroAddr(tuple.dialled.addr) &&
@@ -157,8 +134,7 @@ export class Flows {
     if (ends & ENDS_CLIENT) reporters.push('source');
     if (ends & ENDS_SERVER) reporters.push('destination');
     return {
-      id,
-      source,
+      source: this.#end(numbers.sourcePod, numbers.sourceIdentity, tuple.source.addr),
       destination,
       dialled: rewritten ? dialled : undefined,
       service: this.#service(numbers.service, destination),
@@ -167,10 +143,10 @@ export class Flows {
     };
   }
 
-  #party(podId: number, identity: number, at: { addr: Uint8Array; port: number }): FlowParty {
+  #end(podId: number, identity: number, addr: Uint8Array): FlowEnd {
     const { snapshot } = this.#state();
     const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
-    const text = addrToText(at.addr);
+    const text = addrToText(addr);
     const ip = parseIp(text);
     const workload: Workload | undefined = snapshot.workloads.get(
       uid ?? (ip ? (snapshot.byAddress.get(ip)?.[0] ?? '') : ''),
@@ -179,14 +155,13 @@ export class Flows {
     const loopback = text === '::1' || text.startsWith('127.');
     return {
       address: loopback && workload?.addresses[0] ? workload.addresses[0] : text,
-      port: at.port,
       workload,
       identity: this.identity(identity),
     };
   }
 
   /** The Service that was dialled; for a pod's own address the one Service that leads to this port. */
-  #service(number: number, destination: FlowParty): Service | undefined {
+  #service(number: number, destination: FlowInfo['destination']): Service | undefined {
     if (number) return this.#dialledService(number);
     const { snapshot } = this.#state();
     const candidates = [...(destination.workload?.services ?? [])].filter(([, ports]) =>
@@ -206,6 +181,11 @@ export class Flows {
     const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
     return uid === undefined ? undefined : this.#state().snapshot.workloads.get(uid);
   }
+}
+
+/** Its reason says why it was not spliced, or why it was cut. */
+function explains(event: FlowEvent): boolean {
+  return event.path === FlowPath.PLAIN || event.reason === Reason.REVOKED;
 }
 
 function tupleOf(event: FlowEvent): Tuple {

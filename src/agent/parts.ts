@@ -5,6 +5,7 @@ import type { DataPath } from '../kernel/data-path.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Settings } from '../kernel/settings.ts';
 import type { KernelNumbers } from '../telemetry/kernel-metrics.ts';
+import type { Cuts } from './cuts.ts';
 import type { Flows } from './flows.ts';
 import type { Learning } from './learning.ts';
 import type { Mesh } from './mesh.ts';
@@ -17,6 +18,7 @@ export interface AgentParts {
   readonly reconciler: Reconciler;
   readonly mesh: Mesh;
   readonly flows: Flows;
+  readonly cuts: Cuts;
   readonly learning: Learning;
   readonly kernel: KernelNumbers;
   /** whether connections are spliced at all, and why not */

@@ -1,16 +1,18 @@
 /** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
-import { Reason } from '../kernel/abi/layout.gen.ts';
+import { EventType, Reason, RecordFlags, type FlowEvent } from '../kernel/abi/layout.gen.ts';
 import { Events } from '../kernel/events.ts';
+import type { FlowRecord } from '../kernel/flow-record.ts';
 import type { Generation } from '../kernel/generations.ts';
 import type { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
-import { AccessLog } from '../telemetry/access-log.ts';
+import { AccessLog, closedLine, deniedLine, type AccessLine } from '../telemetry/access-log.ts';
 import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
-import { ConnectionMetrics } from '../telemetry/connection-metrics.ts';
+import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
-import type { Cuts } from './cuts.ts';
+import type { CutReason, Cuts } from './cuts.ts';
 import type { Workers } from './data-plane/workers.ts';
+import { FlowKinds } from './flow-kinds.ts';
 import type { AgentParts } from './parts.ts';
 
 export interface AgentTelemetryOptions {
@@ -21,46 +23,56 @@ export interface AgentTelemetryOptions {
   readonly log: Log;
 }
 
+/** What is kept for one kind of connection. */
+interface Kept {
+  readonly line: AccessLine;
+  readonly sets: readonly LabelSet[];
+}
+
 export class AgentTelemetry {
   readonly registry: MetricsRegistry;
   readonly #parts: AgentParts;
   readonly #events: Events;
+  readonly #access: AccessLog;
+  readonly #metrics: ConnectionMetrics;
+  readonly #kinds: FlowKinds<Kept>;
+  readonly #log: Log;
+  #failed = 0;
+  #failedOfBatch = 0;
 
   constructor(options: AgentTelemetryOptions) {
     const { parts, log, version } = options;
-    const { binding, connections, flows, learning, kernel } = parts;
+    const { binding, connections, flows, learning, kernel, mesh, reconciler } = parts;
     this.#parts = parts;
+    this.#log = log;
     this.registry = new MetricsRegistry({ log });
-    const access = new AccessLog({ log });
-    const metrics = new ConnectionMetrics({
+    this.#access = new AccessLog({ log });
+    this.#metrics = new ConnectionMetrics({
       registry: this.registry,
       live: () => {
         this.#events.poll();
         return flows.live(connections.list());
       },
     });
+    this.#kinds = new FlowKinds({
+      validity: () => [mesh.state, reconciler.revision],
+      make: (event, generation) => this.#keep(event, generation),
+    });
     this.#events = new Events({
       binding,
       handlers: {
-        closed(event, generation) {
-          const flow = flows.closed(connections.inTodaysNumbers(generation, event));
-          if (!flow) return;
-          access.closed(flow);
-          metrics.connectionClosed(flow);
-        },
-        denied(event, generation) {
-          const flow = flows.denied(connections.inTodaysNumbers(generation, event));
-          access.denied(flow);
-          metrics.connectionDenied(flow);
-        },
+        closed: (record, generation) => this.#closed(record, generation),
+        denied: (record, generation) => this.#denied(record, generation),
         trust: (event) => learning.onTrust(event),
+        failed: (err) => this.#onFailure(err),
+        delivered: () => this.#delivered(),
       },
     });
     registerKernelMetrics({ registry: this.registry, kernel });
     registerAgentMetrics({
       registry: this.registry,
       version,
-      numbers: () => agentNumbers(options),
+      numbers: () => agentNumbers(options, this.#failed),
     });
   }
 
@@ -81,9 +93,54 @@ export class AgentTelemetry {
     this.#events.poll();
     this.#events.close();
   }
+
+  /** The agent's own legs are left out: the connection they belong to is told once. */
+  #closed(record: FlowRecord, generation: number): void {
+    if (record.flags & RecordFlags.AGENT) return;
+    const { line, sets } = this.#cut(record, generation) ?? this.#kinds.of(record, generation);
+    this.#access.closed(line, record);
+    this.#metrics.connectionClosed(sets, record);
+  }
+
+  #denied(record: FlowRecord, generation: number): void {
+    const { line, sets } = this.#kinds.of(record, generation);
+    this.#access.denied(line, record);
+    this.#metrics.connectionDenied(sets);
+  }
+
+  /** Of a connection that the agent itself ended. */
+  #cut(record: FlowRecord, generation: number): Kept | undefined {
+    const { cuts } = this.#parts;
+    if (cuts.empty) return undefined;
+    const cut = cuts.take([BigInt(record.clientCookie), BigInt(record.serverCookie)]);
+    return cut && this.#keep(record.event(), generation, cut);
+  }
+
+  #keep(event: FlowEvent, generation: number, cut?: CutReason): Kept {
+    const { connections, flows } = this.#parts;
+    const kind = flows.kind(connections.inTodaysNumbers(generation, event), cut);
+    return event.type === EventType.DENIED
+      ? { line: deniedLine(kind), sets: this.#metrics.deniedSets(kind) }
+      : { line: closedLine(kind), sets: this.#metrics.closedSets(kind) };
+  }
+
+  /** Telemetry fails open: one event that cannot be told is counted, the others are. */
+  #onFailure(err: unknown): void {
+    this.#failed++;
+    if (this.#failedOfBatch++ === 0) this.#log.error({ err }, 'an event of the kernel is lost');
+  }
+
+  #delivered(): void {
+    this.#failedOfBatch = 0;
+    this.#access.flush();
+    this.#metrics.delivered();
+  }
 }
 
-async function agentNumbers({ parts, workers, readiness }: AgentTelemetryOptions) {
+async function agentNumbers(
+  { parts, workers, readiness }: AgentTelemetryOptions,
+  failedEvents: number,
+) {
   const { mesh, reconciler } = parts;
   const count = (severity: 'error' | 'warning'): number =>
     mesh.findings.filter((finding) => finding.severity === severity).length;
@@ -92,6 +149,7 @@ async function agentNumbers({ parts, workers, readiness }: AgentTelemetryOptions
     pods: { captured: reconciler.captured().length, failed: reconciler.failures().length },
     findings: { error: count('error'), warning: count('warning') },
     snapshotVersion: mesh.state.snapshot.version,
+    failedEvents,
     proxy: await workers.stats(),
   };
 }

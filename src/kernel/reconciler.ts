@@ -19,6 +19,7 @@ export class Reconciler {
   /** refused by the kernel, by map and key; with what was last logged of each */
   readonly #refused = new Map<string, { operation: PlanOperation; message: string }>();
   #plan: KernelPlan | undefined;
+  #revision = 0;
 
   constructor(options: ReconcilerOptions) {
     const { binding, path, log } = options;
@@ -37,6 +38,11 @@ export class Reconciler {
     return this.#pods.failures();
   }
 
+  /** grows before numbers of pods get another meaning */
+  get revision(): number {
+    return this.#revision;
+  }
+
   /** uid of the pod that has, or last had, this number */
   uidOf(id: number): string | undefined {
     return this.#pods.uidOf(id);
@@ -49,6 +55,7 @@ export class Reconciler {
 
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
+    this.#revision++;
     this.#pods.setPlan(plan);
     const puts = (wanted: 'policies' | 'pods'): PlanOperation[] =>
       operations.filter(({ map, op }) => map === wanted && op === 'put');
@@ -75,6 +82,7 @@ export class Reconciler {
 
   /** Pods whose namespace was missing, operations that were refused. */
   retry(): void {
+    this.#revision++;
     this.#pods.retry();
     if (!this.#plan) return;
     for (const { operation } of [...this.#refused.values()]) this.#try(operation, this.#plan);

@@ -21,6 +21,8 @@ export interface AgentNumbers {
   readonly findings: { readonly error: number; readonly warning: number };
   /** version of the snapshot that is in force */
   readonly snapshotVersion: number;
+  /** events of the kernel that could not be told */
+  readonly failedEvents: number;
   readonly proxy: ProxyNumbers;
 }
 
@@ -67,6 +69,11 @@ function registerState({ registry, version, numbers }: AgentMetricsOptions): voi
     'Connections to the proxy without a provenance record, reset',
   );
 
+  const failedEvents = counter(
+    'podwire_agent_events_failed_total',
+    'Connection events that could not be told: missing in the access log and the series',
+  );
+
   registry.beforeScrape('agent', async () => {
     const now = await numbers();
     ready.set(one(now.ready ? 1 : 0));
@@ -75,6 +82,7 @@ function registerState({ registry, version, numbers }: AgentMetricsOptions): voi
     findings.set(
       Object.entries(now.findings).map(([severity, value]) => ({ labels: { severity }, value })),
     );
+    failedEvents.set(one(now.failedEvents));
     live.set(one(now.proxy.live));
     opened.set(one(now.proxy.opened));
     failed.set(one(now.proxy.failed));

@@ -6,7 +6,7 @@
  * Names of directions are Istio's: received is client → server (the request), sent is server → client (the response),
  * whoever reports.
  */
-import type { ClosedFlow, DeniedFlow, FlowInfo, LiveFlow } from './flow-info.ts';
+import type { FlowInfo, FlowKind, FlowNumbers, LiveFlow } from './flow-info.ts';
 import type { MetricFamily, MetricsRegistry, Sample } from './registry.ts';
 import {
   labelKey,
@@ -24,7 +24,7 @@ export interface ConnectionMetricsOptions {
 }
 
 /** Everything counted under one set of labels. */
-class LabelSet {
+export class LabelSet {
   readonly labels: TcpLabels;
   opened = 0;
   closed = 0;
@@ -52,9 +52,9 @@ type Field = 'opened' | 'closed' | 'sent' | 'received';
 export class ConnectionMetrics {
   readonly #live: () => Iterable<LiveFlow>;
   readonly #sets = new Map<string, LabelSet>();
-  readonly #known = new Map<bigint, Known>();
+  readonly #known = new Map<number, Known>();
   readonly #families: readonly (readonly [Field, MetricFamily<TcpLabel>])[];
-  #closedIds = new Set<bigint>();
+  #closedIds = new Set<number>();
   #pulling = false;
 
   constructor({ registry, live }: ConnectionMetricsOptions) {
@@ -83,24 +83,48 @@ export class ConnectionMetrics {
   }
 
   /** For connections whose opening is told; the others are counted when they are first seen. */
-  connectionOpened(flow: FlowInfo): void {
+  connectionOpened(flow: FlowInfo & Pick<FlowNumbers, 'id'>): void {
     if (!this.#known.has(flow.id) && !this.#closedIds.has(flow.id)) this.#open(flow);
   }
 
-  connectionClosed(flow: ClosedFlow): void {
-    if (this.#closedIds.has(flow.id)) return;
-    const known = this.#known.get(flow.id) ?? this.#open(flow);
-    addBytes(known, flow);
-    this.#close(flow.id, known);
+  /** What the connections of this kind are counted under. */
+  closedSets(kind: FlowKind): readonly LabelSet[] {
+    return this.#setsOf(kind, '-');
+  }
+
+  deniedSets(kind: FlowKind): readonly LabelSet[] {
+    return this.#setsOf(kind, kind.reason === 'no-endpoint' ? 'CONNECT' : 'DENY');
+  }
+
+  connectionClosed(sets: readonly LabelSet[], flow: FlowNumbers): void {
+    const { id } = flow;
+    if (this.#closedIds.has(id)) return;
+    const known = this.#known.size > 0 ? this.#known.get(id) : undefined;
+    if (known) {
+      addBytes(known, flow);
+      this.#close(id, known);
+      return;
+    }
+    for (const set of sets) {
+      set.opened++;
+      set.closed++;
+      set.received += flow.bytesSent;
+      set.sent += flow.bytesReceived;
+    }
+    this.#closedIds.add(id);
   }
 
   /** Refused before it was established: opened and closed at once, as Istio's proxies count it. */
-  connectionDenied(flow: DeniedFlow): void {
-    const flags: ResponseFlags = flow.reason === 'no-endpoint' ? 'CONNECT' : 'DENY';
-    for (const set of this.#setsOf(flow, flags)) {
+  connectionDenied(sets: readonly LabelSet[]): void {
+    for (const set of sets) {
       set.opened++;
       set.closed++;
     }
+  }
+
+  /** After a batch of events. Nobody scrapes: the ids whose sockets are gone are forgotten. */
+  delivered(): void {
+    if (this.#closedIds.size > MAX_CLOSED_IDS && !this.#pulling) this.#pull();
   }
 
   /** Asking for the live ones may deliver events, which call back into this object. */
@@ -114,8 +138,8 @@ export class ConnectionMetrics {
   }
 
   #compare(live: Iterable<LiveFlow>): void {
-    const lingering = new Set<bigint>();
-    const seen = new Set<bigint>();
+    const lingering = new Set<number>();
+    const seen = new Set<number>();
     for (const flow of live) {
       if (this.#closedIds.has(flow.id)) {
         lingering.add(flow.id);
@@ -133,7 +157,7 @@ export class ConnectionMetrics {
     }
   }
 
-  #open(flow: FlowInfo): Known {
+  #open(flow: FlowInfo & Pick<FlowNumbers, 'id'>): Known {
     const sets = this.#setsOf(flow, '-');
     for (const set of sets) set.opened++;
     const known = { sets, requestBytes: 0, responseBytes: 0, missed: 0 };
@@ -141,12 +165,10 @@ export class ConnectionMetrics {
     return known;
   }
 
-  #close(id: bigint, known: Known): void {
+  #close(id: number, known: Known): void {
     for (const set of known.sets) set.closed++;
     this.#known.delete(id);
     this.#closedIds.add(id);
-    // nobody scrapes: forget the ids whose sockets are gone
-    if (this.#closedIds.size > MAX_CLOSED_IDS && !this.#pulling) this.#pull();
   }
 
   #setsOf(flow: FlowInfo, flags: ResponseFlags): LabelSet[] {
@@ -167,7 +189,7 @@ export class ConnectionMetrics {
 }
 
 /** Only what is new, and never less than before: a live view may be older than the last one. */
-function addBytes(known: Known, flow: LiveFlow): void {
+function addBytes(known: Known, flow: FlowNumbers): void {
   const request = Math.max(0, flow.bytesSent - known.requestBytes);
   const response = Math.max(0, flow.bytesReceived - known.responseBytes);
   known.requestBytes += request;

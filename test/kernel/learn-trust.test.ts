@@ -67,7 +67,13 @@ function startLearning(context: TestContext): { lab: Lab; observer: Observer; tr
   const ignore = (): void => undefined;
   const events = new Events({
     binding,
-    handlers: { closed: ignore, denied: ignore, trust: (event) => observer.onTrustEvent(event) },
+    handlers: {
+      ...{ closed: ignore, denied: ignore, delivered: ignore },
+      trust: (event) => observer.onTrustEvent(event),
+      failed(error) {
+        throw error;
+      },
+    },
   });
   mesh.defer(() => events.close());
   events.start([{ map: lab.map('events'), generation: 1 }]);

@@ -57,6 +57,8 @@ export interface StallCounts {
 }
 
 const TICK_MS = 100;
+/** while no byte moves: half the cost of an idle agent was to look */
+const IDLE_TICK_MS = 200;
 const WINDOW_MS = 60;
 /** a round that kept this thread busy for t is followed by a pause of 100 t */
 const PAUSE_FACTOR = 100;
@@ -148,7 +150,8 @@ export class StallDetector {
     } catch (error) {
       this.#options.log.error({ err: error }, 'stall check failed');
     }
-    if (this.#running) this.#schedule(Math.max(TICK_MS, PAUSE_FACTOR * busyMs));
+    const tickMs = this.#quiet && this.#tracker.size === 0 ? IDLE_TICK_MS : TICK_MS;
+    if (this.#running) this.#schedule(Math.max(tickMs, PAUSE_FACTOR * busyMs));
   }
 
   async #check(due: readonly StalledSocket[]): Promise<void> {

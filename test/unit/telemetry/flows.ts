@@ -2,7 +2,7 @@
 import type { Ip } from '../../../src/model/ip.ts';
 import type { Service } from '../../../src/model/service.ts';
 import type { Workload } from '../../../src/model/workload.ts';
-import type { ClosedFlow, DeniedFlow } from '../../../src/telemetry/flow-info.ts';
+import type { ClosedNumbers, FlowKind } from '../../../src/telemetry/flow-info.ts';
 
 export function workload(name: string, address: string, more: Partial<Workload> = {}): Workload {
   return {
@@ -43,12 +43,13 @@ export const DB_SERVICE: Service = {
   lbPolicy: 'round-robin',
 };
 
-export function flow(id: bigint, more: Partial<ClosedFlow> = {}): ClosedFlow {
+export type Flow = FlowKind & ClosedNumbers;
+
+export function flow(id: number, more: Partial<Flow> = {}): Flow {
   return {
     id,
     source: {
       address: '10.0.0.1',
-      port: 40_000,
       workload: WEB,
       identity: 'spiffe://cluster.local/ns/shop/sa/web',
     },
@@ -62,6 +63,7 @@ export function flow(id: bigint, more: Partial<ClosedFlow> = {}): ClosedFlow {
     service: DB_SERVICE,
     reporters: ['source', 'destination'],
     mutualTls: false,
+    sourcePort: 40_000,
     bytesSent: 100,
     bytesReceived: 2000,
     path: 'spliced',
@@ -73,11 +75,6 @@ export function flow(id: bigint, more: Partial<ClosedFlow> = {}): ClosedFlow {
   };
 }
 
-export function denied(reason: string, more: Partial<DeniedFlow> = {}): DeniedFlow {
-  const { id, source, destination, dialled, service, reporters, mutualTls } = flow(9n);
-  return {
-    ...{ id, source, destination, dialled, service, reporters, mutualTls },
-    ...{ policy: 'shop/only-web', reason },
-    ...more,
-  };
+export function denied(reason: string): Flow {
+  return flow(9, { policy: 'shop/only-web', reason });
 }

@@ -116,6 +116,7 @@ test('the agent shows its own state and its process', async () => {
       ready: true,
       pods: { captured: 3, failed: 1 },
       findings: { error: 2, warning: 0 },
+      failedEvents: 0,
       snapshotVersion: 8,
       proxy: { live: 1, opened: 5, failed: 2, refused: 4 },
     }),
