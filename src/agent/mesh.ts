@@ -32,7 +32,7 @@ export class Mesh {
   readonly #store = new SnapshotStore();
   #state: PlanState;
   #enrolled: readonly EnrolledPod[] = [];
-  #findings: readonly Finding[] = [];
+  #update: ControlUpdate | undefined;
   #applied = 0;
 
   constructor(options: MeshOptions) {
@@ -45,7 +45,8 @@ export class Mesh {
   }
 
   get findings(): readonly Finding[] {
-    return this.#findings;
+    // Computed when asked for: it walks the whole mesh.
+    return this.#update?.findings ?? [];
   }
 
   /** why there is no complete mesh yet */
@@ -55,7 +56,7 @@ export class Mesh {
 
   update(update: ControlUpdate): void {
     this.#enrolled = update.enrolled;
-    this.#findings = update.findings;
+    this.#update = update;
     this.#store.apply(update.mesh);
     if (this.#store.incomplete) return;
     this.#plan();

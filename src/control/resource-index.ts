@@ -1,7 +1,7 @@
 /**
- * All resources of the folder by id, and what happens when two of them cannot both be true.
+ * All resources by cluster and id, and what happens when two of them cannot both be true.
  *
- * Two definitions of one resource: the first file wins.  Two pods with one address, two pods in one network namespace,
+ * Two definitions of one resource: the first origin wins.  Two pods with one address, two pods in one network namespace,
  * two Services with one virtual address: the first by name wins.  The losers are reported with both names, and come into
  * force when the winner goes.  Work is proportional to the change.
  */
@@ -15,10 +15,14 @@ export interface ResourceChange {
 
 interface Claim {
   readonly type: 'address' | 'netns' | 'virtual address';
+  /** where the value is unique: a network, a cluster */
+  readonly scope: string;
   readonly value: string;
 }
 
 export class ResourceIndex {
+  /** what a resource that names no cluster belongs to */
+  readonly #clusterId: string;
   /** what each file says */
   readonly #files = new Map<string, readonly Resource[]>();
   /** by id, all definitions */
@@ -30,6 +34,10 @@ export class ResourceIndex {
   /** by id, what is in force */
   readonly #effective = new Map<string, Resource>();
   readonly #conflicts = new Map<string, readonly Finding[]>();
+
+  constructor(clusterId: string) {
+    this.#clusterId = clusterId;
+  }
 
   /** undefined: the file is gone */
   apply(files: ReadonlyMap<string, readonly Resource[] | undefined>): ResourceChange[] {
@@ -58,20 +66,22 @@ export class ResourceIndex {
     const after = new Set(resources);
     for (const resource of before) {
       if (after.has(resource)) continue;
-      const rest = (this.#definitions.get(resource.id) ?? []).filter((other) => other !== resource);
-      if (rest.length > 0) this.#definitions.set(resource.id, rest);
-      else this.#definitions.delete(resource.id);
-      touched.add(resource.id);
+      const id = this.#keyOf(resource);
+      const rest = (this.#definitions.get(id) ?? []).filter((other) => other !== resource);
+      if (rest.length > 0) this.#definitions.set(id, rest);
+      else this.#definitions.delete(id);
+      touched.add(id);
     }
     for (const resource of after) {
       if (before.has(resource)) continue;
-      const all = [...(this.#definitions.get(resource.id) ?? []), resource];
+      const id = this.#keyOf(resource);
+      const all = [...(this.#definitions.get(id) ?? []), resource];
       // Stable: definitions of one file keep their order.
       this.#definitions.set(
-        resource.id,
+        id,
         all.sort((a, b) => compare(a.file, b.file)),
       );
-      touched.add(resource.id);
+      touched.add(id);
     }
     if (resources.length > 0) this.#files.set(file, resources);
     else this.#files.delete(file);
@@ -81,21 +91,21 @@ export class ResourceIndex {
     const before = this.#chosen.get(id);
     const after = this.#definitions.get(id)?.[0];
     if (before === after) return;
-    for (const key of claimKeys(before)) {
+    for (const key of this.#claimKeys(before)) {
       const rest = (this.#claims.get(key) ?? []).filter((other) => other !== before);
       if (rest.length > 0) this.#claims.set(key, rest);
       else this.#claims.delete(key);
-      for (const other of rest) touched.add(other.id);
+      for (const other of rest) touched.add(this.#keyOf(other));
     }
     if (after === undefined) {
       this.#chosen.delete(id);
       return;
     }
     this.#chosen.set(id, after);
-    for (const key of claimKeys(after)) {
+    for (const key of this.#claimKeys(after)) {
       const all = [...(this.#claims.get(key) ?? []), after].sort(byName);
       this.#claims.set(key, all);
-      for (const other of all) touched.add(other.id);
+      for (const other of all) touched.add(this.#keyOf(other));
     }
   }
 
@@ -105,8 +115,8 @@ export class ResourceIndex {
     const [chosen, ...others] = this.#definitions.get(id) ?? [];
     for (const other of others) findings.push(duplicateOf(other, chosen!));
     let effective = chosen;
-    for (const claim of claimsOf(chosen)) {
-      const winner = this.#claims.get(keyOf(claim))?.[0];
+    for (const claim of this.#claimsOf(chosen)) {
+      const winner = this.#claims.get(claimKey(claim))?.[0];
       if (chosen === undefined || winner === undefined || winner === chosen) continue;
       findings.push(conflict(chosen, winner, claim));
       if (claim.type === 'netns' && effective?.kind === 'Pod') {
@@ -119,25 +129,34 @@ export class ResourceIndex {
     else this.#conflicts.delete(id);
     return effective;
   }
-}
 
-function claimsOf(resource: Resource | undefined): Claim[] {
-  if (resource?.kind === 'Service') {
-    return resource.addresses.map((value) => ({ type: 'virtual address', value }));
+  /** Resources of two clusters never stand for each other, whatever they are called. */
+  #keyOf({ cluster = this.#clusterId, id }: Resource): string {
+    return `${cluster} ${id}`;
   }
-  // Pods of the node's own network share its address rightly.
-  if (resource?.kind !== 'Pod' || resource.hostNetwork) return [];
-  const claims: Claim[] = resource.addresses.map((value) => ({ type: 'address', value }));
-  if (resource.netns !== undefined) claims.push({ type: 'netns', value: resource.netns });
-  return claims;
+
+  #claimsOf(resource: Resource | undefined): Claim[] {
+    if (resource?.kind === 'Service') {
+      const scope = resource.cluster ?? this.#clusterId;
+      return resource.addresses.map((value) => ({ type: 'virtual address', scope, value }));
+    }
+    // Pods of the node's own network share its address rightly.
+    if (resource?.kind !== 'Pod' || resource.hostNetwork) return [];
+    const scope = resource.network ?? '';
+    const claims: Claim[] = resource.addresses.map((value) => ({ type: 'address', scope, value }));
+    if (resource.netns !== undefined) {
+      claims.push({ type: 'netns', scope: '', value: resource.netns });
+    }
+    return claims;
+  }
+
+  #claimKeys(resource: Resource | undefined): string[] {
+    return this.#claimsOf(resource).map(claimKey);
+  }
 }
 
-function claimKeys(resource: Resource | undefined): string[] {
-  return claimsOf(resource).map(keyOf);
-}
-
-function keyOf(claim: Claim): string {
-  return `${claim.type} ${claim.value}`;
+function claimKey(claim: Claim): string {
+  return `${claim.type} ${claim.scope} ${claim.value}`;
 }
 
 function compare(a: string, b: string): number {
@@ -145,7 +164,10 @@ function compare(a: string, b: string): number {
 }
 
 function byName(a: Resource, b: Resource): number {
-  return compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`);
+  return compare(
+    `${a.namespace}/${a.name} ${a.cluster ?? ''}`,
+    `${b.namespace}/${b.name} ${b.cluster ?? ''}`,
+  );
 }
 
 function duplicateOf(loser: Resource, winner: Resource): Finding {

@@ -7,9 +7,13 @@ import type { SpliceMode } from './enrolment.ts';
 import type { LbPolicy } from './service.ts';
 
 export interface ResourceMeta {
-  /** "Pod shop/web-1": unique in the folder */
+  /** "Pod shop/web-1": unique in its cluster */
   readonly id: string;
   readonly file: string;
+  /** cluster it was read from; absent: control's own, as for everything in the config folder */
+  readonly cluster?: string;
+  /** network of that cluster (topology.istio.io/network); absent: the default one */
+  readonly network?: string;
   readonly namespace: string;
   readonly name: string;
   readonly labels: ReadonlyMap<string, string>;

@@ -18,11 +18,23 @@ export interface Service {
   readonly hostname: string;
   /** virtual addresses; none for a headless Service */
   readonly addresses: readonly Ip[];
+  /**
+   * Virtual addresses by cluster, when the mesh has more than one: clusters give out the same ranges, so an address means
+   * something in its own cluster only.  Absent in messages, which are for one cluster.
+   */
+  readonly clusterAddresses?: ReadonlyMap<string, readonly Ip[]>;
   readonly ports: readonly ServicePort[];
   /** endpoints that are not ready get traffic too (publishNotReadyAddresses) */
   readonly allowUnhealthy: boolean;
   /** extension podwire.io/lb of the message */
   readonly lbPolicy: LbPolicy;
+}
+
+/** The Service as a node of that cluster may see it. */
+export function serviceForCluster(service: Service, cluster: string): Service {
+  const { clusterAddresses, ...rest } = service;
+  if (clusterAddresses === undefined) return service;
+  return { ...rest, addresses: clusterAddresses.get(cluster) ?? [] };
 }
 
 /** primary key: "namespace/hostname" */

@@ -1,8 +1,11 @@
 /**
  * Resources → the two messages, change by change.
  *
- * Routes every change to its namespace, owns the policies of the root namespace (they select pods everywhere) and what was
- * sent last.
+ * Routes every change to its namespace, owns what several of these share (policies; Services that exist in more than one
+ * cluster) and what was sent last.
+ *
+ * Clusters are one mesh: a namespace is the same in all of them, so its policies select its pods everywhere, and Services
+ * of one name are one Service.  Selectors of Services and EndpointSlices reach their own cluster only, as in Kubernetes.
  */
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
@@ -12,16 +15,20 @@ import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
 import { LabelIndex, selects } from './label-index.ts';
+import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
 import type { TranslateOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
-import { serviceMessage, serviceMessageKey } from './service.ts';
 
 type Policy = AuthorizationPolicyResource;
 
 export class MeshTranslator {
   readonly #options: TranslateOptions;
+  /** by cluster and namespace */
   readonly #namespaces = new Map<string, NamespaceTranslator>();
+  /** by namespace */
+  readonly #policies = new Map<string, Set<Policy>>();
+  readonly #services: MergedServices;
   readonly #rootPolicies = new Set<Policy>();
   readonly #rootSelectors = new LabelIndex<Policy>();
   readonly #addresses = new Outbox<Address>();
@@ -29,6 +36,7 @@ export class MeshTranslator {
 
   constructor(options: TranslateOptions) {
     this.#options = options;
+    this.#services = new MergedServices(options);
   }
 
   /** The messages that differ after these changes. */
@@ -36,11 +44,12 @@ export class MeshTranslator {
     const touched = new Set<NamespaceTranslator>();
     // Removals first: a name or an address may have moved to another resource in the same save.
     for (const { before } of changes) {
-      if (before !== undefined) touched.add(this.#change(before, false));
+      if (before !== undefined) this.#change(before, false, touched);
     }
     for (const { after } of changes) {
-      if (after !== undefined) touched.add(this.#change(after, true));
+      if (after !== undefined) this.#change(after, true, touched);
     }
+    this.#services.flush(this.#addresses);
     if (changes.some((change) => this.#isRootSelector(change.before ?? change.after))) {
       for (const namespace of this.#namespaces.values()) touched.add(namespace);
       for (const namespace of touched) namespace.invalidate();
@@ -51,8 +60,8 @@ export class MeshTranslator {
         remove: (uid) => this.#addresses.remove(uid),
       });
     }
-    for (const [name, namespace] of this.#namespaces) {
-      if (touched.has(namespace) && namespace.empty) this.#namespaces.delete(name);
+    for (const [key, namespace] of this.#namespaces) {
+      if (touched.has(namespace) && namespace.empty) this.#namespaces.delete(key);
     }
     return { addresses: this.#addresses.flush(), authorizations: this.#authorizations.flush() };
   }
@@ -63,36 +72,41 @@ export class MeshTranslator {
 
   findings(): Finding[] {
     const findings = [...this.#namespaces.values()].flatMap((namespace) => namespace.findings());
-    for (const policy of this.#rootPolicies) {
-      const { target } = policy;
-      if (target.type !== 'labels') continue;
-      if (!this.#anyPod(target.labels)) {
+    for (const policies of this.#policies.values()) {
+      for (const policy of policies) {
+        if (policy.target.type !== 'labels' || this.#selectsPod(policy, policy.target.labels))
+          continue;
         findings.push(matchesNothing(policy, 'spec.selector.matchLabels'));
       }
     }
     return findings;
   }
 
-  #change(resource: Resource, present: boolean): NamespaceTranslator {
-    this.#changeOwn(resource, present);
-    const namespace = this.#namespace(resource.namespace);
+  #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
+    if (resource.kind === 'AuthorizationPolicy') {
+      this.#changePolicy(resource, present, touched);
+      return;
+    }
+    if (resource.kind === 'Service') this.#services.change(resource, present);
+    const namespace = this.#namespace(resource);
     namespace.change(present ? undefined : resource, present ? resource : undefined);
-    return namespace;
+    touched.add(namespace);
   }
 
-  /** What does not depend on any other resource. */
-  #changeOwn(resource: Resource, present: boolean): void {
+  #changePolicy(policy: Policy, present: boolean, touched: Set<NamespaceTranslator>): void {
     const options = this.#options;
-    if (resource.kind === 'Service') {
-      const key = serviceMessageKey(resource, options);
-      const service = serviceMessage(resource, options);
-      if (present) this.#addresses.put(key, { kind: 'service', service });
-      else this.#addresses.remove(key);
-    } else if (resource.kind === 'AuthorizationPolicy') {
-      const key = authorizationMessageKey(resource, options);
-      if (present) this.#authorizations.put(key, authorizationMessage(resource, options));
-      else this.#authorizations.remove(key);
-      if (resource.namespace === options.rootNamespace) this.#changeRoot(resource, present);
+    const key = authorizationMessageKey(policy, options);
+    if (present) this.#authorizations.put(key, authorizationMessage(policy, options));
+    else this.#authorizations.remove(key);
+    const policies = this.#policies.get(policy.namespace) ?? new Set();
+    if (present) this.#policies.set(policy.namespace, policies.add(policy));
+    else policies.delete(policy);
+    if (policies.size === 0) this.#policies.delete(policy.namespace);
+    if (policy.namespace === options.rootNamespace) this.#changeRoot(policy, present);
+    for (const namespace of this.#namespaces.values()) {
+      if (namespace.name !== policy.namespace) continue;
+      namespace.change(present ? undefined : policy, present ? policy : undefined);
+      touched.add(namespace);
     }
   }
 
@@ -110,11 +124,15 @@ export class MeshTranslator {
     );
   }
 
-  #namespace(name: string): NamespaceTranslator {
-    let namespace = this.#namespaces.get(name);
+  #namespace({ cluster, namespace: name }: Resource): NamespaceTranslator {
+    const clusterId = cluster ?? this.#options.clusterId;
+    const key = `${clusterId} ${name}`;
+    let namespace = this.#namespaces.get(key);
     if (namespace === undefined) {
-      namespace = new NamespaceTranslator(name, this.#options, (pod) => this.#rootPoliciesOf(pod));
-      this.#namespaces.set(name, namespace);
+      const options = { ...this.#options, clusterId };
+      namespace = new NamespaceTranslator(name, options, (pod) => this.#rootPoliciesOf(pod));
+      for (const policy of this.#policies.get(name) ?? []) namespace.change(undefined, policy);
+      this.#namespaces.set(key, namespace);
     }
     return namespace;
   }
@@ -125,7 +143,13 @@ export class MeshTranslator {
     }
   }
 
-  #anyPod(labels: ReadonlyMap<string, string>): boolean {
+  #selectsPod(policy: Policy, labels: ReadonlyMap<string, string>): boolean {
+    if (policy.namespace !== this.#options.rootNamespace) {
+      for (const namespace of this.#namespaces.values()) {
+        if (namespace.name === policy.namespace && namespace.selectsPod(policy)) return true;
+      }
+      return false;
+    }
     for (const pod of this.pods()) if (selects(labels, pod.labels)) return true;
     return false;
   }

@@ -1,5 +1,5 @@
 /**
- * One namespace: its resources, the indexes between them, and which messages a change of them touches.
+ * One namespace of one cluster: its resources, the indexes between them, and which messages a change of them touches.
  *
  * A pod's message depends on the Services and policies that select it and on the EndpointSlices that list its address;
  * the indexes find those without walking the namespace.  A change of a Service or a policy looks at all pods again.
@@ -33,7 +33,7 @@ export interface WorkloadSink {
 }
 
 export class NamespaceTranslator {
-  readonly #namespace: string;
+  readonly name: string;
   readonly #options: TranslateOptions;
   /** names of the mesh-wide policies that select a pod */
   readonly #rootPolicies: (pod: PodResource) => Iterable<string>;
@@ -43,7 +43,6 @@ export class NamespaceTranslator {
   readonly #serviceSelectors = new LabelIndex<ServiceResource>();
   readonly #slices = new EndpointIndex();
   readonly #sliceList = new Set<EndpointSliceResource>();
-  readonly #policies = new Set<Policy>();
   readonly #policySelectors = new LabelIndex<Policy>();
   /** policies by reference, by Service name */
   readonly #policiesByService = new Map<string, Set<Policy>>();
@@ -57,17 +56,18 @@ export class NamespaceTranslator {
   #allDirty = false;
 
   constructor(
-    namespace: string,
+    name: string,
     options: TranslateOptions,
     rootPolicies: (pod: PodResource) => Iterable<string>,
   ) {
-    this.#namespace = namespace;
+    this.name = name;
     this.#options = options;
     this.#rootPolicies = rootPolicies;
   }
 
+  /** holds nothing but policies, which are the namespace's in all clusters */
   get empty(): boolean {
-    return this.#pods.size + this.#services.size + this.#sliceList.size + this.#policies.size === 0;
+    return this.#pods.size + this.#services.size + this.#sliceList.size === 0;
   }
 
   pods(): IterableIterator<PodResource> {
@@ -97,10 +97,14 @@ export class NamespaceTranslator {
     this.#allDirty = false;
   }
 
+  /** whether the policy selects a pod here by labels */
+  selectsPod(policy: Policy): boolean {
+    return this.#selected.count(policy) > 0;
+  }
+
   findings(): Finding[] {
     const findings: Finding[] = [];
     for (const service of this.#services.values()) this.#checkService(service, findings);
-    for (const policy of this.#policies) this.#checkPolicy(policy, findings);
     for (const slice of this.#sliceList) {
       if (!this.#services.has(slice.service)) {
         findings.push(serviceUnknown(slice));
@@ -159,8 +163,6 @@ export class NamespaceTranslator {
   }
 
   #updatePolicy(policy: Policy, present: boolean): void {
-    if (present) this.#policies.add(policy);
-    else this.#policies.delete(policy);
     const { target } = policy;
     if (target.type === 'labels') {
       if (present) this.#policySelectors.add(policy, target.labels);
@@ -212,7 +214,7 @@ export class NamespaceTranslator {
     if (pod === undefined) {
       this.#selected.set(name, []);
       this.#unresolved.set(name, []);
-      sink.remove(podUid(this.#options.clusterId, this.#namespace, name));
+      sink.remove(podUid(this.#options.clusterId, this.name, name));
       return;
     }
     const bySelector = [...this.#serviceSelectors.match(pod.labels)];
@@ -273,12 +275,5 @@ export class NamespaceTranslator {
     }
     const lacking = this.#unresolved.count(service);
     if (lacking > 0) findings.push(targetPortUnknown(service, lacking));
-  }
-
-  #checkPolicy(policy: Policy, findings: Finding[]): void {
-    if (policy.target.type !== 'labels' || this.#selected.count(policy) > 0) return;
-    // Policies of the root namespace select pods of all namespaces.
-    if (policy.namespace === this.#options.rootNamespace) return;
-    findings.push(matchesNothing(policy, 'spec.selector.matchLabels'));
   }
 }

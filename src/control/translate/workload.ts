@@ -28,7 +28,7 @@ export function podWorkload(
     namespace: pod.namespace,
     addresses: pod.addresses,
     hostname: '',
-    network: '',
+    network: pod.network ?? '',
     tunnelProtocol: 'NONE',
     trustDomain: options.trustDomain,
     serviceAccount: pod.serviceAccount,
@@ -56,7 +56,7 @@ export function podWorkload(
 
 /** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
 export function bareWorkload(
-  slice: { readonly namespace: string; readonly name: string },
+  slice: { readonly namespace: string; readonly name: string; readonly network?: string },
   address: Ip,
   services: ReadonlyMap<string, readonly ServicePortTarget[]>,
   options: TranslateOptions,
@@ -68,7 +68,7 @@ export function bareWorkload(
     namespace: slice.namespace,
     addresses: [address],
     hostname: '',
-    network: '',
+    network: slice.network ?? '',
     tunnelProtocol: 'NONE',
     trustDomain: options.trustDomain,
     serviceAccount: '',

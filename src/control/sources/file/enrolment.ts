@@ -64,5 +64,5 @@ export class FolderEnrolment {
 function isEnrolled(
   resource: Resource | undefined,
 ): resource is PodResource & { readonly netns: string } {
-  return resource?.kind === 'Pod' && resource.netns !== undefined;
+  return resource?.kind === 'Pod' && resource.netns !== undefined && resource.cluster === undefined;
 }

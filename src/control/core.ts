@@ -1,0 +1,182 @@
+/**
+ * Control without a home: any number of sources → the messages the agent's store accepts, the pods to enrol, findings.
+ *
+ *   source ─┐
+ *   source ─┴► origins ─► resource index (conflicts) ─► translate ─► onUpdate
+ *
+ * The first update is delivered before start() resolves, when every source has delivered its state or has said why it
+ * cannot; later ones follow every change.
+ */
+import type { Log } from '../log.ts';
+import type { ControlUpdate } from '../model/control-update.ts';
+import type { EnrolledPod } from '../model/enrolment.ts';
+import { formatFinding, type Finding } from '../model/finding.ts';
+import { ResourceIndex, type ResourceChange } from './resource-index.ts';
+import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
+import { MeshTranslator } from './translate/mesh.ts';
+import type { TranslateOptions } from './translate/options.ts';
+
+/** All findings are walked to find the new ones; a stream of changes does not make that a load. */
+const LOG_PAUSE_MS = 250;
+
+export interface CoreOptions {
+  /** their names differ, and so do their origins */
+  readonly sources: readonly Source[];
+  readonly translate: TranslateOptions;
+  readonly log: Log;
+  /** which pods live on this node; absent: none */
+  readonly enrolment?: {
+    apply(changes: readonly ResourceChange[]): readonly EnrolledPod[];
+  };
+  readonly onUpdate: (update: ControlUpdate) => void;
+}
+
+export class ControlCore {
+  readonly #options: CoreOptions;
+  readonly #index: ResourceIndex;
+  readonly #translator: MeshTranslator;
+  readonly #originFindings = new Map<string, readonly Finding[]>();
+  /** by source: why it cannot be read for now */
+  readonly #unavailable = new Map<string, Finding>();
+  /** what came before every source was heard */
+  #early: Map<string, OriginContent | undefined> | undefined = new Map();
+  #findings: readonly Finding[] | undefined;
+  #logged = new Set<string>();
+  #logTimer: NodeJS.Timeout | undefined;
+  #delivered = false;
+  #closed = false;
+
+  constructor(options: CoreOptions) {
+    this.#options = options;
+    this.#index = new ResourceIndex(options.translate.clusterId);
+    this.#translator = new MeshTranslator(options.translate);
+  }
+
+  /** Throws what a source throws that the operator must mend first; everything is closed then. */
+  async start(): Promise<void> {
+    const { sources } = this.#options;
+    const starts = sources.map(async (source) =>
+      source.start({
+        apply: (changes) => this.#receive(changes),
+        unavailable: (finding) => this.#setUnavailable(source.name, finding),
+      }),
+    );
+    const failed = (await Promise.allSettled(starts)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') {
+      await this.close();
+      throw failed.reason;
+    }
+    const early = this.#early ?? new Map<string, OriginContent | undefined>();
+    this.#early = undefined;
+    this.#deliver(early);
+    this.#logFindings();
+  }
+
+  /** As they stand now, by place. */
+  findings(): readonly Finding[] {
+    this.#findings ??= [
+      ...this.#unavailable.values(),
+      ...[...this.#originFindings.values()].flat(),
+      ...this.#index.findings(),
+      ...this.#translator.findings(),
+    ].sort(byPlace);
+    return this.#findings;
+  }
+
+  /** No update is delivered after this resolves; may be called twice. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#logTimer);
+    await Promise.all(this.#options.sources.map((source) => source.close()));
+  }
+
+  #receive(changes: OriginChanges): void {
+    if (this.#closed) return;
+    if (this.#early !== undefined) {
+      for (const [origin, content] of changes) this.#early.set(origin, content);
+      return;
+    }
+    try {
+      this.#deliver(changes);
+    } catch (err) {
+      this.#options.log.error({ err }, 'a change of the configuration could not be applied');
+    }
+    this.#logSoon();
+  }
+
+  #setUnavailable(source: string, finding: Finding | undefined): void {
+    const before = this.#unavailable.get(source);
+    if (this.#closed || sameFindings(before ? [before] : [], finding ? [finding] : [])) return;
+    if (finding === undefined) this.#unavailable.delete(source);
+    else this.#unavailable.set(source, finding);
+    this.#findings = undefined;
+    if (this.#early !== undefined) return;
+    this.#options.onUpdate(this.#update([]));
+    this.#logSoon();
+  }
+
+  #deliver(origins: OriginChanges): void {
+    const changes = this.#index.apply(
+      new Map([...origins].map(([origin, content]) => [origin, content?.resources])),
+    );
+    let news = changes.length > 0 || !this.#delivered;
+    for (const [origin, content] of origins) {
+      const findings = content?.findings ?? [];
+      if (!sameFindings(findings, this.#originFindings.get(origin) ?? [])) news = true;
+      if (findings.length > 0) this.#originFindings.set(origin, findings);
+      else this.#originFindings.delete(origin);
+    }
+    this.#delivered = true;
+    if (news) this.#options.onUpdate(this.#update(changes));
+  }
+
+  #update(changes: readonly ResourceChange[]): ControlUpdate {
+    const mesh = this.#translator.apply(changes);
+    const enrolled = this.#options.enrolment?.apply(changes) ?? [];
+    this.#findings = undefined;
+    const findings = (): readonly Finding[] => this.findings();
+    return {
+      mesh,
+      enrolled,
+      get findings() {
+        return findings();
+      },
+    };
+  }
+
+  #logSoon(): void {
+    if (this.#closed) return;
+    this.#logTimer ??= setTimeout(() => {
+      this.#logTimer = undefined;
+      this.#logFindings();
+    }, LOG_PAUSE_MS);
+    this.#logTimer.unref();
+  }
+
+  /** Each finding once, when it first shows up. */
+  #logFindings(): void {
+    const lines = new Set<string>();
+    for (const finding of this.findings()) {
+      const line = formatFinding(finding);
+      lines.add(line);
+      if (this.#logged.has(line)) continue;
+      const { code, file, resource, path } = finding;
+      const level = finding.severity === 'error' ? 'error' : 'warn';
+      this.#options.log[level]({ code, file, resource, path }, line);
+    }
+    this.#logged = lines;
+  }
+}
+
+function byPlace(a: Finding, b: Finding): number {
+  const left = `${a.file}\n${a.resource}\n${a.path}\n${a.code}`;
+  const right = `${b.file}\n${b.resource}\n${b.path}\n${b.code}`;
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function sameFindings(a: readonly Finding[], b: readonly Finding[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((finding, index) => formatFinding(finding) === formatFinding(b[index]!))
+  );
+}
