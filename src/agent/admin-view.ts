@@ -25,7 +25,7 @@ import {
   trustStateNames,
 } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
-import type { Finding } from '../model/finding.ts';
+import { byPlace, type Finding } from '../model/finding.ts';
 import type { FlowParty } from '../telemetry/flow-info.ts';
 import { isDenied } from '../telemetry/kernel-metrics.ts';
 import { counterNames } from '../kernel/abi/layout.gen.ts';
@@ -105,7 +105,7 @@ export class AgentAdminView implements AdminView {
         .map(({ entry, id, since }) => podView(entry, 'captured', '', since, id)),
       ...reconciler
         .failures()
-        .map(({ entry, error, since }) => podView(entry, 'failed', error, since, 0)),
+        .map(({ entry, finding, since }) => podView(entry, 'failed', finding.message, since, 0)),
     ];
   }
 
@@ -231,7 +231,8 @@ export class AgentAdminView implements AdminView {
   }
 
   findings(): readonly Finding[] {
-    return this.#parts.mesh.findings;
+    const { mesh, reconciler } = this.#parts;
+    return [...mesh.findings, ...reconciler.failures().map(({ finding }) => finding)].sort(byPlace);
   }
 
   configDump(): Readonly<Record<string, unknown>> {

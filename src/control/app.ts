@@ -9,7 +9,7 @@
 import { PodwireError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
-import { formatFinding, type Finding } from '../model/finding.ts';
+import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { FolderEnrolment } from './sources/file/enrolment.ts';
 import { ConfigFolder, FolderError, type FolderScan } from './sources/file/folder.ts';
@@ -139,12 +139,6 @@ function folderFinding(error: FolderError): Finding {
     message: `${error.message}; the last good state stays in force`,
     fix: error.fix,
   };
-}
-
-function byPlace(a: Finding, b: Finding): number {
-  const left = `${a.file}\n${a.resource}\n${a.path}\n${a.code}`;
-  const right = `${b.file}\n${b.resource}\n${b.path}\n${b.code}`;
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function sameFindings(a: readonly Finding[], b: readonly Finding[]): boolean {
