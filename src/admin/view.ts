@@ -88,6 +88,7 @@ export interface ConnectionView {
   readonly path: 'plain' | 'spliced' | 'proxied';
   /** why it is not spliced, '' */
   readonly reason: string;
+  /** older-than-agent: how long its pod has been captured, so at least this */
   readonly ageMs: number;
   /** client → server */
   readonly bytesSent: number;
