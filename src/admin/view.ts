@@ -134,7 +134,7 @@ export interface PolicyView {
 }
 
 export interface TrustView {
-  /** path of the executable and, for an interpreter's program, its arguments */
+  /** path of the executable and, for an interpreter's program, the arguments that tell it from others (up to 128 bytes) */
   readonly name: string;
   /** workload template and images it was met in */
   readonly workload: string;

@@ -200,7 +200,7 @@ export class AgentAdminView implements AdminView {
     const { learning, binding } = this.#parts;
     const bootMs = Date.now() - Number(binding.monotonicNs() / 1_000_000n);
     return learning.observer.listing().map(({ names, trust, flags }) => ({
-      name: names.executable,
+      name: names.argv === '' ? names.executable : `${names.executable} ${names.argv}`,
       workload: names.workload,
       state: flags.interpreter
         ? 'interpreter'

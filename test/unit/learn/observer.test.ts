@@ -110,7 +110,7 @@ class FakeInspector extends ExecutableInspector {
     return Promise.resolve(
       this.executable === undefined
         ? { ok: false, error: 'gone' }
-        : { ok: true, executable: this.executable },
+        : { ok: true, executable: this.executable, argv: '' },
     );
   }
 }
