@@ -52,8 +52,8 @@ Napi::Value SockDiag(const Napi::CallbackInfo& info) {
   std::vector<uint8_t> answers;
   std::vector<uint8_t> datagram(kReceiveBytes);
   for (;;) {
-    const ssize_t got = recv(fd.Get(), datagram.data(), datagram.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
+    // The kernel queues the next part before this one is returned: nothing to wait for.
+    const ssize_t got = recv(fd.Get(), datagram.data(), datagram.size(), MSG_DONTWAIT);
     if (got < 0) throw Refusal(env, errno, "sock_diag", path);
     if (TakeMessages(env, {datagram.data(), static_cast<size_t>(got)}, path, &answers)) break;
   }
