@@ -5,6 +5,7 @@
       'sources': [
         'native/addon.cc',
         'native/args.cc',
+        'native/diag.cc',
         'native/error.cc',
         'native/link.cc',
         'native/map.cc',

@@ -1,6 +1,7 @@
 // Module init: one set of constructors per environment, no state shared between threads.
 #include "addon.h"
 
+#include "diag.h"
 #include "error.h"
 #include "link.h"
 #include "map.h"
@@ -27,6 +28,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RingBuffer::ExportFunctions(env, exports);
   ExportSocketFunctions(env, exports);
   ExportSystemFunctions(env, exports);
+  ExportDiagFunctions(env, exports);
   return exports;
 }
 

@@ -40,6 +40,14 @@ void WriteStorage(Map& map, int fd, const Napi::Value& value) {
   map.Write({reinterpret_cast<const uint8_t*>(&fd), sizeof fd}, Bytes(value, "storage"), BPF_ANY);
 }
 
+// on: close(2), also the one of a process that dies, sends RST and forgets what is unsent.
+void SetReset(Napi::Env env, int fd, bool on) {
+  const linger value = {on ? 1 : 0, 0};
+  if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof value) != 0) {
+    throw Refusal(env, errno, "setsockopt", FdLabel(fd));
+  }
+}
+
 // A new socket in the namespace this thread is in, with its storage set.
 UniqueFd NewSocket(Napi::Env env, Napi::Object options) {
   const uint32_t family = options.Get("family").As<Napi::Number>().Uint32Value();
@@ -51,6 +59,7 @@ UniqueFd NewSocket(Napi::Env env, Napi::Object options) {
     Map& map = Map::From(storage.Get("map"));
     WriteStorage(map, fd.Get(), storage.Get("value"));
   }
+  if (options.Get("resetOnClose").ToBoolean()) SetReset(env, fd.Get(), true);
   return fd;
 }
 
@@ -212,6 +221,10 @@ void SetSockOptInt(const Napi::CallbackInfo& info) {
   SetInt(info.Env(), FdArg(info, 0), FdArg(info, 1), FdArg(info, 2), FdArg(info, 3));
 }
 
+void SetResetOnClose(const Napi::CallbackInfo& info) {
+  SetReset(info.Env(), FdArg(info, 0), info[1].As<Napi::Boolean>());
+}
+
 Napi::Value SendNow(const Napi::CallbackInfo& info) {
   const auto data = Bytes(info[1], "data");
   const ssize_t sent = send(FdArg(info, 0), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -257,6 +270,7 @@ void ExportSocketFunctions(Napi::Env env, Napi::Object exports) {
   exports.Set("bytesReadable", Napi::Function::New<BytesReadable>(env, "bytesReadable"));
   exports.Set("getSockOptInt", Napi::Function::New<GetSockOptInt>(env, "getSockOptInt"));
   exports.Set("setSockOptInt", Napi::Function::New<SetSockOptInt>(env, "setSockOptInt"));
+  exports.Set("setResetOnClose", Napi::Function::New<SetResetOnClose>(env, "setResetOnClose"));
   exports.Set("sendNow", Napi::Function::New<SendNow>(env, "sendNow"));
   exports.Set("recvNow", Napi::Function::New<RecvNow>(env, "recvNow"));
   exports.Set("getsockname", Napi::Function::New<GetSockName>(env, "getsockname"));

@@ -88,6 +88,7 @@ export interface ConnectionView {
   readonly path: 'plain' | 'spliced' | 'proxied';
   /** why it is not spliced, '' */
   readonly reason: string;
+  /** older-than-agent: how long its pod has been captured, so at least this */
   readonly ageMs: number;
   /** client → server */
   readonly bytesSent: number;
@@ -133,7 +134,7 @@ export interface PolicyView {
 }
 
 export interface TrustView {
-  /** path of the executable and, for an interpreter's program, its arguments */
+  /** path of the executable and, for an interpreter's program, the arguments that tell it from others (up to 128 bytes) */
   readonly name: string;
   /** workload template and images it was met in */
   readonly workload: string;

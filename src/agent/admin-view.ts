@@ -24,12 +24,12 @@ import {
   TrustState,
   trustStateNames,
 } from '../kernel/abi/layout.gen.ts';
-import type { Connection } from '../kernel/connections.ts';
-import type { Finding } from '../model/finding.ts';
-import type { FlowParty } from '../telemetry/flow-info.ts';
+import { byPlace, type Finding } from '../model/finding.ts';
 import { isDenied } from '../telemetry/kernel-metrics.ts';
 import { counterNames } from '../kernel/abi/layout.gen.ts';
+import { connectionView, pathOf, preMeshView } from './connection-view.ts';
 import type { AgentParts } from './parts.ts';
+import { PreMesh } from './pre-mesh.ts';
 
 export interface AgentAdminViewOptions {
   readonly parts: AgentParts;
@@ -44,10 +44,13 @@ export interface AgentAdminViewOptions {
 export class AgentAdminView implements AdminView {
   readonly #options: AgentAdminViewOptions;
   readonly #parts: AgentParts;
+  readonly #preMesh: PreMesh;
 
   constructor(options: AgentAdminViewOptions) {
     this.#options = options;
     this.#parts = options.parts;
+    const { binding, connections, reconciler, mesh } = options.parts;
+    this.#preMesh = new PreMesh({ binding, connections, reconciler, state: () => mesh.state });
   }
 
   status(): StatusView {
@@ -105,7 +108,7 @@ export class AgentAdminView implements AdminView {
         .map(({ entry, id, since }) => podView(entry, 'captured', '', since, id)),
       ...reconciler
         .failures()
-        .map(({ entry, error, since }) => podView(entry, 'failed', error, since, 0)),
+        .map(({ entry, finding, since }) => podView(entry, 'failed', finding.message, since, 0)),
     ];
   }
 
@@ -116,26 +119,10 @@ export class AgentAdminView implements AdminView {
       .list()
       .filter(({ client }) => !(client && client.flags & ConnFlags.AGENT));
     const infos = flows.live(all);
-    return all.map((one, i): ConnectionView => {
-      const flow = infos[i]!;
-      const view = (one.client ?? one.server)!;
-      const path = pathOf(one);
-      return {
-        id: flow.id.toString(),
-        source: endView({ ...flow.source, port: flow.sourcePort }),
-        destination: endView(flow.destination),
-        service: flow.service?.hostname ?? '',
-        path,
-        reason: path === 'plain' ? (reasonNames[view.reason] ?? '') : '',
-        ageMs: Math.round(Number(now - view.bornNs) / 1e6),
-        bytesSent: flow.bytesSent,
-        bytesReceived: flow.bytesReceived,
-        bytesSpliced: Number(
-          (one.client?.redirectedBytes ?? 0n) + (one.server?.redirectedBytes ?? 0n),
-        ),
-        rttUs: view.srttUs || null,
-      };
-    });
+    return [
+      ...all.map((one, i) => connectionView(one, infos[i]!, now)),
+      ...this.#preMesh.list().map(preMeshView),
+    ];
   }
 
   services(): ServiceView[] {
@@ -213,7 +200,7 @@ export class AgentAdminView implements AdminView {
     const { learning, binding } = this.#parts;
     const bootMs = Date.now() - Number(binding.monotonicNs() / 1_000_000n);
     return learning.observer.listing().map(({ names, trust, flags }) => ({
-      name: names.executable,
+      name: names.argv === '' ? names.executable : `${names.executable} ${names.argv}`,
       workload: names.workload,
       state: flags.interpreter
         ? 'interpreter'
@@ -231,7 +218,8 @@ export class AgentAdminView implements AdminView {
   }
 
   findings(): readonly Finding[] {
-    return this.#parts.mesh.findings;
+    const { mesh, reconciler } = this.#parts;
+    return [...mesh.findings, ...reconciler.failures().map(({ finding }) => finding)].sort(byPlace);
   }
 
   configDump(): Readonly<Record<string, unknown>> {
@@ -251,22 +239,6 @@ export class AgentAdminView implements AdminView {
       })),
     });
   }
-}
-
-function pathOf({ client, server }: Connection): ConnectionView['path'] {
-  const flags = (client?.flags ?? 0) | (server?.flags ?? 0);
-  if (flags & ConnFlags.AGENT) return 'proxied';
-  return flags & ConnFlags.PAIRED && !(flags & ConnFlags.PLAIN) ? 'spliced' : 'plain';
-}
-
-function endView(party: FlowParty): ConnectionView['source'] {
-  const { address, port, workload, identity } = party;
-  return {
-    address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
-    namespace: workload?.namespace ?? '',
-    workload: workload?.name ?? '',
-    identity,
-  };
 }
 
 function podView(

@@ -64,6 +64,7 @@ export class Listeners implements PodListeners {
           addr: addrFromText(address),
           port: 0,
           backlog: BACKLOG,
+          resetOnClose: true,
           storage: { map: this.#path.map('agent_socks'), value: LISTENER },
           slot: {
             map: this.#path.map('listeners'),

@@ -10,7 +10,7 @@
 import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
-import { formatFinding, type Finding } from '../model/finding.ts';
+import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
 import { MeshTranslator } from './translate/mesh.ts';
@@ -166,12 +166,6 @@ export class ControlCore {
     }
     this.#logged = lines;
   }
-}
-
-function byPlace(a: Finding, b: Finding): number {
-  const left = `${a.file}\n${a.resource}\n${a.path}\n${a.code}`;
-  const right = `${b.file}\n${b.resource}\n${b.path}\n${b.code}`;
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function sameFindings(a: readonly Finding[], b: readonly Finding[]): boolean {

@@ -167,6 +167,7 @@ export interface Binding {
    * A TCP socket inside `netnsPath` (this thread enters it and comes back; a failed return aborts the process): bound, non-blocking, close-on-exec.
    * `storage` is written to the sk_storage map before listen(), so that the kernel knows the agent's sockets by it.
    * `slot`: sockhash and key the listening socket is put in. Sets SO_REUSEADDR and, for family 6, IPV6_V6ONLY.
+   * `resetOnClose`: see setResetOnClose(); accepted sockets inherit it.
    */
   listenIn(options: {
     netnsPath: string | null;
@@ -175,6 +176,7 @@ export interface Binding {
     port: number;
     backlog: number;
     storage?: { map: BpfMap; value: Uint8Array };
+    resetOnClose?: boolean;
     slot?: { map: BpfMap; key: Uint8Array };
   }): { fd: number; port: number };
   /** An unconnected TCP socket inside the namespace, storage set; the caller connects it with `new net.Socket({fd})`. */
@@ -182,7 +184,10 @@ export interface Binding {
     netnsPath: string | null;
     family: 4 | 6;
     storage?: { map: BpfMap; value: Uint8Array };
+    resetOnClose?: boolean;
   }): number;
+  /** SO_LINGER {on, 0}: close(2) sends RST, and so does the end of the process, whatever ended it */
+  setResetOnClose(fd: number, on: boolean): void;
   /** bpf_map_update_elem on an sk_storage map by socket fd */
   setSocketStorage(map: BpfMap, fd: number, value: Uint8Array): void;
   getSocketStorage(map: BpfMap, fd: number): Uint8Array | undefined;
@@ -198,6 +203,8 @@ export interface Binding {
   recvNow(fd: number, buffer: Uint8Array): number;
   getsockname(fd: number): SocketAddress;
   getpeername(fd: number): SocketAddress;
+  /** Sends a dump request (struct nlmsghdr and what follows) to NETLINK_SOCK_DIAG inside the namespace: the answers with their headers */
+  sockDiag(netnsPath: string, request: Uint8Array): Uint8Array;
 
   /** flock(LOCK_EX | LOCK_NB) on a folder, or on a file that is created 0600: the descriptor, or undefined when another process holds it */
   tryLock(path: string): number | undefined;

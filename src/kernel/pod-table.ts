@@ -7,9 +7,11 @@ import type { PolicyTable } from '../compile/kernel/policy/compile.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { SpliceMode } from '../model/enrolment.ts';
 import type { Log } from '../log.ts';
-import type { Binding, NativeError } from './binding.ts';
+import { formatFinding } from '../model/finding.ts';
+import type { Binding } from './binding.ts';
 import type { DataPath } from './data-path.ts';
 import { knownPodIds, PodIds } from './pod-ids.ts';
+import { captureFinding, hostNetns, type PodFailure, takenNetns } from './pod-failure.ts';
 import { podFlags, PodMaps } from './pod-maps.ts';
 import type { PolicyTables } from './policy-tables.ts';
 
@@ -25,12 +27,6 @@ export interface CapturedPod {
 export interface PodListeners {
   open(pod: CapturedPod): void;
   close(pod: CapturedPod): void;
-}
-
-export interface PodFailure {
-  readonly entry: PodEntry;
-  readonly error: string;
-  readonly since: Date;
 }
 
 export interface PodTableOptions {
@@ -195,13 +191,9 @@ export class PodTable {
       /* The namespace it named before is no longer this pod's, whatever comes of the new one. */
       if (before && before.entry.netns !== entry.netns) before = this.release(entry.uid);
       const cookie = binding.netnsCookie(entry.netnsPath);
-      if (this.#isOwnNamespace(cookie))
-        throw new Error(`${entry.netnsPath} is the node's own network namespace`);
+      if (this.#isOwnNamespace(cookie)) throw hostNetns(entry);
       const owner = this.#owner(cookie)?.entry;
-      if (owner && owner.uid !== entry.uid)
-        throw new Error(
-          `${entry.netnsPath} belongs to pod ${owner.namespace}/${owner.name} already`,
-        );
+      if (owner && owner.uid !== entry.uid) throw takenNetns(entry, owner);
       if (before && before.netnsCookie !== cookie) before = this.release(entry.uid);
       const pod: CapturedPod = {
         entry,
@@ -235,23 +227,18 @@ export class PodTable {
         );
     } catch (error) {
       this.#withdraw(entry);
-      this.#fail(entry, error as NativeError);
+      this.#fail(entry, error as Error);
     }
   }
 
-  #fail(entry: PodEntry, error: NativeError): void {
+  #fail(entry: PodEntry, error: Error): void {
     const before = this.#failed.get(entry.uid);
-    const text =
-      error.code === 'ENOENT'
-        ? `network namespace ${entry.netnsPath} does not exist (annotation podwire.io/netns: ${entry.netns})`
-        : error.message;
-    this.#failed.set(entry.uid, { entry, error: text, since: before?.since ?? new Date() });
-    if (before?.error !== text) {
-      this.#options.log.error(
-        { pod: `${entry.namespace}/${entry.name}`, netns: entry.netns },
-        `pod not captured: ${text}`,
-      );
-    }
+    const finding = captureFinding(entry, error);
+    this.#failed.set(entry.uid, { entry, finding, since: before?.since ?? new Date() });
+    const line = formatFinding(finding);
+    if (before && formatFinding(before.finding) === line) return;
+    const { code, file, resource, path } = finding;
+    this.#options.log.error({ code, file, resource, path }, `pod not captured: ${line}`);
   }
 
   release(uid: string): undefined {

@@ -5,7 +5,8 @@
 import type { PlanOperation } from '../compile/kernel/diff.ts';
 import type { KernelPlan } from '../compile/kernel/plan.ts';
 import type { Log } from '../log.ts';
-import { PodTable, type CapturedPod, type PodFailure, type PodTableOptions } from './pod-table.ts';
+import type { PodFailure } from './pod-failure.ts';
+import { PodTable, type CapturedPod, type PodTableOptions } from './pod-table.ts';
 import { PolicyTables } from './policy-tables.ts';
 import { ServiceTable } from './service-table.ts';
 

@@ -17,6 +17,8 @@ export const FINDING_CODES = [
   'ADDRESS_CONFLICT',
   'NETNS_INVALID',
   'NETNS_CONFLICT',
+  'NETNS_MISSING',
+  'POD_NOT_CAPTURED',
   'ANNOTATION_INVALID',
   'ANNOTATION_UNKNOWN',
   'SELECTOR_MATCHES_NOTHING',
@@ -41,6 +43,13 @@ export interface Finding {
   readonly message: string;
   /** what the operator can do */
   readonly fix: string;
+}
+
+/** For sorting: by file, resource, field. */
+export function byPlace(a: Finding, b: Finding): number {
+  const left = `${a.file}\n${a.resource}\n${a.path}\n${a.code}`;
+  const right = `${b.file}\n${b.resource}\n${b.path}\n${b.code}`;
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /** One line for a log or a terminal. */

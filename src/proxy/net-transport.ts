@@ -8,16 +8,32 @@ function plain(address: string | undefined): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
+/**
+ * The sockets a NetTransport is given send RST when they are closed, so that a process that dies in the middle never looks
+ * like the end of an answer. When both directions have ended, and only then, the link is closed as TCP does.
+ */
+export type CloseOrderly = (fd: number) => void;
+
 class NetLink implements Link {
   readonly #socket: Socket;
+  readonly #closeOrderly: CloseOrderly;
   #error: Error | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, closeOrderly: CloseOrderly) {
     this.#socket = socket;
+    this.#closeOrderly = closeOrderly;
     socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error = error;
     });
+    /* The later of the two; the socket closes itself after it. */
+    socket.on('end', () => socket.writableFinished && this.#allowOrderlyClose());
+    socket.on('finish', () => socket.readableEnded && this.#allowOrderlyClose());
+  }
+
+  #allowOrderlyClose(): void {
+    const { fd } = this;
+    if (fd >= 0) this.#closeOrderly(fd);
   }
 
   get fd(): number {
@@ -59,16 +75,26 @@ class NetLink implements Link {
   }
 
   close(reset: boolean): void {
-    if (reset) this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
+    if (reset) {
+      this.#socket.resetAndDestroy();
+    } else {
+      this.#allowOrderlyClose();
+      this.#socket.destroy();
+    }
   }
 }
 
 export class NetTransport implements Transport {
+  readonly #closeOrderly: CloseOrderly;
+
+  constructor(options: { closeOrderly: CloseOrderly }) {
+    this.#closeOrderly = options.closeOrderly;
+  }
+
   listen(fd: number, onAccept: (accepted: AcceptedLink) => void): { close(): void } {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       onAccept({
-        link: new NetLink(socket),
+        link: new NetLink(socket, this.#closeOrderly),
         local: { address: plain(socket.localAddress), port: socket.localPort ?? 0 },
         remote: { address: plain(socket.remoteAddress), port: socket.remotePort ?? 0 },
       });
@@ -84,7 +110,7 @@ export class NetTransport implements Transport {
       socket.once('error', reject);
       socket.connect({ host: to.address, port: to.port }, () => {
         socket.removeListener('error', reject);
-        resolve(new NetLink(socket));
+        resolve(new NetLink(socket, this.#closeOrderly));
       });
     });
   }

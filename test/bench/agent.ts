@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TrustView } from '../../src/admin/view.ts';
 import { getAdmin } from '../../src/cli/client.ts';
+import { podYaml } from '../support/pod-yaml.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import type { Pod, Sandbox } from './sandbox.ts';
 import { waitFor } from './wait.ts';
@@ -43,7 +44,9 @@ export class Agent {
     mkdirSync(config);
     sandbox.writeFile(
       'config/pods.yaml',
-      `${podYaml('client', client)}---\n${podYaml('server', server)}`,
+      Object.entries({ client, server })
+        .map(([name, { address, netns }]) => podYaml({ name, namespace: 'bench', address, netns }))
+        .join('---\n'),
     );
     mkdirSync(sandbox.bpffs);
     const admin = join(sandbox.folder, 'admin.sock');
@@ -99,25 +102,4 @@ function isTrusted(program: string, rows: readonly TrustView[]): boolean {
     throw new Error(`the agent will not splice ${program}: ${row.reason}`);
   }
   return row?.state === 'trusted';
-}
-
-function podYaml(name: string, { address, netns }: Pod): string {
-  return `apiVersion: v1
-kind: Pod
-metadata:
-  name: ${name}
-  namespace: bench
-  labels:
-    app: ${name}
-  annotations:
-    podwire.io/netns: ${netns}
-spec:
-  serviceAccountName: ${name}
-  containers:
-    - name: ${name}
-      image: bench
-status:
-  podIPs:
-    - ip: ${address}
-`;
 }

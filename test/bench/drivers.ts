@@ -12,7 +12,7 @@ import { repositoryRoot } from '../support/repository.ts';
 import { nginxConfig } from './nginx.ts';
 import type { HttpServer } from './options.ts';
 import { cpuSeconds, isListening, rssMiB } from './process-usage.ts';
-import type { Sample } from './result.ts';
+import type { Figures, Sample } from './result.ts';
 import { NETNS_FOLDER } from './sandbox.ts';
 import type { Place, Sandbox } from './sandbox.ts';
 import { BODY_BYTES, type Load, type Shape } from './shapes.ts';
@@ -43,13 +43,7 @@ export interface CpuPlan {
 }
 
 /** What a client of test/c prints. */
-interface DriverReport {
-  readonly p50Us: number | null;
-  readonly p90Us: number | null;
-  readonly p99Us: number | null;
-  readonly p999Us: number | null;
-  readonly opsPerSecond: number;
-  readonly gbps: number | null;
+interface DriverReport extends Figures {
   readonly operations: number;
   /** blocking reads that returned without data */
   readonly emptyWakes: number;

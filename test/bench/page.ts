@@ -7,8 +7,8 @@ import { repositoryRoot } from '../support/repository.ts';
 import type { BenchOutcome } from './bench.ts';
 import { formatNumber, formatRatio, formatSpread } from './format.ts';
 import { VARIANT_NAMES, type VariantName } from './options.ts';
-import type { BenchResult, RatioResult, ShapeResult } from './result.ts';
-import { METRICS, findShape, type Metric, type Shape } from './shapes.ts';
+import { findRatio, type BenchResult, type RatioResult, type ShapeResult } from './result.ts';
+import { METRICS, findShape, type Shape } from './shapes.ts';
 import { isEqual } from './statistics.ts';
 
 /** Which shapes speak for the whole, when they were measured. */
@@ -127,7 +127,7 @@ function figures(
     const one = find(results, name, variant);
     const value = one?.[headline];
     if (one === undefined || value === undefined || value === null) return '';
-    const ratio = findRatio(ratios, name, variant, headline);
+    const ratio = findRatio(ratios, name, variant, 'plain', headline);
     const compared = ratio === undefined ? '' : `<br><em>${formatRatio(ratio)}</em>`;
     return `<b>${formatNumber(value)}</b> <small>${formatSpread(one.spread)}</small>${compared}`;
   });
@@ -190,21 +190,6 @@ function find(
   variant: VariantName,
 ): ShapeResult | undefined {
   return results.find((one) => one.shape === shape && one.variant === variant);
-}
-
-function findRatio(
-  ratios: readonly RatioResult[],
-  shape: string,
-  variant: VariantName,
-  metric: Metric,
-): RatioResult | undefined {
-  return ratios.find(
-    (ratio) =>
-      ratio.shape === shape &&
-      ratio.variant === variant &&
-      ratio.against === 'plain' &&
-      ratio.metric === metric,
-  );
 }
 
 function escapeHtml(text: string): string {

@@ -6,14 +6,18 @@ import type { VariantName } from './options.ts';
 import { METRICS, type Cpu, type Metric, type Shape } from './shapes.ts';
 import { median, ratioOf, spreadOf, type Spread } from './statistics.ts';
 
-/** What one driver run of one round measured; null where the shape has no such figure. */
-export interface Sample {
+/** What a client measures; null where the shape has no such figure. */
+export interface Figures {
   readonly p50Us: number | null;
   readonly p90Us: number | null;
   readonly p99Us: number | null;
   readonly p999Us: number | null;
   readonly opsPerSecond: number;
   readonly gbps: number | null;
+}
+
+/** What one driver run of one round measured. */
+export interface Sample extends Figures {
   /** with the warm-up: what the CPU seconds were spent on */
   readonly operations: number;
   /** blocking reads that returned EAGAIN: a program without our patience would have failed */
@@ -24,15 +28,9 @@ export interface Sample {
   readonly meshRssMiB: number;
 }
 
-export interface ShapeResult {
+export interface ShapeResult extends Figures {
   readonly shape: string;
   readonly variant: VariantName;
-  readonly p50Us: number | null;
-  readonly p90Us: number | null;
-  readonly p99Us: number | null;
-  readonly p999Us: number | null;
-  readonly opsPerSecond: number;
-  readonly gbps: number | null;
   readonly meshCpuSecondsPer100k: number;
   readonly meshRssMiB: number;
   readonly cpu: Cpu;
@@ -156,4 +154,20 @@ function medianOrNull(values: readonly (number | null)[]): number | null {
 function per100k(samples: readonly Sample[], seconds: (sample: Sample) => number): number {
   const operations = samples.reduce((sum, sample) => sum + sample.operations, 0);
   return (samples.reduce((sum, sample) => sum + seconds(sample), 0) / operations) * 100_000;
+}
+
+export function findRatio(
+  ratios: readonly RatioResult[],
+  shape: string,
+  variant: VariantName,
+  against: VariantName,
+  metric: Metric,
+): RatioResult | undefined {
+  return ratios.find(
+    (ratio) =>
+      ratio.shape === shape &&
+      ratio.variant === variant &&
+      ratio.against === against &&
+      ratio.metric === metric,
+  );
 }

@@ -6,8 +6,8 @@ import type { BenchOutcome } from './bench.ts';
 import { formatNumber, formatRatio, formatSpread } from './format.ts';
 import type { HookCost } from './hooks.ts';
 import { VARIANT_NAMES, type VariantName } from './options.ts';
-import { totalCpuPer100k, type RatioResult, type ShapeResult } from './result.ts';
-import { METRICS, findShape, type Metric } from './shapes.ts';
+import { findRatio, totalCpuPer100k, type ShapeResult } from './result.ts';
+import { METRICS, findShape } from './shapes.ts';
 
 const PLAIN_STYLE = { head: [], border: [] };
 const NOTHING = '-';
@@ -140,20 +140,4 @@ function byShape(
     shapes.set(one.shape, row.set(one.variant, one));
   }
   return shapes;
-}
-
-function findRatio(
-  ratios: readonly RatioResult[],
-  shape: string,
-  variant: VariantName,
-  against: VariantName,
-  metric: Metric,
-): RatioResult | undefined {
-  return ratios.find(
-    (ratio) =>
-      ratio.shape === shape &&
-      ratio.variant === variant &&
-      ratio.against === against &&
-      ratio.metric === metric,
-  );
 }

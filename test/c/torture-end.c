@@ -67,21 +67,34 @@ static void send_after_peer_close(void)
 	expect(try_send(client, 10), -EPIPE);
 }
 
-static void kill_receiver(void)
+/* Only the child holds the server's end from now on. */
+static pid_t receive_in_child(int client, int server)
 {
-	int client, server;
-
-	connect_pair(&client, &server);
 	pid_t receiver = fork();
+
 	if (!receiver) {
 		close(client);
 		pause();
 	}
 	close(server);
+	return receiver;
+}
+
+static void kill_child(pid_t child)
+{
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+static void kill_receiver(void)
+{
+	int client, server;
+
+	connect_pair(&client, &server);
+	pid_t receiver = receive_in_child(client, server);
 	expect(try_send(client, 50000), 50000);
 	sleep_ms(30);
-	kill(receiver, SIGKILL);
-	waitpid(receiver, NULL, 0);
+	kill_child(receiver);
 	sleep_ms(30);
 	expect(try_recv(client), differs(KILL_UNREAD_RECV));
 	expect(try_send(client, 10), differs(KILL_UNREAD_SEND));
@@ -95,17 +108,11 @@ static void kill_receiver_of_blocked_writer(void)
 	int client, server;
 
 	connect_pair(&client, &server);
-	pid_t receiver = fork();
-	if (!receiver) {
-		close(client);
-		pause();
-	}
-	close(server);
+	pid_t receiver = receive_in_child(client, server);
 	struct writer writer = { .fd = client, .seed = 1, .count = 64 * MIB, .chunk = 65536 };
 	writer_start(&writer);
 	sleep_ms(300);
-	kill(receiver, SIGKILL);
-	waitpid(receiver, NULL, 0);
+	kill_child(receiver);
 	writer_join(&writer);
 	/* spliced: the reader's unread bytes are not TCP's, so no RST comes and a short user timeout ends the writer */
 	expect(writer.error == -ECONNRESET || writer.error == -EPIPE || writer.error == -ETIMEDOUT,

@@ -2,6 +2,7 @@
  * What the agent is told: Kubernetes YAML for the two pods, a Service in front of the server, and the policy that is
  * saved later.
  */
+import { podYaml } from '../support/pod-yaml.ts';
 import type { Pod } from './ground.ts';
 
 export const NAMESPACE = 'demo';
@@ -14,8 +15,8 @@ export function meshYaml(input: {
   readonly servicePort: number;
 }): string {
   const { client, server, serverPort, serviceIp, servicePort } = input;
-  return `${podYaml(client)}---
-${podYaml(server)}---
+  const pods = [client, server].map((pod) => podYaml({ ...pod, namespace: NAMESPACE }));
+  return `${pods.join('---\n')}---
 apiVersion: v1
 kind: Service
 metadata:
@@ -46,24 +47,3 @@ spec:
         - source:
             principals: [cluster.local/ns/${NAMESPACE}/sa/client]
 `;
-
-function podYaml({ name, address, netns }: Pod): string {
-  return `apiVersion: v1
-kind: Pod
-metadata:
-  name: ${name}
-  namespace: ${NAMESPACE}
-  labels:
-    app: ${name}
-  annotations:
-    podwire.io/netns: ${netns}
-spec:
-  serviceAccountName: ${name}
-  containers:
-    - name: ${name}
-      image: demo
-status:
-  podIPs:
-    - ip: ${address}
-`;
-}

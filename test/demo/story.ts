@@ -350,7 +350,7 @@ class Story {
     this.#screen.fact(`connection ${LETTERS[slot]}`, text, tone(answer.ok));
   }
 
-  /** In the order of the slots; those that the agent does not know are left out. */
+  /** In the order of the slots; those that are closed are left out. */
   async #views(agent: DemoAgent, slots: readonly number[]): Promise<ConnectionView[]> {
     const views = await agent.connections();
     return slots.flatMap((slot) => {

@@ -85,8 +85,7 @@ interface Healing {
   readonly kills: StallKill[];
 }
 
-function startHealing(context: TestContext): Healing {
-  const lab = openLab(context, { detect: false });
+function openPrograms(lab: Lab): DetectPrograms {
   const programs = new DetectPrograms({
     binding: lab.binding,
     objectPath: lab.objectPath('detect'),
@@ -94,6 +93,12 @@ function startHealing(context: TestContext): Healing {
     conns: lab.map('conns'),
   });
   lab.mesh.defer(() => programs.close());
+  return programs;
+}
+
+function startHealing(context: TestContext): Healing {
+  const lab = openLab(context, { detect: false });
+  const programs = openPrograms(lab);
   const processes = new Processes();
   const kills: StallKill[] = [];
   const detector = new StallDetector({
@@ -195,13 +200,7 @@ test('sockets are ended by cookie, the others are not touched', async (context) 
   const healing = startHealing(context);
   const { lab } = healing;
   const { reader, writer } = await readAndWrite(healing, { kind: 'slow', count: 4, after: 1 });
-  const programs = new DetectPrograms({
-    binding: lab.binding,
-    objectPath: lab.objectPath('detect'),
-    socks: lab.map('socks'),
-    conns: lab.map('conns'),
-  });
-  lab.mesh.defer(() => programs.close());
+  const programs = openPrograms(lab);
   const [first] = programs.stalls();
   assert.ok(first);
   const killer = new Killer({ programs });

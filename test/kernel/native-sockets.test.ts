@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { addrFromText } from '../../src/kernel/abi/address.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
+import { listTcpSockets } from '../../src/kernel/tcp-sockets.ts';
 import { u32, u64 } from '../../src/kernel/typed-map.ts';
 import { command, skipReason } from '../support/node.ts';
 import { loadFixture, makeNetns, openDescriptors, refusal } from './native-fixture.ts';
@@ -15,6 +16,7 @@ import { loadFixture, makeNetns, openDescriptors, refusal } from './native-fixtu
 const skip = skipReason();
 const SOL_SOCKET = 1;
 const SO_MARK = 36;
+const SO_LINGER = 13;
 const EAGAIN = 11;
 
 test(
@@ -66,6 +68,60 @@ test('cookies of namespaces and sockets', { skip }, (context) => {
   assert.ok(binding.socketCookie(fd) > 0n);
   binding.closeFd(fd);
   assert.throws(() => binding.socketCookie(fd), refusal({ code: 'EBADF', syscall: 'getsockopt' }));
+});
+
+test('TCP sockets of a namespace are listed, by cookie', { skip }, async (context) => {
+  const binding = loadBinding();
+  const netnsPath = makeNetns(context);
+  const at = { netnsPath, port: 0, backlog: 5 } as const;
+  for (const [family, text] of [
+    [4, '127.0.0.1'],
+    [6, '::1'],
+  ] as const) {
+    const { fd: listener, port } = binding.listenIn({ ...at, family, addr: addrFromText(text) });
+    const fd = binding.socketIn({ netnsPath, family });
+    const socket = new Socket({ fd }).connect({ host: text, port });
+    await once(socket, 'connect');
+    await new Promise((resolve) => socket.write('1234567', resolve));
+    const sockets = listTcpSockets(binding, netnsPath);
+    const own = sockets.find(({ cookie }) => cookie === binding.socketCookie(fd));
+    const peer = sockets.find(({ remote }) => remote.port === own?.local.port);
+    const listening = sockets.find(({ cookie }) => cookie === binding.socketCookie(listener));
+    assert.deepEqual(own?.remote, { address: text, port });
+    assert.deepEqual([peer?.local, peer?.remote], [own.remote, own.local]);
+    assert.deepEqual(
+      [own.state, peer?.state, listening?.state],
+      ['established', 'established', 'listening'],
+    );
+    assert.deepEqual([own.bytesAcked, peer?.bytesReceived, own.bytesReceived], [8n, 7n, 0n]);
+    assert.equal(sockets.length, 3);
+    socket.resetAndDestroy();
+    await once(socket, 'close');
+    binding.closeFd(listener);
+  }
+  assert.throws(
+    () => listTcpSockets(binding, '/run/netns/nowhere'),
+    refusal({ code: 'ENOENT', syscall: 'open' }),
+  );
+  const nonsense = Uint8Array.from({ length: 16 }, (_, i) => [16, 0, 0, 0, 20, 0, 1, 3][i] ?? 0);
+  assert.throws(
+    () => binding.sockDiag(netnsPath, nonsense),
+    refusal({ code: 'EINVAL', syscall: 'sock_diag' }),
+  );
+});
+
+test('reset on close is set with the socket, and taken back', { skip }, () => {
+  const binding = loadBinding();
+  const fd = binding.socketIn({ netnsPath: null, family: 4, resetOnClose: true });
+  assert.equal(binding.getSockOptInt(fd, SOL_SOCKET, SO_LINGER), 1);
+  binding.setResetOnClose(fd, false);
+  assert.equal(binding.getSockOptInt(fd, SOL_SOCKET, SO_LINGER), 0);
+  binding.closeFd(fd);
+  const plain = binding.socketIn({ netnsPath: null, family: 4 });
+  assert.equal(binding.getSockOptInt(plain, SOL_SOCKET, SO_LINGER), 0);
+  binding.closeFd(plain);
+  const gone = refusal({ code: 'EBADF', syscall: 'setsockopt' });
+  assert.throws(() => binding.setResetOnClose(plain, true), gone);
 });
 
 test('storage and sockhash slot are set with the socket', { skip }, (context) => {

@@ -59,4 +59,13 @@ test('two Python programs', { skip: skipReason('python3') }, async (t) => {
     assert.ok(!records.output().includes('short record'), records.output());
     assert.equal(redirected.bytes, 0);
   });
+  await t.test('both are listed by their scripts', async () => {
+    const stateOf = async (script: string): Promise<readonly string[]> =>
+      (await agent.trust())
+        .filter(({ name, workload }) => name.includes(script) && workload === 'default/server')
+        .map(({ state }) => state);
+    assert.deepEqual(await stateOf('/http_echo.py '), ['trusted']);
+    assert.deepEqual(await stateOf('/waitall_echo.py '), ['denied']);
+    assert.ok(!agent.stderr.includes('waitall_echo.py'), 'arguments in a log');
+  });
 });

@@ -18,7 +18,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import type { PodView, ServiceView } from '../../src/admin/view.ts';
+import type { PodView, ServiceView, StatusView } from '../../src/admin/view.ts';
 import type { Finding } from '../../src/model/finding.ts';
 import { podResource, startAgent } from '../support/agent.ts';
 import { createMesh } from '../support/netns.ts';
@@ -29,6 +29,7 @@ import { repositoryRoot } from '../support/repository.ts';
 
 const PORT = 8080;
 const VIP = '198.18.0.1';
+const NETNS_FIELD = "metadata.annotations.'podwire.io/netns'";
 
 test('a folder with mistakes', { skip: skipReason('python3') }, async (t) => {
   const names = ['client', 'server', 'late', 'nowhere', 'double'];
@@ -58,12 +59,13 @@ test('a folder with mistakes', { skip: skipReason('python3') }, async (t) => {
   await t.test('each is told once, with file, resource and field', async () => {
     const expected = [
       ['broken.yaml', '', '', 'YAML_INVALID'],
+      ['late.yaml', 'Pod default/late', NETNS_FIELD, 'NETNS_MISSING'],
       ['no-address.yaml', 'Pod default/nowhere', 'status.podIPs', 'POD_NO_ADDRESS'],
       ['services.yaml', 'Service default/bad', 'spec.ports[0].port', 'FIELD_INVALID'],
     ];
     const findings = await until('the findings', async () => {
       const found = (await agent.admin('/v1/findings')) as Finding[];
-      return found.length >= 4 ? found : undefined;
+      return found.length >= 5 ? found : undefined;
     });
     const errors = findings
       .filter(({ severity }) => severity === 'error')
@@ -108,9 +110,13 @@ test('a folder with mistakes', { skip: skipReason('python3') }, async (t) => {
       );
       assert.equal(failed.name, 'late');
       assert.match(failed.reason, new RegExp(`${lateNetns} does not exist`));
-      assert.match(failed.reason, /podwire\.io\/netns/);
+      const status = (await agent.admin('/v1/status')) as StatusView;
+      assert.ok(status.findings.errors >= 1);
       const lines = agent.log.filter((line) => String(line['msg']).includes('pod not captured'));
       assert.equal(lines.length, 1);
+      for (const part of ['late.yaml', 'Pod default/late', NETNS_FIELD, lateNetns]) {
+        assert.ok(String(lines[0]!['msg']).includes(part), `${part}: ${String(lines[0]!['msg'])}`);
+      }
       command('ip', ['netns', 'add', lateNetns]);
       mesh.defer(() => {
         command('ip', ['netns', 'del', lateNetns]);
@@ -120,6 +126,8 @@ test('a folder with mistakes', { skip: skipReason('python3') }, async (t) => {
           ({ name, state }) => name === 'late' && state === 'captured',
         ),
       );
+      const left = (await agent.admin('/v1/findings')) as Finding[];
+      assert.ok(!left.some(({ code }) => code === 'NETNS_MISSING'), 'gone with its reason');
     },
   );
 

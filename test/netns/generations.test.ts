@@ -15,6 +15,7 @@ import {
 } from '../support/agent.ts';
 import { type Mesh, createMesh } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
+import { fromAccounts, policy, toPorts } from '../support/resources.ts';
 import { buildOtherLayout } from '../support/other-build.ts';
 import {
   type Driver,
@@ -35,22 +36,10 @@ const HALF = 500;
 const YOUNG = 20;
 const annotations = { 'podwire.io/splice': 'always' };
 
+/** Of the pod `server`, to the client. */
 function allowPorts(...ports: readonly number[]): Resource {
-  return {
-    apiVersion: 'security.istio.io/v1',
-    kind: 'AuthorizationPolicy',
-    metadata: { name: 'ports', namespace: 'default' },
-    spec: {
-      selector: { matchLabels: { app: 'server' } },
-      action: 'ALLOW',
-      rules: [
-        {
-          from: [{ source: { principals: ['cluster.local/ns/default/sa/client'] } }],
-          to: [{ operation: { ports: ports.map(String) } }],
-        },
-      ],
-    },
-  };
+  const rules = [{ ...fromAccounts('client'), ...toPorts(...ports) }];
+  return policy({ name: 'ports', app: 'server', action: 'ALLOW', rules });
 }
 
 function toldOf(agent: Agent, port: number): number {

@@ -18,7 +18,7 @@ import {
   tortureArguments,
 } from '../support/programs.ts';
 
-const DEAD_MS = 10_000;
+const DEAD_MS = Number(process.env['PODWIRE_TEST_DEAD_MS'] ?? 10_000);
 const annotations = { 'podwire.io/splice': 'always' };
 
 function churnArguments(mesh: Mesh, connections: number): string[] {
@@ -69,7 +69,7 @@ test('SIGKILL of the agent under load', { skip: skipReason() }, async (t) => {
   });
 });
 
-test('ten seconds without an agent', { skip: skipReason('nginx', 'go') }, async (t) => {
+test(`${DEAD_MS / 1000} s without an agent`, { skip: skipReason('nginx', 'go') }, async (t) => {
   const mesh = createMesh(t, {
     pods: ['client', 'server', 'nginx', 'backend'].map((name) => ({ name, annotations })),
   });

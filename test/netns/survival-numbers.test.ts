@@ -11,6 +11,7 @@ import { stringify } from 'yaml';
 import { type Resource, meshResources, placesOf, startAgent } from '../support/agent.ts';
 import { type Mesh, type Pod, createMesh } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
+import { fromAccounts, policy } from '../support/resources.ts';
 import {
   assertAlive,
   dial,
@@ -26,22 +27,8 @@ const PORT = 7001;
 const annotations = { 'podwire.io/splice': 'always' };
 
 function allowAccounts(...accounts: readonly string[]): Resource {
-  return {
-    apiVersion: 'security.istio.io/v1',
-    kind: 'AuthorizationPolicy',
-    metadata: { name: 'accounts', namespace: 'default' },
-    spec: {
-      selector: { matchLabels: { app: 'server' } },
-      action: 'ALLOW',
-      rules: [
-        {
-          from: accounts.map((account) => ({
-            source: { principals: [`cluster.local/ns/default/sa/${account}`] },
-          })),
-        },
-      ],
-    },
-  };
+  const rules = [fromAccounts(...accounts)];
+  return policy({ name: 'accounts', app: 'server', action: 'ALLOW', rules });
 }
 
 /** Number of each service account in the saved tables. */

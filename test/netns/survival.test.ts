@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Agent, type Resource, mainProgram, placesOf, startAgent } from '../support/agent.ts';
+import { type Agent, mainProgram, placesOf, startAgent } from '../support/agent.ts';
 import { type Mesh, createMesh } from '../support/netns.ts';
 import { command, skipReason } from '../support/node.ts';
+import { fromAccounts, policy, service, toPorts } from '../support/resources.ts';
 import { dial, hold, serve } from '../support/survive.ts';
 
 const OPEN_PORT = 7001;
@@ -16,34 +17,23 @@ const VIP = '10.96.77.1';
 const BACKENDS = ['one', 'two'] as const;
 const annotations = { 'podwire.io/splice': 'always' };
 
-/** Only the client's own identity, and only this port. */
-const policy: Resource = {
-  apiVersion: 'security.istio.io/v1',
-  kind: 'AuthorizationPolicy',
-  metadata: { name: 'open-port', namespace: 'default' },
-  spec: {
-    selector: { matchLabels: { role: 'backend' } },
-    action: 'ALLOW',
-    rules: [
-      {
-        from: [{ source: { principals: ['cluster.local/ns/default/sa/client'] } }],
-        to: [{ operation: { ports: [String(OPEN_PORT)] } }],
-      },
-    ],
-  },
-};
+const BACKEND = { app: 'backend' };
 
-const service: Resource = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name: 'backend', namespace: 'default' },
-  spec: {
-    clusterIP: VIP,
-    clusterIPs: [VIP],
-    selector: { role: 'backend' },
-    ports: [{ name: 'tcp', port: 80, targetPort: OPEN_PORT, protocol: 'TCP' }],
-  },
-};
+/** Only the client's own identity, and only this port. */
+const openPort = policy({
+  name: 'open-port',
+  app: BACKEND.app,
+  action: 'ALLOW',
+  rules: [{ ...fromAccounts('client'), ...toPorts(OPEN_PORT) }],
+});
+
+const backend = service({
+  name: 'backend',
+  addresses: [VIP],
+  port: 80,
+  targetPort: OPEN_PORT,
+  selector: BACKEND,
+});
 
 interface Node {
   readonly mesh: Mesh;
@@ -51,16 +41,15 @@ interface Node {
 }
 
 async function createNode(t: TestContext): Promise<Node> {
-  const labels = { role: 'backend' };
   const mesh = createMesh(t, {
     pods: [
       { name: 'client', annotations },
       { name: 'stranger', annotations },
-      ...BACKENDS.map((name) => ({ name, annotations, labels })),
+      ...BACKENDS.map((name) => ({ name, annotations, labels: BACKEND })),
     ],
   });
   for (const name of BACKENDS) await serve(mesh, mesh.pod(name), OPEN_PORT, CLOSED_PORT);
-  return { mesh, start: () => startAgent({ mesh, resources: [policy, service] }) };
+  return { mesh, start: () => startAgent({ mesh, resources: [openPort, backend] }) };
 }
 
 async function connects(mesh: Mesh, from: string, address: string, port: number): Promise<boolean> {

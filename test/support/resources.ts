@@ -81,8 +81,13 @@ export function policy({ name, namespace, action, app, rules, extra }: PolicySpe
   };
 }
 
-/** from: source: principals, for a service account of the namespace `default` */
-export function fromAccounts(...accounts: readonly string[]): unknown {
+/** from: source: principals, for service accounts of the namespace `default` */
+export function fromAccounts(...accounts: readonly string[]): Resource {
   const principals = accounts.map((account) => `cluster.local/ns/default/sa/${account}`);
   return { from: [{ source: { principals } }] };
+}
+
+/** to: operation: ports */
+export function toPorts(...ports: readonly number[]): Resource {
+  return { to: [{ operation: { ports: ports.map(String) } }] };
 }

@@ -61,6 +61,7 @@ export class PodKernelPort implements KernelPort {
     return this.#binding.socketIn({
       netnsPath: listener.netnsPath,
       family: familyOf(origin.target),
+      resetOnClose: true,
       storage: {
         map: this.#agentSocks,
         value: AgentSock.encode({

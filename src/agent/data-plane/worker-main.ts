@@ -12,7 +12,9 @@ function main(): void {
   if (!port) throw new Error('worker-main.ts runs in a worker thread only');
   const setup = workerData as WorkerSetup;
   const binding = loadBinding();
-  const transport = new NetTransport();
+  const transport = new NetTransport({
+    closeOrderly: (fd) => binding.setResetOnClose(fd, false),
+  });
   const table = new ConnectionTable();
   const proxy = new TcpProxy({
     transport,

@@ -12,6 +12,7 @@ import { isInterpreter } from './interpreters.ts';
 import { readElf } from './elf.ts';
 import type { ReadRange } from './elf.ts';
 import type { ExecutableId, Processes } from './processes.ts';
+import type { TrustKey } from '../../kernel/abi/layout.gen.ts';
 
 export interface Executable {
   readonly path: string;
@@ -26,7 +27,8 @@ export interface Executable {
 }
 
 export type Inspection =
-  | { readonly ok: true; readonly executable: Executable }
+  /** `argv`: of an interpreter's program, '' */
+  | { readonly ok: true; readonly executable: Executable; readonly argv: string }
   | { readonly ok: false; readonly error: string };
 
 const MAX_SCAN_BYTES = 256 << 20;
@@ -47,7 +49,7 @@ export class ExecutableInspector {
    * The file is opened before the first await: of a short-lived process it is gone a moment later.  Refuses a process
    * that meanwhile runs something else than `expected`.
    */
-  async inspect(tgid: number, expected: ExecutableId): Promise<Inspection> {
+  async inspect(tgid: number, expected: Omit<TrustKey, 'workload'>): Promise<Inspection> {
     let fd: number | undefined;
     try {
       const opened = this.#processes.openExecutable(tgid);
@@ -58,7 +60,8 @@ export class ExecutableInspector {
       if (!same && !this.#processes.runs(tgid, expected)) {
         return { ok: false, error: `process ${tgid} runs another file by now` };
       }
-      return { ok: true, executable: await this.#describe(fd, path, id) };
+      const argv = expected.argv ? (this.#processes.argvText(tgid, expected.argv) ?? '') : '';
+      return { ok: true, executable: await this.#describe(fd, path, id), argv };
     } catch (error) {
       return { ok: false, error: `executable of process ${tgid}: ${(error as Error).message}` };
     } finally {

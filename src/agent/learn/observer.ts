@@ -92,7 +92,10 @@ export class Observer {
   /** Every executable the kernel has met in the enrolled pods, named as far as it is known. */
   listing(): readonly NamedTrustEntry[] {
     const entries = [...this.#trust.entries().values()];
-    return entries.map((entry) => ({ ...entry, names: this.#memory.names(entry.key) }));
+    return entries.map((entry) => ({
+      ...entry,
+      names: { ...this.#memory.names(entry.key), argv: this.#memory.argv(entry.key) },
+    }));
   }
 
   /** struct trust_event: a new executable; its process may be gone in a moment, so it is looked at now. */
@@ -126,7 +129,7 @@ export class Observer {
     if (keyText(key) !== keyText(trust)) this.#deny(key, 'stalled-reader');
     const result = await inspection;
     if (result?.ok !== true) return;
-    this.#memory.know(key, result.executable);
+    this.#memory.know(key, result);
     this.#memory.remember(key, { state: 'denied', reason: 'stalled-reader' });
   }
 
@@ -214,7 +217,7 @@ export class Observer {
         continue;
       }
       subject.executable = inspection.executable;
-      this.#memory.know(subject.key, inspection.executable);
+      this.#memory.know(subject.key, inspection);
       if (this.#running) this.#recallOrJudge(subject);
       return;
     }

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TrustKey } from '../../kernel/abi/layout.gen.ts';
-import { argvHash } from './argv.ts';
+import { argvHash, argvText } from './argv.ts';
 import { isInterpreter } from './interpreters.ts';
 
 /** An executable as the kernel's programs name it. */
@@ -108,6 +108,12 @@ export class Processes {
   argvHash(tgid: number): bigint | undefined {
     const cmdline = unlessGone(() => readFileSync(this.#path(tgid, 'cmdline')));
     return cmdline && argvHash(cmdline);
+  }
+
+  /** Its arguments, when they are those of `hash`. */
+  argvText(tgid: number, hash: bigint): string | undefined {
+    const cmdline = unlessGone(() => readFileSync(this.#path(tgid, 'cmdline')));
+    return cmdline && argvHash(cmdline) === hash ? argvText(cmdline) : undefined;
   }
 
   /** The system calls its threads are blocked in; threads that run are left out. */

@@ -21,7 +21,12 @@ export interface TrustEntry {
 }
 
 export interface NamedTrustEntry extends TrustEntry {
-  readonly names: { readonly executable: string; readonly workload: string };
+  readonly names: {
+    readonly executable: string;
+    readonly workload: string;
+    /** of an interpreter's program, '' */
+    readonly argv: string;
+  };
 }
 
 /** The reasons that are no behaviour; a behaviour is its number + 1. */

@@ -12,20 +12,25 @@ export class TrustMemory {
   readonly #store: TrustStore;
   readonly #pods: () => Iterable<LearnPod>;
   readonly #executables = new Map<string, Executable>();
+  /** arguments of interpreters' programs */
+  readonly #argv = new Map<string, string>();
 
   constructor(options: { store: TrustStore; pods: () => Iterable<LearnPod> }) {
     this.#store = options.store;
     this.#pods = options.pods;
   }
 
-  know(key: TrustKey, executable: Executable): void {
+  know(key: TrustKey, { executable, argv }: { executable: Executable; argv: string }): void {
     this.#executables.set(keyText(key), executable);
+    if (argv !== '') this.#argv.set(keyText(key), argv);
   }
 
   /** Forgets the files of keys that the kernel's map no longer has. */
   retain(keys: { has(text: string): boolean }): void {
     for (const text of this.#executables.keys()) {
-      if (!keys.has(text)) this.#executables.delete(text);
+      if (keys.has(text)) continue;
+      this.#executables.delete(text);
+      this.#argv.delete(text);
     }
   }
 
@@ -49,6 +54,11 @@ export class TrustMemory {
       executable: this.#executables.get(keyText(key))?.path ?? `inode ${key.inode}`,
       workload: this.#workload(key.workload) ?? `number ${key.workload}`,
     };
+  }
+
+  /** Arguments may hold secrets: for the admin socket, which is root's, and for no log. */
+  argv(key: TrustKey): string {
+    return this.#argv.get(keyText(key)) ?? '';
   }
 
   #subject(key: TrustKey): TrustSubject | undefined {

@@ -26,6 +26,8 @@ export interface PodEntry {
   readonly workloadName: string;
   readonly workloadType: WorkloadType;
   readonly clusterId: string;
+  /** where to point an error about its namespace */
+  readonly origin: EnrolledPod['origin'];
 }
 
 export interface LocalEntry {
@@ -65,6 +67,7 @@ export function compilePod(
     workloadName: workload.workloadName,
     workloadType: workload.workloadType,
     clusterId: workload.clusterId,
+    origin: enrolled.origin,
   };
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
-import { argvHash } from '../../../src/agent/learn/argv.ts';
+import { argvHash, argvText } from '../../../src/agent/learn/argv.ts';
 import { readElf } from '../../../src/agent/learn/elf.ts';
 import type { ReadRange } from '../../../src/agent/learn/elf.ts';
 import { ExecutableInspector } from '../../../src/agent/learn/executable.ts';
@@ -89,10 +89,14 @@ for (const name of ['nginx', 'redis-server', 'nodeagent', 'shadow', 'pythonic', 
 test('the running file is inspected, and only if it is the expected one', async () => {
   const processes = new Processes();
   const inspector = new ExecutableInspector({ processes });
-  const id = processes.executableId(process.pid);
-  assert.ok(id);
+  const own = processes.executableId(process.pid);
+  assert.ok(own);
+  const id = { ...own, argv: processes.argvHash(process.pid)! };
   const inspection = await inspector.inspect(process.pid, id);
   assert.ok(inspection.ok);
+  assert.ok(inspection.argv.includes('test'), `${inspection.argv} of ${process.argv.join(' ')}`);
+  const another = await inspector.inspect(process.pid, { ...id, argv: 1n });
+  assert.equal(another.ok && another.argv, '', 'not those of another program');
   assert.equal(inspection.executable.path, processes.executablePath(process.pid));
   assert.equal(inspection.executable.interpreter, true);
   const other = await inspector.inspect(process.pid, { ...id, inode: id.inode + 1n });
@@ -111,7 +115,10 @@ test('a file that is no ELF is scanned', async (context) => {
   const processes = new Processes({ root });
   const opened = processes.openExecutable(7);
   assert.ok(opened);
-  const inspection = await new ExecutableInspector({ processes }).inspect(7, opened.id);
+  const inspection = await new ExecutableInspector({ processes }).inspect(7, {
+    ...opened.id,
+    argv: 0n,
+  });
   assert.ok(inspection.ok);
   assert.equal(inspection.executable.importsSplice, true); // it crosses a chunk's end
   assert.match(inspection.executable.fingerprint, /^sha256:[0-9a-f]{64}:1048578$/);
@@ -155,4 +162,11 @@ test('arguments differ within the first 128 bytes only', () => {
   const a = argvHash(Buffer.from('python3\0a.py\0'));
   assert.notEqual(a, argvHash(Buffer.from('python3\0b.py\0')));
   assert.equal(argvHash(Buffer.alloc(128, 1)), argvHash(Buffer.alloc(200, 1)));
+});
+
+test('arguments are shown as far as they tell programs apart, and steer no terminal', () => {
+  assert.equal(argvText(Buffer.from('python3\0-u\0a b.py\0')), '-u a b.py');
+  assert.equal(argvText(Buffer.from('python3\0')), '');
+  assert.equal(argvText(Buffer.from('sh\0-c\0\u001b[2J\n')), '-c ?[2J?');
+  assert.equal(argvText(Buffer.from(`node\0${'x'.repeat(200)}\0`)), `${'x'.repeat(123)}…`);
 });

@@ -16,6 +16,7 @@ import type { Observed, ObservationSource } from '../../../src/agent/learn/obser
 import { Observer } from '../../../src/agent/learn/observer.ts';
 import { Processes } from '../../../src/agent/learn/processes.ts';
 import { TrustStore } from '../../../src/agent/learn/trust-store.ts';
+import { NGINX } from './executables.ts';
 
 const KEY: TrustKey = { inode: 100n, device: 1, workload: 7, argv: 0n };
 const POD: LearnPod = {
@@ -24,14 +25,6 @@ const POD: LearnPod = {
   workload: 7,
   workloadText: 'default/web',
   learn: true,
-};
-const NGINX: Executable = {
-  path: '/usr/sbin/nginx',
-  name: 'nginx',
-  fingerprint: 'build-id:aa',
-  interpreter: false,
-  go: false,
-  importsSplice: false,
 };
 const PYTHON = { ...NGINX, path: '/usr/bin/python3', name: 'python3', interpreter: true };
 const NEW: Trust = {
@@ -110,7 +103,7 @@ class FakeInspector extends ExecutableInspector {
     return Promise.resolve(
       this.executable === undefined
         ? { ok: false, error: 'gone' }
-        : { ok: true, executable: this.executable },
+        : { ok: true, executable: this.executable, argv: '' },
     );
   }
 }

@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { behaviourNames, trustReasonNames } from '../../../src/kernel/abi/layout.gen.ts';
-import type { Executable } from '../../../src/agent/learn/executable.ts';
 import {
   BEHAVIOUR_NAMES,
   decideTrust,
   DEFAULT_TRUST_LIMITS,
 } from '../../../src/agent/learn/trust-policy.ts';
 import type { Evidence, TrustDecision } from '../../../src/agent/learn/trust-policy.ts';
-
-const NGINX: Executable = {
-  path: '/usr/sbin/nginx',
-  name: 'nginx',
-  fingerprint: 'build-id:aa',
-  interpreter: false,
-  go: false,
-  importsSplice: false,
-};
+import { NGINX } from './executables.ts';
 
 const QUIET: Evidence = {
   executable: NGINX,
