@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { PodwireError } from '../errors.ts';
 import type { StringValue, StringValue__Output } from './gen/google/protobuf/StringValue.ts';
@@ -20,6 +21,14 @@ export type { Address__Output as WirePrefix } from './gen/istio/security/Address
 export type { Match as WireMatchInput } from './gen/istio/security/Match.ts';
 export type { Match__Output as WireMatch } from './gen/istio/security/Match.ts';
 export type { StringMatch as WireStringMatchInput } from './gen/istio/security/StringMatch.ts';
+export type { DeltaDiscoveryRequest as DeltaRequestInput } from './gen/envoy/service/discovery/v3/DeltaDiscoveryRequest.ts';
+export type { DeltaDiscoveryRequest__Output as DeltaRequest } from './gen/envoy/service/discovery/v3/DeltaDiscoveryRequest.ts';
+export type { DeltaDiscoveryResponse as DeltaResponseInput } from './gen/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts';
+export type { DeltaDiscoveryResponse__Output as DeltaResponse } from './gen/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts';
+export type { DiscoveryRequest as SotwRequestInput } from './gen/envoy/service/discovery/v3/DiscoveryRequest.ts';
+export type { DiscoveryRequest__Output as SotwRequest } from './gen/envoy/service/discovery/v3/DiscoveryRequest.ts';
+export type { DiscoveryResponse as SotwResponseInput } from './gen/envoy/service/discovery/v3/DiscoveryResponse.ts';
+export type { DiscoveryResponse__Output as SotwResponse } from './gen/envoy/service/discovery/v3/DiscoveryResponse.ts';
 export type { StringMatch__Output as WireStringMatch } from './gen/istio/security/StringMatch.ts';
 export type { Port__Output as WirePort } from './gen/istio/workload/Port.ts';
 export type { Service as WireServiceInput } from './gen/istio/workload/Service.ts';
@@ -37,13 +46,23 @@ export interface Codec {
   readonly address: MessageCodec<Address, Address__Output>;
   readonly authorization: MessageCodec<Authorization, Authorization__Output>;
   readonly stringValue: MessageCodec<StringValue, StringValue__Output>;
+  /** envoy.service.discovery.v3.AggregatedDiscoveryService, for grpc-js */
+  readonly discovery: ServiceDefinition;
+  /** istio.v1.auth.IstioCertificateService, for grpc-js */
+  readonly certificates: ServiceDefinition;
 }
 
+const PROTOS = [
+  'workload.proto',
+  'authorization.proto',
+  'envoy/service/discovery/v3/discovery.proto',
+  'istio/v1/auth/ca.proto',
+];
 const PROTO_FOLDER = join('src', 'xds', 'proto');
 
 /** Reads and parses the protos: some 20 ms, once. */
 export function createCodec(): Codec {
-  const definition = loadSync(['workload.proto', 'authorization.proto'], {
+  const definition = loadSync(PROTOS, {
     includeDirs: [protoFolder()],
     keepCase: true,
     longs: String,
@@ -55,6 +74,8 @@ export function createCodec(): Codec {
     address: message(definition, 'istio.workload.Address'),
     authorization: message(definition, 'istio.security.Authorization'),
     stringValue: message(definition, 'google.protobuf.StringValue'),
+    discovery: service(definition, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),
+    certificates: service(definition, 'istio.v1.auth.IstioCertificateService'),
   };
 }
 
@@ -70,6 +91,10 @@ function message<Input extends object, Output extends object>(
     encode: serialize,
     decode: (bytes) => deserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
   };
+}
+
+function service(definition: PackageDefinition, name: string): ServiceDefinition {
+  return definition[name] as ServiceDefinition;
 }
 
 /** The protos are read from the package's src/, also by the compiled program in dist/. */
