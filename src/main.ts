@@ -125,6 +125,7 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
   for (const { name, summary, group, load } of VERBS) {
     const verb = asked.has(name) ? await load() : new Command(name);
     program.addCommand(verb.copyInheritedSettings(program).summary(summary).helpGroup(group));
+    for (const below of verb.commands) below.copyInheritedSettings(verb);
   }
   return program;
 }

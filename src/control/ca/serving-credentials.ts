@@ -56,15 +56,18 @@ export class ServingCredentials {
 
   /** For `Server.bindAsync`; open connections keep what they have, new ones get the newest. */
   credentials(): ServerCredentials {
+    // Told a moment later, as grpc-js adds its server's watcher after its listeners and repeats nothing.
     const provider: Provider = {
       addCaCertificateListener: (listener) => {
         this.#caListeners.add(listener);
-        listener({ caCertificate: this.#roots });
+        queueMicrotask(() => listener({ caCertificate: this.#roots }));
       },
       removeCaCertificateListener: (listener) => this.#caListeners.delete(listener),
       addIdentityCertificateListener: (listener) => {
         this.#identityListeners.add(listener);
-        listener({ certificate: this.#certificate, privateKey: this.#key });
+        queueMicrotask(() => {
+          listener({ certificate: this.#certificate, privateKey: this.#key });
+        });
       },
       removeIdentityCertificateListener: (listener) => this.#identityListeners.delete(listener),
     };
