@@ -46,6 +46,8 @@ export interface Certification {
   readonly authority: CertificateAuthority;
   readonly service: CertificateService;
   readonly serving: ServingCredentials;
+  /** Begins a rotation of the roots; undefined: they were given, and are the operator's to rotate. */
+  readonly rotate: (() => Promise<void>) | undefined;
   close(): Promise<void>;
 }
 
@@ -73,7 +75,8 @@ export async function startCertification(options: CertificationOptions): Promise
       serving.close();
       await signer.close();
     };
-    return { authenticator, rules, authority, service, serving, close };
+    const rotate = signer instanceof OwnSigner ? () => signer.rotate() : undefined;
+    return { authenticator, rules, authority, service, serving, rotate, close };
   } catch (error) {
     await signer.close();
     throw error;

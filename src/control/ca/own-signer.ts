@@ -167,6 +167,10 @@ export class OwnSigner implements SignerSource {
 
   async #adopt(stored: StoredRoots): Promise<void> {
     if (stored.version === this.#stored.version) return;
+    const known = bundleOf(this.#stored.state);
+    if (!bundleOf(stored.state).some((root) => known.includes(root))) {
+      this.#options.log.error('the roots were replaced: what they signed is trusted no more');
+    }
     this.#signer = await signerOf(stored.state);
     this.#stored = stored;
     this.#listeners.call();

@@ -4,19 +4,30 @@
  *
  * `root-cert.pem` holds the bundle for people and tools; control reads `roots.json` alone.
  */
-import { ApiException, type CoreV1Api, type V1Secret } from '@kubernetes/client-node';
 import { PodwireError } from '../../errors.ts';
 import { bundleOf, formatRootState, parseRootState, type RootState } from './root-state.ts';
 import type { RootStore, StoredRoots } from './root-store.ts';
 
+/** What is needed of a client of the API server: JSON in and out; an error has the HTTP status as `status`. */
+export interface KubernetesCalls {
+  call(
+    path: string,
+    options?: { readonly method?: 'GET' | 'POST' | 'PUT'; readonly body?: unknown },
+  ): Promise<unknown>;
+}
+
 export interface SecretRootStoreOptions {
-  readonly api: Pick<
-    CoreV1Api,
-    'readNamespacedSecret' | 'createNamespacedSecret' | 'replaceNamespacedSecret'
-  >;
+  readonly client: KubernetesCalls;
   /** of control */
   readonly namespace: string;
   readonly name?: string;
+}
+
+/** The fields of a Secret that are read. */
+interface Secret {
+  readonly metadata?: { readonly resourceVersion?: string };
+  /** base64 */
+  readonly data?: Readonly<Record<string, string>>;
 }
 
 export const ROOT_SECRET = 'podwire-ca';
@@ -27,20 +38,19 @@ const NOT_FOUND = 404;
 const CONFLICT = 409;
 
 export class SecretRootStore implements RootStore {
-  readonly #api: SecretRootStoreOptions['api'];
+  readonly #client: KubernetesCalls;
   readonly #namespace: string;
   readonly #name: string;
 
-  constructor({ api, namespace, name = ROOT_SECRET }: SecretRootStoreOptions) {
-    this.#api = api;
+  constructor({ client, namespace, name = ROOT_SECRET }: SecretRootStoreOptions) {
+    this.#client = client;
     this.#namespace = namespace;
     this.#name = name;
   }
 
   async load(): Promise<StoredRoots | undefined> {
-    const where = { namespace: this.#namespace, name: this.#name };
     try {
-      return this.#read(await this.#api.readNamespacedSecret(where));
+      return this.#read((await this.#client.call(`${this.#path}/${this.#name}`)) as Secret);
     } catch (error) {
       if (statusOf(error) === NOT_FOUND) return undefined;
       throw error;
@@ -48,31 +58,37 @@ export class SecretRootStore implements RootStore {
   }
 
   async save(state: RootState, over: string | undefined): Promise<StoredRoots | 'conflict'> {
-    const body: V1Secret = {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Secret',
       metadata: {
         namespace: this.#namespace,
         name: this.#name,
-        ...(over === undefined ? {} : { resourceVersion: over }),
+        ...(over !== undefined && { resourceVersion: over }),
       },
       type: SECRET_TYPE,
       stringData: { [STATE_KEY]: formatRootState(state), [BUNDLE_KEY]: bundleOf(state).join('') },
     };
-    const { namespace, name } = { namespace: this.#namespace, name: this.#name };
     try {
       const written =
         over === undefined
-          ? await this.#api.createNamespacedSecret({ namespace, body })
-          : await this.#api.replaceNamespacedSecret({ namespace, name, body });
-      return this.#read(written);
+          ? await this.#client.call(this.#path, { method: 'POST', body })
+          : await this.#client.call(`${this.#path}/${this.#name}`, { method: 'PUT', body });
+      return this.#read(written as Secret);
     } catch (error) {
-      // 404 on a replacement: somebody removed it; the next load finds nothing and a first root is made again
+      // 404 on a replacement: somebody removed it; a load finds nothing, and the state is made anew
       const status = statusOf(error);
       if (status === CONFLICT || (over !== undefined && status === NOT_FOUND)) return 'conflict';
       throw error;
     }
   }
 
-  #read({ data, metadata }: V1Secret): StoredRoots {
+  get #path(): string {
+    return `/api/v1/namespaces/${this.#namespace}/secrets`;
+  }
+
+  /** Throws PodwireError. */
+  #read({ data, metadata }: Secret): StoredRoots {
     try {
       const text = Buffer.from(data?.[STATE_KEY] ?? '', 'base64').toString('utf8');
       return { state: parseRootState(text), version: metadata?.resourceVersion ?? '' };
@@ -86,6 +102,6 @@ export class SecretRootStore implements RootStore {
   }
 }
 
-function statusOf(error: unknown): number | undefined {
-  return error instanceof ApiException ? error.code : undefined;
+function statusOf(error: unknown): unknown {
+  return error instanceof Error ? (error as { status?: unknown }).status : undefined;
 }
