@@ -134,8 +134,7 @@ enum conn_flags {
 	CONN_REVOKED = 16,
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
-	CONN_SPLICED_ONCE = 128,
-	CONN_LOWAT = 256, /* TCP_NOTSENT_LOWAT is set */
+	CONN_LOWAT = 128, /* TCP_NOTSENT_LOWAT is set */
 };
 
 enum flow_path {
@@ -442,7 +441,7 @@ struct peer_view {
 	__u16 pad;
 };
 
-/* conns: per established socket of an enrolled pod */
+/* conns: per established socket of an enrolled pod; of a listener only `trust` */
 struct conn {
 	struct flow_key peer; /* key of the other end */
 	__u64 peer_sock;

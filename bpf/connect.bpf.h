@@ -333,7 +333,7 @@ int podwire_setsockopt(struct bpf_sockopt *ctx)
 	if (!sk)
 		return 1;
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
-	if (!conn)
+	if (!conn || !conn->born_ns)
 		return 1; /* not established yet: sockops looks at the socket's fields */
 	conn->flags |= CONN_PLAIN;
 	conn->reason = REASON_SOCKET_OPTION;

@@ -134,14 +134,6 @@ struct {
 	__type(value, struct agent_sock);
 } agent_socks SEC(".maps");
 
-/* Who listens: the reader of the sockets accepted from it, as far as can be known then. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct trust_key);
-} owners SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -149,17 +141,24 @@ struct {
 	__type(value, struct peer_view);
 } peer_views SEC(".maps");
 
+/*
+ * Cloned: a listener's conn, born_ns 0, says only who listens, and accepted sockets start with a copy.  (A storage of its
+ * own for that would be one more allocation per connection.)
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct conn);
 } conns SEC(".maps");
 
-/* Sequence number up to which TCP has filled the psock queue, by socket cookie. */
+/*
+ * Sequence number up to which TCP has filled the psock queue, by socket cookie; made when the first segment arrives, which
+ * most short connections never see.  Allocated beforehand (16 MiB): where it is made nothing could be done about a
+ * refusal.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_CONNS);
 	__type(key, __u64);
 	__type(value, __u32);

@@ -2,7 +2,8 @@
 /*
  * The kernel's part of the splice self-test (src/kernel/self-test.ts): two sockets in a sockhash, an sk_msg verdict that
  * redirects or passes as told for each message, and the sk_skb verdict that only passes.  It proves on this very kernel
- * what the one-queue protocol rests on: one order for both legs, FIONREAD, copied_seq.
+ * what the one-queue protocol rests on: one order for both legs, FIONREAD, copied_seq, and that a segment can be cut at
+ * its front, as those are that repeat what has arrived (podwire_arrived in splice.bpf.h).
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -16,10 +17,13 @@ struct {
 	__type(value, __u64);
 } selftest_socks SEC(".maps");
 
-/* [0]: redirect the next messages (1) or let TCP carry them (0); [1]: messages redirected; [2]: messages passed */
+/*
+ * [0]: redirect the next messages (1) or let TCP carry them (0); [1]: messages redirected; [2]: messages passed; [3]: bytes
+ * to cut off the next segment
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, __u64);
 } selftest_control SEC(".maps");
@@ -49,5 +53,13 @@ int selftest_verdict(struct sk_msg_md *msg)
 SEC("sk_skb/stream_verdict")
 int selftest_arrived(struct __sk_buff *skb)
 {
+	__u64 *cut = control(3);
+	__s32 bytes;
+
+	if (!cut || !*cut)
+		return SK_PASS;
+	bytes = *cut;
+	if (!bpf_skb_adjust_room(skb, -bytes, 0, 0))
+		*cut = 0;
 	return SK_PASS;
 }

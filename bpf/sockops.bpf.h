@@ -52,55 +52,29 @@ static __always_inline int flow_of(struct bpf_sock_ops *ops, struct flow_key *ke
 	return 0;
 }
 
-/*
- * A thread that already sleeps in tcp_recvmsg() never sees psock data.  At ACTIVE_ESTABLISHED the only legal sleeper is
- * connect(2) itself, which uses the same wake function: look at its system call.  poll and epoll waiters have other
- * functions.  pt_regs end at the top of the task's stack (arch/x86/include/asm/processor.h, arm64 the same).
- */
+/* The task's system call is connect(2).  pt_regs end at the top of its stack (arch/x86/include/asm/processor.h, arm64 the same). */
 #define THREAD_BYTES 16384
-static __always_inline bool foreign_waiter(struct tcp_sock *tp)
+static __always_inline bool in_connect(struct task_struct *task)
 {
-	struct socket_wq *wq = tp->inet_conn.icsk_inet.sk.sk_wq;
-	struct list_head *entry;
-	__u64 head;
+	__u64 top = (__u64)task->stack + THREAD_BYTES;
+	struct pt_regs *regs = CAST(top - sizeof(struct pt_regs), pt_regs);
 
-	if (!wq)
-		return false;
-	head = (__u64)&wq->wait.head;
-	entry = wq->wait.head.next;
-	for (int i = 0; i < 4; i++) {
-		struct wait_queue_entry *waiter;
-
-		if (!entry || (__u64)entry == head)
-			return false;
-		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry),
-			      wait_queue_entry);
-		if ((__u64)waiter->func == (__u64)&woken_wake_function) {
-			struct task_struct *task = CAST(waiter->private, task_struct);
-			struct pt_regs *regs = CAST((__u64)task->stack + THREAD_BYTES -
-							    sizeof(struct pt_regs),
-						    pt_regs);
 #if defined(__TARGET_ARCH_x86)
-			if (regs->orig_ax != 42 /* connect */)
-				return true;
+	return regs->orig_ax == 42;
 #elif defined(__TARGET_ARCH_arm64)
-			if (regs->syscallno != 203 /* connect */)
-				return true;
+	return regs->syscallno == 203;
 #else
-			return true;
+	return false;
 #endif
-		}
-		entry = CAST(entry, list_head)->next;
-	}
-	return true; /* too many to tell */
 }
 
 /*
- * A thread sleeps in a blocking call on this socket.  recvmsg() of a sockmap socket returns EAGAIN after any wake-up that
- * brought no data (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser), so nothing here may cause one.  The caller holds the
- * socket's lock, and sleepers enter and leave the list under it.
+ * A thread sleeps in a blocking call on this socket; with `connect_ok`, in another one than connect(2).  poll and epoll
+ * waiters have other wake functions.  One that already sleeps in tcp_recvmsg() never sees psock data, and recvmsg() of a
+ * sockmap socket returns EAGAIN after any wake-up that brought no data (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser), so
+ * nothing here may cause one.  The caller holds the socket's lock, and sleepers enter and leave the list under it.
  */
-static __always_inline bool has_sleeper(struct tcp_sock *tp)
+static __always_inline bool has_sleeper(struct tcp_sock *tp, bool connect_ok)
 {
 	struct socket_wq *wq = tp->inet_conn.icsk_inet.sk.sk_wq;
 	struct list_head *entry;
@@ -117,11 +91,12 @@ static __always_inline bool has_sleeper(struct tcp_sock *tp)
 			return false;
 		waiter = CAST((__u64)entry - bpf_core_field_offset(struct wait_queue_entry, entry),
 			      wait_queue_entry);
-		if ((__u64)waiter->func == (__u64)&woken_wake_function)
+		if ((__u64)waiter->func == (__u64)&woken_wake_function &&
+		    !(connect_ok && in_connect(CAST(waiter->private, task_struct))))
 			return true;
 		entry = CAST(entry, list_head)->next;
 	}
-	return true;
+	return true; /* too many to tell */
 }
 
 /* The executable uses blocking reads in a way that meets such wake-ups: the agent denies it. */
@@ -173,7 +148,7 @@ static __always_inline void on_rtt(struct bpf_sock_ops *ops, struct bpf_sock *sk
 	cfg = config_get();
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!cfg || !tp ||
-	    has_sleeper(tp)) /* the option wakes sleepers: wait for the next sample */
+	    has_sleeper(tp, false)) /* the option wakes sleepers: wait for the next sample */
 		return;
 	value = want ? cfg->notsent_lowat : 0; /* 0: the system's default, unlimited */
 	if (!bpf_setsockopt(ops, SOL_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value)))
@@ -297,18 +272,26 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 	}
 }
 
+/* Who reads the sockets accepted from this listener, as far as can be known now. */
+static __always_inline void listener_owned(struct conn *conn, const struct trust_key *owner)
+{
+	__builtin_memset(conn, 0, sizeof(*conn)); /* it may have been connected before */
+	conn->trust = *owner;
+}
+
 static __always_inline void on_listen(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
 	struct listening_key key = { .netns = bpf_get_netns_cookie(ops), .port = ops->local_port };
 	struct pod *pod = pod_of(key.netns);
-	struct trust_key *owner, current = {};
+	struct trust_key current = {};
+	struct conn *conn;
 
 	if (!pod || bpf_sk_storage_get(&agent_socks, sk, NULL, 0) ||
 	    !trust_of_current(pod, &current))
 		return;
-	owner = bpf_sk_storage_get(&owners, sk, &current, BPF_SK_STORAGE_GET_F_CREATE);
-	if (owner)
-		*owner = current;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (conn)
+		listener_owned(conn, &current);
 	bpf_map_update_elem(&listening, &key, &current, BPF_ANY);
 }
 
@@ -339,24 +322,16 @@ static __always_inline bool flood_expected(const struct trust_key *client, __u32
 	return until && *until > bpf_ktime_get_ns();
 }
 
-/*
- * Puts the socket into the sockhash, with the sequence number the sk_skb verdict starts from.  The entry comes first and
- * its failure (a full map, an allocator that has to refill) keeps the connection plain: without it a retransmission
- * would be read twice.
- */
-static __always_inline long sockhash_enter(struct bpf_sock_ops *ops, struct tcp_sock *tp,
-					   struct flow_key *key, __u64 cookie)
+/* An older socket of this 4-tuple may be closed for TCP and still hold unread bytes: replacing it would lose them. */
+static __always_inline long sockhash_enter(struct bpf_sock_ops *ops, struct flow_key *key)
 {
-	__u32 next = tp->rcv_nxt;
-	long err = bpf_map_update_elem(&arrived, &cookie, &next, BPF_ANY);
+	return bpf_sock_hash_update(ops, &socks, key, BPF_NOEXIST);
+}
 
-	if (err)
-		return err;
-	/* An older socket of this 4-tuple may be closed for TCP and still hold unread bytes: replacing it would lose them. */
-	err = bpf_sock_hash_update(ops, &socks, key, BPF_NOEXIST);
-	if (err)
-		bpf_map_delete_elem(&arrived, &cookie);
-	return err;
+/* The sequence numbers from here on are counted by podwire_arrived() alone. */
+static __always_inline bool has_received(struct tcp_sock *tp)
+{
+	return tp->rcv_nxt != tp->copied_seq || tp->bytes_received;
 }
 
 /* What the server's end will say, as far as the client can know it. */
@@ -396,7 +371,7 @@ static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
 		return REASON_SPLICE_OFF;
 	if (key->local_port == key->remote_port && addr_equal(key->local, key->remote))
 		return REASON_SELF_CONNECT;
-	if (tp->rcv_nxt != tp->copied_seq || tp->snd_una != tp->write_seq || tp->data_segs_out)
+	if (has_received(tp) || tp->snd_una != tp->write_seq || tp->data_segs_out)
 		return REASON_EARLY_DATA;
 	if (unspliceable_options(tp))
 		return REASON_SOCKET_OPTION;
@@ -410,7 +385,7 @@ static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
 		return reason;
 	if (flood_expected(&rec->client_trust, local ? local->pod : pod->id, key->remote_port))
 		return REASON_FLOOD;
-	return foreign_waiter(tp) ? REASON_WAITER : REASON_NONE;
+	return has_sleeper(tp, true) ? REASON_WAITER : REASON_NONE;
 }
 
 static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock *sk)
@@ -435,7 +410,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		count_reason(REASON_MAP_FULL);
 		return;
 	}
-	if (conn->cookie) /* the socket was connected before */
+	if (conn->cookie || conn->trust.inode) /* the socket was connected, or listened, before */
 		__builtin_memset(conn, 0, sizeof(*conn));
 	cookie = bpf_get_socket_cookie(ops);
 	local = bpf_map_lookup_elem(&locals, key.remote);
@@ -482,7 +457,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 	if (!conn->reason) {
 		conn->flags |= CONN_IN_SOCKHASH;
 		rec->pair = PAIR_CLIENT_IN;
-		if (sockhash_enter(ops, tp, &key, conn->cookie)) {
+		if (sockhash_enter(ops, &key)) {
 			conn->flags &= ~CONN_IN_SOCKHASH;
 			conn->reason = REASON_INSERT_FAILED;
 		}
@@ -502,7 +477,6 @@ static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod
 					    const struct trust_key *owner, bool agent)
 {
 	struct local *local;
-	__u32 reason;
 
 	if (!rec)
 		return REASON_PEER_NOT_LOCAL;
@@ -515,19 +489,23 @@ static __always_inline __u32 passive_reason(struct tcp_sock *tp, struct pod *pod
 		if (!local || local->netns != pod->netns)
 			return REASON_NETNS_MISMATCH;
 	}
-	if (tp->rcv_nxt != tp->copied_seq)
+	if (has_received(tp))
 		return REASON_EARLY_DATA;
 	if (unspliceable_options(tp))
 		return REASON_SOCKET_OPTION;
 	if (agent)
 		return REASON_NONE;
-	if (!owner) {
-		struct trust_key none = {};
-
-		reason = trust_reason(pod, key->local_port, &none, false);
-		return reason;
-	}
 	return trust_reason(pod, key->local_port, owner, false);
+}
+
+/*
+ * Whether a pod's client really ended this handshake.  Its own callback has marked the record before its ACK left, so at
+ * the server the mark is always there, except for fast open, whose server begins at the SYN.  Without it somebody who
+ * answers for the client's address on the wire (ARP) has taken the connection over: the record proves nothing any more.
+ */
+static __always_inline bool client_answered(const struct record *rec, struct tcp_sock *tp)
+{
+	return !(rec->flags & RECORD_POD) || rec->ends & ENDS_CLIENT || tp->fastopen_rsk;
 }
 
 static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock *sk)
@@ -536,7 +514,6 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	struct pod *pod = pod_of(netns);
 	struct flow_key key;
 	struct agent_sock *agent;
-	struct trust_key *owner;
 	struct peer_view *view;
 	struct tcp_sock *tp;
 	struct record *rec;
@@ -555,8 +532,11 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	}
 	flow_flip(&key, &conn->peer);
 	rec = bpf_map_lookup_elem(&records, &conn->peer);
+	if (rec && !client_answered(rec, tp)) {
+		record_drop(&conn->peer, rec->charged);
+		rec = NULL;
+	}
 	agent = bpf_sk_storage_get(&agent_socks, sk, NULL, 0);
-	owner = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	cfg = config_get();
 	conn->cookie = bpf_get_socket_cookie(ops);
 	conn->netns = netns;
@@ -568,8 +548,6 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	conn->dialled_port = key.local_port;
 	if (agent)
 		conn->flags |= CONN_AGENT;
-	else if (owner)
-		conn->trust = *owner;
 	if (rec) {
 		if (agent)
 			rec->flags |= RECORD_PROXIED;
@@ -598,11 +576,11 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 			}
 		}
 	}
-	conn->reason = passive_reason(tp, pod, &key, rec, owner, agent != NULL);
+	conn->reason = passive_reason(tp, pod, &key, rec, &conn->trust, agent != NULL);
 	if (!conn->reason && rec) {
 		conn->peer_sock = rec->client_sock;
 		conn->flags |= CONN_IN_SOCKHASH;
-		if (sockhash_enter(ops, tp, &key, conn->cookie)) {
+		if (sockhash_enter(ops, &key)) {
 			conn->flags &= ~CONN_IN_SOCKHASH;
 			conn->reason = REASON_INSERT_FAILED;
 		} else if (__sync_val_compare_and_swap(&rec->pair, PAIR_CLIENT_IN, PAIR_PAIRED) ==
@@ -725,7 +703,7 @@ static __always_inline void end_closed(struct tcp_sock *tp, struct conn *conn,
 	if (!(conn->flags & CONN_IN_SOCKHASH) && received)
 		trust_quiet(&conn->trust);
 	lease_return(conn);
-	if (conn->flags & CONN_IN_SOCKHASH)
+	if (conn->flags & CONN_IN_SOCKHASH && tp->bytes_received)
 		bpf_map_delete_elem(&arrived, &conn->cookie);
 	if (client)
 		client_key = *key;

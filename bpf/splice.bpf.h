@@ -197,7 +197,9 @@ static __always_inline bool choose_leg(struct sk_msg_md *msg, struct conn *conn,
 	}
 	if (cost > cfg->cap_bytes) {
 		conn->leg = LEG_TCP;
-		if (has_sleeper(tp)) /* room in TCP's buffer will wake the thread that reads here */
+		if (has_sleeper(
+			    tp,
+			    false)) /* room in TCP's buffer will wake the thread that reads here */
 			note_blocking_duplex(conn);
 		count(COUNTER_LEG_FULL);
 		return false;
@@ -257,7 +259,6 @@ int podwire_verdict(struct sk_msg_md *msg)
 	conn->messages++;
 	conn->redirected_messages++;
 	conn->redirected_bytes += msg->size;
-	conn->flags |= CONN_SPLICED_ONCE;
 	count(COUNTER_REDIRECT_MESSAGES);
 	count_add(COUNTER_REDIRECT_BYTES, msg->size);
 	return SK_PASS;
@@ -286,13 +287,19 @@ int podwire_arrived(struct __sk_buff *skb)
 	struct sk_buff *segment = bpf_cast_to_kern_ctx(skb);
 	struct tcp_skb_cb *cb = CAST(segment->cb, tcp_skb_cb);
 	__u64 cookie = bpf_get_socket_cookie(skb);
-	__u32 *next = bpf_map_lookup_elem(&arrived, &cookie);
+	__u32 *next = bpf_map_lookup_elem(&arrived, &cookie), end = cb->end_seq;
+	struct tcp_sock *tp;
 	__s32 old;
 
-	if (!next)
-		return SK_PASS; /* never: no socket enters the sockhash without its entry */
-	old = *next - cb->seq;
-	*next = cb->end_seq;
+	if (next) {
+		old = *next - cb->seq;
+		*next = end;
+	} else {
+		/* The first since the handshake: bytes_received counts from there. */
+		tp = CAST(segment->sk, tcp_sock);
+		old = tp->rcv_nxt - (__u32)tp->bytes_received - cb->seq;
+		bpf_map_update_elem(&arrived, &cookie, &end, BPF_ANY);
+	}
 	if (old <= 0)
 		return SK_PASS;
 	count(COUNTER_OVERLAPS);

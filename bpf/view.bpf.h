@@ -104,7 +104,7 @@ int podwire_adopt(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct adopted found = {};
 	struct listening_key key = {};
-	struct trust_key *owner;
+	struct conn *conn;
 	struct socket *socket;
 	struct trust *t;
 	struct sock *sk;
@@ -140,9 +140,9 @@ int podwire_adopt(struct bpf_iter__task_file *ctx)
 	}
 	if (!t)
 		trust_announce(&found.key, tgid, pod->id);
-	owner = bpf_sk_storage_get(&owners, sk, &found.key, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (owner)
-		*owner = found.key;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (conn)
+		listener_owned(conn, &found.key);
 	key.netns = found.netns;
 	key.port = found.port;
 	bpf_map_update_elem(&listening, &key, &found.key, BPF_ANY);

@@ -1,7 +1,7 @@
 /**
  * Proves on this very kernel what the one-queue protocol rests on, before anything is spliced: bytes that were redirected
  * and bytes that came through TCP are read in one order, FIONREAD counts both, and copied_seq survives (older kernels
- * lose TCP data after a redirected message). Two loopback sockets, a few milliseconds.
+ * lose TCP data after a redirected message), and a segment can be cut at its front. Two loopback sockets, a few milliseconds.
  */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -15,6 +15,8 @@ export type SelfTestResult =
 
 const MESSAGE = 3000;
 const BULK = 200_000;
+/** as if a retransmission had repeated so many bytes; a real one would need raw sockets and a loss */
+const OVERLAP = 1234;
 
 /** libuv keeps the descriptor in the handle; there is no public accessor. */
 function fdOf(socket: Socket): number {
@@ -112,12 +114,21 @@ export class SelfTest {
         };
       }
     }
+    leg(false);
+    control.update(u32.encode(3), u64.encode(BigInt(OVERLAP)));
+    const overlapping = pattern(55, MESSAGE);
+    const rest = (await this.#send(fds.writer, overlapping))
+      ? await this.#read(fds.reader, MESSAGE - OVERLAP)
+      : undefined;
+    if (!rest || Buffer.compare(rest, overlapping.subarray(OVERLAP)) !== 0) {
+      return { ok: false, reason: 'bytes that arrive twice cannot be cut off a segment' };
+    }
     const count = (i: number): bigint =>
       u64.decode(control.lookup(u32.encode(i)) ?? new Uint8Array(8));
     if (count(1) < 5n) return { ok: false, reason: 'nothing was redirected' };
     return {
       ok: true,
-      evidence: `${count(1)} messages redirected, ${count(2)} by TCP, order, FIONREAD and copied_seq right`,
+      evidence: `${count(1)} messages redirected, ${count(2)} by TCP, order, FIONREAD, copied_seq and cut of overlaps right`,
     };
   }
 

