@@ -16,6 +16,13 @@ export interface ServicePortTarget {
   readonly targetPort: number;
 }
 
+/** Where a node is; "" where that is not known. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
 export interface Workload {
   /** primary key; pods: "<cluster>//Pod/<namespace>/<name>" */
   readonly uid: string;

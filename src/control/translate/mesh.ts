@@ -83,11 +83,19 @@ export class MeshTranslator {
   }
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
-    if (resource.kind === 'AuthorizationPolicy') {
-      this.#changePolicy(resource, present, touched);
-      return;
+    switch (resource.kind) {
+      case 'AuthorizationPolicy':
+        if (resource.l7?.action !== 'AUDIT') this.#changePolicy(resource, present, touched);
+        return;
+      case 'Service':
+        this.#services.change(resource, present);
+        break;
+      case 'Pod':
+      case 'EndpointSlice':
+        break;
+      default: // says nothing about connections
+        return;
     }
-    if (resource.kind === 'Service') this.#services.change(resource, present);
     const namespace = this.#namespace(resource);
     namespace.change(present ? undefined : resource, present ? resource : undefined);
     touched.add(namespace);

@@ -123,6 +123,8 @@ export class NamespaceTranslator {
         return this.#updateSlice(resource, present);
       case 'AuthorizationPolicy':
         return this.#updatePolicy(resource, present);
+      default: // never sent here
+        return undefined;
     }
   }
 

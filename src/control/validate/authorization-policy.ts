@@ -3,11 +3,18 @@
  *
  * A policy that cannot be read to its last field is refused and its pods are closed: a condition that is skipped could
  * turn a DENY into nothing.  HTTP conditions are the exception istiod makes for its L4 proxy too: an ALLOW rule that has
- * one is dropped, a DENY rule loses the condition, so that either way less gets through than was asked for.
+ * one is dropped, a DENY rule loses the condition, so that either way less gets through than was asked for.  The rules as
+ * written are kept beside that for those who see requests.
  */
 import type { Authorization } from '../../model/authorization.ts';
-import type { AuthorizationPolicyResource, PolicyTarget } from '../../model/resource.ts';
+import type {
+  AuthorizationPolicyResource,
+  PolicyTarget,
+  ResourceMeta,
+} from '../../model/resource.ts';
+import type { AuthorizationPolicySpec } from '../../model/resource/security.ts';
 import { describe, Fields, type Problem, type Report } from './fields.ts';
+import { withoutNulls } from './json.ts';
 import { readMetadata } from './metadata.ts';
 import { readRules, type RuleReading } from './authorization-rules.ts';
 
@@ -15,9 +22,9 @@ const SPEC_FIELDS = ['selector', 'targetRef', 'targetRefs', 'action', 'provider'
 const DRY_RUN_ANNOTATION = 'istio.io/dry-run';
 const CLOSED = 'the policy is refused and every connection to the pods it selects is denied';
 
-type Action = Authorization['action'];
+type Action = NonNullable<AuthorizationPolicySpec['action']>;
 
-/** undefined when the policy cannot even be placed (no name), or asks for nothing that is enforced here. */
+/** undefined when the policy cannot even be placed (no name). */
 export function readAuthorizationPolicy(
   root: Fields,
   file: string,
@@ -36,29 +43,37 @@ export function readAuthorizationPolicy(
   };
 
   const spec = Fields.of(root.raw('spec') ?? {}, 'spec', strict);
-  if (spec === undefined) return closed(metadata.meta, { type: 'all' });
+  if (spec === undefined) return closedPolicy(metadata.meta, { type: 'all' });
   const target = readTarget(spec);
   spec.only(SPEC_FIELDS);
   const action = readAction(spec);
-  if (action === 'AUDIT') return undefined;
-  const reading = readRules(spec, action, metadata.meta.namespace);
-  if (refused) return closed(metadata.meta, target);
-  warnHttp(spec, action, reading);
+  const enforced = action === 'ALLOW' ? 'ALLOW' : 'DENY';
+  const reading = readRules(spec, enforced, metadata.meta.namespace);
+  if (refused) return closedPolicy(metadata.meta, target);
+  const l7 = withoutNulls(root.raw('spec') ?? {}) as AuthorizationPolicySpec;
+  if (action === 'CUSTOM') {
+    // Whether a connection may pass is known per request only, so that none may for whoever sees no requests.
+    strict(customProblem(spec));
+    return { ...closedPolicy(metadata.meta, target), l7 };
+  }
+  if (action !== 'AUDIT') warnHttp(spec, action, reading);
   return {
     ...metadata.meta,
     kind: 'AuthorizationPolicy',
     target,
     policy: {
-      action,
-      rules: reading.rules,
+      action: enforced,
+      rules: action === 'AUDIT' ? [] : reading.rules,
       dryRun: readDryRun(metadata.annotations),
     },
     refused: false,
+    l7,
   };
 }
 
-function closed(
-  meta: Omit<AuthorizationPolicyResource, 'kind' | 'target' | 'policy' | 'refused'>,
+/** What stands in for a security resource that is invalid: nothing reaches what it selects. */
+export function closedPolicy(
+  meta: ResourceMeta,
   target: PolicyTarget,
 ): AuthorizationPolicyResource {
   const policy = { action: 'DENY', rules: [{ clauses: [] }], dryRun: false } as const;
@@ -94,8 +109,12 @@ function readTargetRefs(spec: Fields): PolicyTarget {
   return readable ? { type: 'services', services } : { type: 'all' };
 }
 
-function readAction(spec: Fields): Action | 'AUDIT' {
+function readAction(spec: Fields): Action {
   const action = spec.string('action') ?? 'ALLOW';
+  if (action === 'CUSTOM') {
+    if (spec.mapping('provider').required('name') === undefined) return 'DENY';
+    return action;
+  }
   if (action === 'ALLOW' || action === 'DENY') return action;
   if (action === 'AUDIT') {
     spec.report({
@@ -105,11 +124,19 @@ function readAction(spec: Fields): Action | 'AUDIT' {
       message: 'AUDIT is not supported and has no effect',
       fix: 'use ALLOW or DENY with the annotation istio.io/dry-run: "true"',
     });
-    return 'AUDIT';
+    return action;
   }
-  const supported = action === 'CUSTOM' ? 'CUSTOM is not supported yet' : `is ${describe(action)}`;
-  spec.invalid('action', supported, 'use ALLOW or DENY');
+  spec.invalid('action', `is ${describe(action)}`, 'use ALLOW or DENY');
   return 'DENY';
+}
+
+function customProblem(spec: Fields): Problem {
+  return {
+    code: 'POLICY_REFUSED',
+    path: spec.at('action'),
+    message: 'CUSTOM is not supported yet',
+    fix: 'use ALLOW or DENY',
+  };
 }
 
 function readDryRun(annotations: Fields): boolean {
@@ -125,7 +152,7 @@ function readDryRun(annotations: Fields): boolean {
   return false;
 }
 
-function warnHttp(spec: Fields, action: Action, reading: RuleReading): void {
+function warnHttp(spec: Fields, action: Authorization['action'], reading: RuleReading): void {
   if (reading.httpFields.length === 0) return;
   const names = [...new Set(reading.httpFields)].sort().join(', ');
   const effect =

@@ -4,9 +4,11 @@
 import type { Finding } from '../../model/finding.ts';
 import type { Resource } from '../../model/resource.ts';
 import { readAuthorizationPolicy } from './authorization-policy.ts';
+import { readNamespace, readSecret, readServiceAccount } from './core-kinds.ts';
 import { readEndpointSlice } from './endpoint-slice.ts';
 import { describe, Fields, type Problem } from './fields.ts';
-import { resourceId } from './metadata.ts';
+import { defaultNamespace, resourceId } from './metadata.ts';
+import { readNode } from './node.ts';
 import { readPod } from './pod.ts';
 import { readService } from './service.ts';
 
@@ -30,8 +32,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
   EndpointSlice: { group: 'discovery.k8s.io', read: readEndpointSlice },
   AuthorizationPolicy: { group: 'security.istio.io', read: readAuthorizationPolicy },
   PeerAuthentication: { group: 'security.istio.io', read: warnPeerAuthentication },
-  Namespace: { group: '', read: undefined },
-  ServiceAccount: { group: '', read: undefined },
+  Node: { group: '', read: readNode },
+  Namespace: { group: '', read: readNamespace },
+  ServiceAccount: { group: '', read: readServiceAccount },
+  Secret: { group: '', read: readSecret },
 };
 
 /** `content` is the parsed YAML; a List is taken apart into its items. */
@@ -102,7 +106,7 @@ function nameOf(item: unknown): string {
   const { name, namespace } = (metadata ?? {}) as { name?: unknown; namespace?: unknown };
   return resourceId(
     kind,
-    typeof namespace === 'string' ? namespace : 'default',
+    typeof namespace === 'string' ? namespace : defaultNamespace(kind),
     typeof name === 'string' ? name : '?',
   );
 }

@@ -7,6 +7,8 @@ import { LB_ANNOTATION, readLbPolicy, warnUnknownAnnotations } from './annotatio
 import { describe, type Fields } from './fields.ts';
 import { readMetadata } from './metadata.ts';
 
+const EXPORT_TO_ANNOTATION = 'networking.istio.io/exportTo';
+
 export function readService(root: Fields, file: string): ServiceResource | undefined {
   const metadata = readMetadata(root, 'Service', file);
   if (metadata === undefined) return undefined;
@@ -31,8 +33,16 @@ export function readService(root: Fields, file: string): ServiceResource | undef
     ports: readPorts(spec),
     selector: selector.size > 0 ? selector : undefined,
     publishNotReady: spec.boolean('publishNotReadyAddresses'),
+    ...readExportTo(metadata.annotations),
     lbPolicy: readLbPolicy(metadata.annotations),
   };
+}
+
+/** "a,b"; Istio's values: a namespace, "." for its own, "*" for all, "~" for none */
+function readExportTo(annotations: Fields): Pick<ServiceResource, 'exportTo'> {
+  const value = annotations.string(EXPORT_TO_ANNOTATION);
+  if (value === undefined || value.trim() === '') return {};
+  return { exportTo: value.split(',').map((item) => item.trim()) };
 }
 
 function readClusterIps(spec: Fields): readonly Ip[] {
@@ -72,7 +82,8 @@ function readPorts(spec: Fields): ServiceResourcePort[] {
       );
       continue;
     }
-    ports.push({ name, port, targetPort });
+    const appProtocol = fields.string('appProtocol');
+    ports.push({ name, port, targetPort, ...(appProtocol && { appProtocol }) });
   }
   return ports;
 }
