@@ -4,12 +4,14 @@
 import type { Ip } from './ip.ts';
 import type { Authorization } from './authorization.ts';
 import type { SpliceMode } from './enrolment.ts';
-import type { LbPolicy } from './service.ts';
+import type { LoadBalancer, LocalityPreference } from './service.ts';
+import type { Locality } from './workload.ts';
 
 export interface ResourceMeta {
-  /** "Pod shop/web-1": unique in the folder */
+  /** "Pod shop/web-1", "Node n1": unique in the folder */
   readonly id: string;
   readonly file: string;
+  /** "" of what belongs to none */
   readonly namespace: string;
   readonly name: string;
   readonly labels: ReadonlyMap<string, string>;
@@ -38,6 +40,11 @@ export interface PodResource extends ResourceMeta {
   readonly portModes: ReadonlyMap<number, SpliceMode>;
 }
 
+export interface NodeResource extends ResourceMeta {
+  readonly kind: 'Node';
+  readonly locality: Locality;
+}
+
 export interface ServiceResourcePort {
   readonly name: string;
   readonly port: number;
@@ -45,7 +52,7 @@ export interface ServiceResourcePort {
   readonly targetPort: number | string;
 }
 
-export interface ServiceResource extends ResourceMeta {
+export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
   readonly addresses: readonly Ip[];
   /** TCP only */
@@ -53,7 +60,7 @@ export interface ServiceResource extends ResourceMeta {
   /** undefined: endpoints come from EndpointSlices alone */
   readonly selector: ReadonlyMap<string, string> | undefined;
   readonly publishNotReady: boolean;
-  readonly lbPolicy: LbPolicy;
+  readonly localityPreference: LocalityPreference;
 }
 
 export interface EndpointResource {
@@ -61,6 +68,9 @@ export interface EndpointResource {
   readonly ready: boolean;
   /** name of the pod behind it, when the slice says so */
   readonly pod: string | undefined;
+  /** "" where the slice does not say */
+  readonly node: string;
+  readonly zone: string;
 }
 
 export interface EndpointSliceResource extends ResourceMeta {
@@ -86,4 +96,8 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
 }
 
 export type Resource =
-  PodResource | ServiceResource | EndpointSliceResource | AuthorizationPolicyResource;
+  | PodResource
+  | NodeResource
+  | ServiceResource
+  | EndpointSliceResource
+  | AuthorizationPolicyResource;

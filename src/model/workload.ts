@@ -16,6 +16,16 @@ export interface ServicePortTarget {
   readonly targetPort: number;
 }
 
+/** Where a node is; "" where that is not known. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** What routing preferences compare: see RoutingScope. */
+export type Place = Pick<Workload, 'network' | 'locality' | 'node' | 'clusterId'>;
+
 export interface Workload {
   /** primary key; pods: "<cluster>//Pod/<namespace>/<name>" */
   readonly uid: string;
@@ -30,6 +40,7 @@ export interface Workload {
   /** "" means default */
   readonly serviceAccount: string;
   readonly node: string;
+  readonly locality: Locality;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   readonly workloadType: WorkloadType;
@@ -47,6 +58,7 @@ export interface Workload {
   readonly capacity: number;
 }
 
+export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };
 export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 
 export function podUid(clusterId: string, namespace: string, name: string): string {

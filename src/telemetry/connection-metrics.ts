@@ -44,6 +44,12 @@ interface Known {
   missed: number;
 }
 
+/** By reason; all others are DENY. */
+const REFUSED_FLAGS: Readonly<Partial<Record<string, ResponseFlags>>> = {
+  'no-endpoint': 'CONNECT',
+  'connection-limit': 'UO',
+};
+
 /** An end whose socket lingers after its event would be taken for a new connection: closed ids are kept until it is gone. */
 const MAX_CLOSED_IDS = 65_536;
 
@@ -96,7 +102,7 @@ export class ConnectionMetrics {
 
   /** Refused before it was established: opened and closed at once, as Istio's proxies count it. */
   connectionDenied(flow: DeniedFlow): void {
-    const flags: ResponseFlags = flow.reason === 'no-endpoint' ? 'CONNECT' : 'DENY';
+    const flags = REFUSED_FLAGS[flow.reason] ?? 'DENY';
     for (const set of this.#setsOf(flow, flags)) {
       set.opened++;
       set.closed++;

@@ -9,9 +9,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadSync, type MessageTypeDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { PodwireError } from '../errors.ts';
-import type { StringValue, StringValue__Output } from './gen/google/protobuf/StringValue.ts';
 import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
 import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
+import type { LoadBalancer, LoadBalancer__Output } from './gen/podwire/v1/LoadBalancer.ts';
 
 export type { Authorization as WireAuthorizationInput } from './gen/istio/security/Authorization.ts';
 export type { Authorization__Output as WireAuthorization } from './gen/istio/security/Authorization.ts';
@@ -36,14 +36,14 @@ export interface MessageCodec<Input, Output> {
 export interface Codec {
   readonly address: MessageCodec<Address, Address__Output>;
   readonly authorization: MessageCodec<Authorization, Authorization__Output>;
-  readonly stringValue: MessageCodec<StringValue, StringValue__Output>;
+  readonly loadBalancer: MessageCodec<LoadBalancer, LoadBalancer__Output>;
 }
 
 const PROTO_FOLDER = join('src', 'xds', 'proto');
 
 /** Reads and parses the protos: some 20 ms, once. */
 export function createCodec(): Codec {
-  const definition = loadSync(['workload.proto', 'authorization.proto'], {
+  const definition = loadSync(['workload.proto', 'authorization.proto', 'podwire/lb.proto'], {
     includeDirs: [protoFolder()],
     keepCase: true,
     longs: String,
@@ -54,7 +54,7 @@ export function createCodec(): Codec {
   return {
     address: message(definition, 'istio.workload.Address'),
     authorization: message(definition, 'istio.security.Authorization'),
-    stringValue: message(definition, 'google.protobuf.StringValue'),
+    loadBalancer: message(definition, 'podwire.v1.LoadBalancer'),
   };
 }
 

@@ -10,7 +10,7 @@ next=gen.$$
 trap 'rm -rf "$next"' EXIT
 mkdir "$next"
 ../../node_modules/.bin/proto-loader-gen-types --keepCase --longs String --enums String --defaults --oneofs \
-  --importFileExtension=.ts --grpcLib=@grpc/grpc-js --outDir="$next" -I proto -- workload.proto authorization.proto >/dev/null
+  --importFileExtension=.ts --grpcLib=@grpc/grpc-js --outDir="$next" -I proto -- workload.proto authorization.proto podwire/lb.proto >/dev/null
 touch "$next/.stamp"
 rm -rf gen
 mv "$next" gen

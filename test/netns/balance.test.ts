@@ -7,9 +7,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { ServiceView } from '../../src/admin/view.ts';
-import { PodUsage } from '../../src/kernel/abi/layout.gen.ts';
+import { BackendLoad, PodUsage } from '../../src/kernel/abi/layout.gen.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
-import { TypedMap, u32, u64 } from '../../src/kernel/typed-map.ts';
+import { TypedMap, u32 } from '../../src/kernel/typed-map.ts';
 import { type Agent, podResource, type Resource, startAgent } from '../support/agent.ts';
 import { createMesh, type Mesh } from '../support/netns.ts';
 import { cProgram, skipReason } from '../support/node.ts';
@@ -269,11 +269,11 @@ test(`${CHURN} connections that end in every way`, { skip }, async (t) => {
   );
   const binding = loadBinding();
   const folder = mapFolder(mesh);
-  const active = binding.openPinnedMap(join(folder, 'lb_active'));
-  const entries = new TypedMap('lb_active', active, u32, u64).entries();
+  const active = binding.openPinnedMap(join(folder, 'lb_loads'));
+  const entries = new TypedMap('lb_loads', active, u32, BackendLoad).entries();
   assert.ok(entries.length >= 4, `${entries.length} backends`);
   assert.deepEqual(
-    entries.filter(([, count]) => count !== 0n),
+    entries.filter(([, load]) => load.active !== 0n),
     [],
   );
   active.close();

@@ -6,7 +6,8 @@ import type { Identity } from '../../model/identity.ts';
 export interface Caller {
   readonly identity: Identity;
   /** the pod the credential is bound to; undefined for callers that are no pod */
-  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
+  readonly pod:
+    { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
   /** the node the pod runs on as the API server says, or the name a join token was made for; undefined: not proven */
   readonly node: string | undefined;
   readonly credential: 'kubernetes-token' | 'join-token' | 'certificate' | 'in-process';

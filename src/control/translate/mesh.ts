@@ -1,13 +1,19 @@
 /**
  * Resources → the two messages, change by change.
  *
- * Routes every change to its namespace, owns the policies of the root namespace (they select pods everywhere) and what was
- * sent last.
+ * Routes every change to its namespace, owns the nodes, the policies of the root namespace (they select pods everywhere) and
+ * what was sent last.
  */
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
+import { equal } from '../../model/equal.ts';
 import type { Address, MeshUpdate } from '../../model/messages.ts';
-import type { AuthorizationPolicyResource, PodResource, Resource } from '../../model/resource.ts';
+import type {
+  AuthorizationPolicyResource,
+  NodeResource,
+  PodResource,
+  Resource,
+} from '../../model/resource.ts';
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
@@ -22,6 +28,7 @@ type Policy = AuthorizationPolicyResource;
 export class MeshTranslator {
   readonly #options: TranslateOptions;
   readonly #namespaces = new Map<string, NamespaceTranslator>();
+  readonly #nodes = new Map<string, NodeResource>();
   readonly #rootPolicies = new Set<Policy>();
   readonly #rootSelectors = new LabelIndex<Policy>();
   readonly #addresses = new Outbox<Address>();
@@ -34,12 +41,19 @@ export class MeshTranslator {
   /** The messages that differ after these changes. */
   apply(changes: readonly ResourceChange[]): Required<MeshUpdate> {
     const touched = new Set<NamespaceTranslator>();
+    const moved = this.#changeNodes(changes);
+    if (moved.size > 0) {
+      for (const namespace of this.#namespaces.values()) {
+        namespace.invalidateNodes(moved);
+        touched.add(namespace);
+      }
+    }
     // Removals first: a name or an address may have moved to another resource in the same save.
     for (const { before } of changes) {
-      if (before !== undefined) touched.add(this.#change(before, false));
+      if (before !== undefined && before.kind !== 'Node') touched.add(this.#change(before, false));
     }
     for (const { after } of changes) {
-      if (after !== undefined) touched.add(this.#change(after, true));
+      if (after !== undefined && after.kind !== 'Node') touched.add(this.#change(after, true));
     }
     if (changes.some((change) => this.#isRootSelector(change.before ?? change.after))) {
       for (const namespace of this.#namespaces.values()) touched.add(namespace);
@@ -73,6 +87,20 @@ export class MeshTranslator {
     return findings;
   }
 
+  /** Names of the nodes that are somewhere else now; a node's many other changes matter to nobody here. */
+  #changeNodes(changes: readonly ResourceChange[]): Set<string> {
+    const moved = new Set<string>();
+    for (const { before, after } of changes) {
+      const node = after ?? before;
+      if (node?.kind !== 'Node') continue;
+      const known = this.#nodes.get(node.name);
+      if (after === undefined) this.#nodes.delete(node.name);
+      else this.#nodes.set(node.name, node);
+      if (!equal(known?.locality, this.#nodes.get(node.name)?.locality)) moved.add(node.name);
+    }
+    return moved;
+  }
+
   #change(resource: Resource, present: boolean): NamespaceTranslator {
     this.#changeOwn(resource, present);
     const namespace = this.#namespace(resource.namespace);
@@ -85,7 +113,7 @@ export class MeshTranslator {
     const options = this.#options;
     if (resource.kind === 'Service') {
       const key = serviceMessageKey(resource, options);
-      const service = serviceMessage(resource, options);
+      const service = serviceMessage(resource, options, undefined);
       if (present) this.#addresses.put(key, { kind: 'service', service });
       else this.#addresses.remove(key);
     } else if (resource.kind === 'AuthorizationPolicy') {
@@ -113,7 +141,10 @@ export class MeshTranslator {
   #namespace(name: string): NamespaceTranslator {
     let namespace = this.#namespaces.get(name);
     if (namespace === undefined) {
-      namespace = new NamespaceTranslator(name, this.#options, (pod) => this.#rootPoliciesOf(pod));
+      namespace = new NamespaceTranslator(name, this.#options, {
+        rootPolicies: (pod) => this.#rootPoliciesOf(pod),
+        localityOf: (node) => this.#nodes.get(node)?.locality,
+      });
       this.#namespaces.set(name, namespace);
     }
     return namespace;

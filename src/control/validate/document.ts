@@ -6,7 +6,8 @@ import type { Resource } from '../../model/resource.ts';
 import { readAuthorizationPolicy } from './authorization-policy.ts';
 import { readEndpointSlice } from './endpoint-slice.ts';
 import { describe, Fields, type Problem } from './fields.ts';
-import { resourceId } from './metadata.ts';
+import { defaultNamespace, resourceId } from './metadata.ts';
+import { readNode } from './node.ts';
 import { readPod } from './pod.ts';
 import { readService } from './service.ts';
 
@@ -30,6 +31,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   EndpointSlice: { group: 'discovery.k8s.io', read: readEndpointSlice },
   AuthorizationPolicy: { group: 'security.istio.io', read: readAuthorizationPolicy },
   PeerAuthentication: { group: 'security.istio.io', read: warnPeerAuthentication },
+  Node: { group: '', read: readNode },
   Namespace: { group: '', read: undefined },
   ServiceAccount: { group: '', read: undefined },
 };
@@ -102,7 +104,7 @@ function nameOf(item: unknown): string {
   const { name, namespace } = (metadata ?? {}) as { name?: unknown; namespace?: unknown };
   return resourceId(
     kind,
-    typeof namespace === 'string' ? namespace : 'default',
+    typeof namespace === 'string' ? namespace : defaultNamespace(kind),
     typeof name === 'string' ? name : '?',
   );
 }

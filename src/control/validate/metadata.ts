@@ -10,6 +10,7 @@ export interface Metadata {
   readonly annotations: Fields;
 }
 
+const CLUSTER_SCOPED = ['Namespace', 'Node'];
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
@@ -17,7 +18,9 @@ const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 export function readMetadata(root: Fields, kind: string, file: string): Metadata | undefined {
   const fields = root.mapping('metadata');
   const name = readName(fields, 'name', NAME);
-  const namespace = fields.has('namespace') ? readName(fields, 'namespace', LABEL) : 'default';
+  const namespace = fields.has('namespace')
+    ? readName(fields, 'namespace', LABEL)
+    : defaultNamespace(kind);
   if (name === undefined || namespace === undefined) return undefined;
   return {
     meta: {
@@ -32,8 +35,14 @@ export function readMetadata(root: Fields, kind: string, file: string): Metadata
   };
 }
 
+/** "Kind namespace/name", or "Kind name" of what belongs to no namespace */
 export function resourceId(kind: string, namespace: string, name: string): string {
-  return `${kind} ${namespace}/${name}`;
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
+/** Of a resource that names none; "" where there is none to name. */
+export function defaultNamespace(kind: string): string {
+  return CLUSTER_SCOPED.includes(kind) ? '' : 'default';
 }
 
 function readName(fields: Fields, key: string, pattern: RegExp): string | undefined {
