@@ -9,7 +9,7 @@ import test from 'node:test';
 import type { ServiceView } from '../../src/admin/view.ts';
 import { BackendLoad, PodUsage } from '../../src/kernel/abi/layout.gen.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
-import { TypedMap, u32 } from '../../src/kernel/typed-map.ts';
+import { TypedMap, u32, u64 } from '../../src/kernel/typed-map.ts';
 import { type Agent, podResource, type Resource, startAgent } from '../support/agent.ts';
 import { createMesh, type Mesh } from '../support/netns.ts';
 import { cProgram, skipReason } from '../support/node.ts';
@@ -240,8 +240,14 @@ test(`${CHURN} connections that end in every way`, { skip }, async (t) => {
     pods: [{ name: 'client' }, ...['a', 'b'].map((name) => ({ name, labels: web }))],
   });
   const resources = [
-    service({ name: 'open', addresses: [VIP.robin], port: 80, targetPort: PORT, selector: web }),
-    service({ name: 'shut', addresses: [VIP.closed], port: 80, targetPort: 9, selector: web }),
+    service({
+      ...{ name: 'open', addresses: [VIP.robin], port: 80, targetPort: PORT, selector: web },
+      ...{ lb: 'least-latency', maxConnections: 1000 },
+    }),
+    service({
+      ...{ name: 'shut', addresses: [VIP.closed], port: 80, targetPort: 9, selector: web },
+      maxConnections: 1000,
+    }),
   ];
   const agent = await startAgent({ mesh, resources });
   const program = cProgram('lb-churn');
@@ -277,6 +283,13 @@ test(`${CHURN} connections that end in every way`, { skip }, async (t) => {
     [],
   );
   active.close();
+  const limits = binding.openPinnedMap(join(folder, 'lb_limits'));
+  const taken = new TypedMap('lb_limits', limits, u32, u64).entries();
+  assert.deepEqual(
+    taken.map(([, count]) => count),
+    [0n, 0n],
+  );
+  limits.close();
   const usage = binding.openPinnedMap(join(folder, 'pod_usage'));
   const used = new TypedMap('pod_usage', usage, u32, PodUsage).entries();
   assert.deepEqual(
