@@ -83,9 +83,12 @@ static __always_inline bool connect_within_limit(const struct service *svc, stru
 {
 	__u32 limit = svc->limit;
 	__u64 *taken = bpf_map_lookup_elem(&lb_limits, &limit);
+	__u32 zero = 0, *used = bpf_map_lookup_elem(&lb_limited, &zero);
 
-	if (!taken)
+	if (!taken || !used)
 		return true;
+	if (!*used)
+		*used = 1;
 	if (!limit_take(taken, svc->max_connections))
 		return false;
 	intent->limit = limit;
@@ -189,8 +192,12 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 SEC("cgroup/sock_release")
 int podwire_sock_release(struct bpf_sock *sk)
 {
-	struct intent *intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	__u32 zero = 0, *used = bpf_map_lookup_elem(&lb_limited, &zero);
+	struct intent *intent;
 
+	if (!used || !*used)
+		return 1;
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
 	if (intent && !(intent->flags & INTENT_COUNTED))
 		limit_return(intent);
 	return 1;

@@ -89,6 +89,14 @@ struct {
 	__type(value, __u64);
 } lb_limits SEC(".maps");
 
+/* 1 once a connection was counted against a limit: most nodes never pay for a look-up when a socket is closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_limited SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_AFFINITY);

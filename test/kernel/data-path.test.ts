@@ -13,6 +13,7 @@ import {
   Backend as BackendValue,
   BackendLoad,
   LbPolicy,
+  MemberKey,
   Service,
   ServiceKey,
   SlotKey,
@@ -21,7 +22,7 @@ import { type Binding, loadBinding } from '../../src/kernel/binding.ts';
 import { removePins } from '../../src/kernel/cleanup.ts';
 import { DataPath } from '../../src/kernel/data-path.ts';
 import { ServiceTable } from '../../src/kernel/service-table.ts';
-import { TypedMap, u32 } from '../../src/kernel/typed-map.ts';
+import { TypedMap, u32, u64 } from '../../src/kernel/typed-map.ts';
 import type { Ip } from '../../src/model/ip.ts';
 import { command, makeCgroup, removeCgroup, skipReason, uniqueName } from '../support/node.ts';
 import { repositoryRoot } from '../support/repository.ts';
@@ -199,6 +200,53 @@ test('Services: tables are replaced whole, active counts stay', { skip }, (t) =>
   assert.deepEqual(services.entries(), [], 'what the next mesh does not have');
   assert.deepEqual(slots.entries(), []);
   assert.deepEqual(active.entries(), []);
+});
+
+test('Services: members follow their table, a limit lives as long as it counts', { skip }, (t) => {
+  const node = makeNode(t);
+  const path = node.start(true);
+  t.after(() => path.close());
+  const map = (name: string) => path.map(name);
+  const members = new TypedMap('lb_members', map('lb_members'), MemberKey, BackendValue);
+  const limits = new TypedMap('lb_limits', map('lb_limits'), u32, u64);
+  const table = new ServiceTable(map);
+  const entry = (ids: readonly number[], more: Partial<ServiceEntry> = {}): ServiceEntry => ({
+    ...{ key: '198.18.0.1|80', addr: '198.18.0.1' as Ip, port: 80, id: 5, rounded: false },
+    ...{ policy: 'round-robin', affinitySeconds: 60, maxConnections: 9, limit: 3 },
+    slots: ids.map((id) => ({ id, addr: `10.0.0.${id}` as Ip, port: 8080 })),
+    service: { namespace: 'default', name: 'web', hostname: 'web.default.svc.cluster.local' },
+    ...more,
+  });
+  const ids = () =>
+    members
+      .entries()
+      .map(([key, value]) => [key.backend, value.id])
+      .sort();
+
+  table.put(entry([1, 2, 2]));
+  assert.deepEqual(ids(), [
+    [1, 1],
+    [2, 2],
+  ]);
+  assert.deepEqual(limits.entries(), [[3, 0n]]);
+  limits.set(3, 4n);
+  table.put(entry([2]));
+  assert.deepEqual(ids(), [[2, 2]]);
+  assert.equal(limits.get(3), 4n, 'another table of the same Service goes on counting');
+  table.put(entry([2], { affinitySeconds: 0, maxConnections: 0, limit: 0 }));
+  assert.deepEqual(ids(), []);
+  assert.equal(limits.get(3), 4n, 'open connections still give back what they took');
+  limits.set(3, 0n);
+  table.put(entry([1]));
+
+  const next = new ServiceTable(map);
+  next.put(entry([1]));
+  assert.equal(members.entries().length, 2, 'the table of the last agent is there until it prunes');
+  next.prune();
+  assert.deepEqual(ids(), [[1, 1]]);
+  new ServiceTable(map).prune();
+  assert.deepEqual(members.entries(), []);
+  assert.deepEqual(limits.entries(), []);
 });
 
 test('clean-up detaches and removes everything', { skip }, (t) => {

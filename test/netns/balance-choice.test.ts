@@ -81,7 +81,7 @@ interface Ground {
   readonly mesh: Mesh;
   readonly agent: Agent;
   readonly client: Puppet;
-  write(pods: readonly Resource[]): void;
+  readonly write: (pods: readonly Resource[]) => void;
 }
 
 /** Pods that answer with their names, and the Services in front of them. */
@@ -105,7 +105,7 @@ async function ground(
   return { mesh, agent, client, write };
 }
 
-const plain = (mesh: Mesh, ready = (_: Pod): boolean => true): Resource[] =>
+const plain = (mesh: Mesh, ready: (pod: Pod) => boolean = () => true): Resource[] =>
   mesh.pods.map((pod) => podWith(pod, { ready: ready(pod) }));
 
 test('session affinity', { skip }, async (t) => {
