@@ -220,8 +220,8 @@ test('Services: members follow their table, a limit lives as long as it counts',
   const ids = () =>
     members
       .entries()
-      .map(([key, value]) => [key.backend, value.id])
-      .sort();
+      .map(([key, value]): [number, number] => [key.backend, value.id])
+      .sort(([a], [b]) => a - b);
 
   table.put(entry([1, 2, 2]));
   assert.deepEqual(ids(), [
