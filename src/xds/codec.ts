@@ -10,9 +10,9 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { PodwireError } from '../errors.ts';
-import type { StringValue, StringValue__Output } from './gen/google/protobuf/StringValue.ts';
 import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
 import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
+import type { LoadBalancer, LoadBalancer__Output } from './gen/podwire/v1/LoadBalancer.ts';
 
 export type { Authorization as WireAuthorizationInput } from './gen/istio/security/Authorization.ts';
 export type { Authorization__Output as WireAuthorization } from './gen/istio/security/Authorization.ts';
@@ -45,7 +45,7 @@ export interface MessageCodec<Input, Output> {
 export interface Codec {
   readonly address: MessageCodec<Address, Address__Output>;
   readonly authorization: MessageCodec<Authorization, Authorization__Output>;
-  readonly stringValue: MessageCodec<StringValue, StringValue__Output>;
+  readonly loadBalancer: MessageCodec<LoadBalancer, LoadBalancer__Output>;
   /** envoy.service.discovery.v3.AggregatedDiscoveryService, for grpc-js */
   readonly discovery: ServiceDefinition;
   /** istio.v1.auth.IstioCertificateService, for grpc-js */
@@ -55,6 +55,7 @@ export interface Codec {
 const PROTOS = [
   'workload.proto',
   'authorization.proto',
+  'podwire/lb.proto',
   'envoy/service/discovery/v3/discovery.proto',
   'istio/v1/auth/ca.proto',
 ];
@@ -73,7 +74,7 @@ export function createCodec(): Codec {
   return {
     address: message(definition, 'istio.workload.Address'),
     authorization: message(definition, 'istio.security.Authorization'),
-    stringValue: message(definition, 'google.protobuf.StringValue'),
+    loadBalancer: message(definition, 'podwire.v1.LoadBalancer'),
     discovery: service(definition, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),
     certificates: service(definition, 'istio.v1.auth.IstioCertificateService'),
   };

@@ -11,7 +11,7 @@ trap 'rm -rf "$next"' EXIT
 mkdir "$next"
 ../../node_modules/.bin/proto-loader-gen-types --keepCase --longs String --enums String --defaults --oneofs \
   --importFileExtension=.ts --grpcLib=@grpc/grpc-js --outDir="$next" -I proto -- workload.proto authorization.proto \
-  envoy/service/discovery/v3/discovery.proto istio/v1/auth/ca.proto >/dev/null
+  podwire/lb.proto envoy/service/discovery/v3/discovery.proto istio/v1/auth/ca.proto >/dev/null
 touch "$next/.stamp"
 rm -rf gen
 mv "$next" gen
