@@ -140,13 +140,13 @@ export class KubernetesClient {
         headers['content-type'] = options.contentType ?? 'application/json';
         headers['content-length'] = payload.length;
       }
-      return await new Promise<IncomingMessage>((resolve, reject) => {
-        const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
-        const request: ClientRequest = start(url, { ...credentials, method, headers, signal });
-        request.on('response', resolve);
-        request.on('error', (error) => reject(signal.aborted ? signal.reason : error));
-        request.end(payload);
-      });
+      const request = { ...credentials, method, headers, signal };
+      try {
+        return await send(url, request, payload);
+      } catch (error) {
+        if (!(error instanceof StaleConnection)) throw error;
+        return await send(url, request, payload);
+      }
     } catch (error) {
       throw KubernetesError.of(error);
     }
@@ -173,6 +173,24 @@ export class KubernetesClient {
     if (this.#server.startsWith('http:')) return { headers: options.headers ?? {} };
     return { headers: options.headers ?? {}, auth: options.auth ?? null, agent: this.#agent };
   }
+}
+
+/** The server had closed an idle connection when it was used again: the request was not carried out. */
+class StaleConnection extends Error {}
+
+function send(url: URL, options: RequestOptions, payload?: Buffer): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const request: ClientRequest = start(url, options);
+    request.on('response', resolve);
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      const { signal } = options;
+      if (signal?.aborted === true) reject(signal.reason as Error);
+      else if (request.reusedSocket && error.code === 'ECONNRESET') reject(new StaleConnection());
+      else reject(error);
+    });
+    request.end(payload);
+  });
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

@@ -45,6 +45,12 @@ export async function loadClient({
     }
     config.setCurrentContext(context);
   }
+  // What client-node falls back to when there is nothing at all: an API server on this machine without TLS.
+  if (kubeconfig === undefined && config.getCurrentContext() === 'loaded-context') {
+    throw new PodwireError('ERR_CONFIG', 'there is no kubeconfig, and this is no pod', {
+      hint: 'name a file with --kubeconfig or KUBECONFIG',
+    });
+  }
   if (config.getCurrentCluster() === null) {
     throw new PodwireError('ERR_CONFIG', 'the kubeconfig names no cluster for the context', {
       hint: 'correct contexts[].context.cluster',
