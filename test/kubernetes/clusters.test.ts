@@ -3,6 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
+import { AnyClusterAuthenticator } from '../../src/control/auth/any-cluster.ts';
+import { AuthenticationError } from '../../src/control/auth/caller.ts';
+import { KubernetesTokenAuthenticator } from '../../src/control/auth/kubernetes-token.ts';
 import { ControlCore } from '../../src/control/core.ts';
 import { loadClient } from '../../src/control/kubernetes/kubeconfig.ts';
 import { KubernetesSource } from '../../src/control/sources/kubernetes/source.ts';
@@ -176,4 +179,55 @@ test('one address in two networks is two workloads; in one network it is a confl
   });
   await watched.until(() => watched.codes.includes('ADDRESS_CONFLICT'));
   assert.equal(workload(watched, 'west//Pod/shop/same'), undefined);
+});
+
+async function reviews({ admin }: Kubernetes): Promise<number> {
+  const text = (await admin.call('/metrics')) as string;
+  const lines = text.matchAll(
+    /^apiserver_request_total\{[^}]*resource="tokenreviews"[^}]*\} (\d+)/gm,
+  );
+  return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+test('a token is shown to the cluster that issued it, and to no other', async () => {
+  const any = new AnyClusterAuthenticator(
+    [east, west].map(({ admin: client, name: cluster }) => ({
+      client,
+      authenticator: new KubernetesTokenAuthenticator({
+        client,
+        cluster,
+        trustDomain: 'cluster.local',
+      }),
+    })),
+  );
+  const tokens = new Map<string, string>();
+  for (const cluster of [east, west]) {
+    const { admin, name } = cluster;
+    await create(admin, '/api/v1/namespaces/shop/serviceaccounts', { metadata: { name: 'web' } });
+    const pod = await runPod(admin, 'shop', 'caller', '10.4.0.1', {
+      serviceAccount: 'web',
+      node: `${name}-1`,
+    });
+    const boundPod = { name: 'caller', uid: pod.metadata.uid };
+    tokens.set(name, await cluster.createToken('shop', 'web', { boundPod }));
+  }
+  const ask = (name: string) =>
+    any.authenticate({ token: tokens.get(name), certificate: undefined });
+  for (const [cluster, other] of [
+    [east, west],
+    [west, east],
+  ] as const) {
+    const before = await reviews(other);
+    const caller = await ask(cluster.name);
+    assert.deepEqual([caller.cluster, caller.node], [cluster.name, `${cluster.name}-1`]);
+    assert.equal((await reviews(other)) - before, 0);
+  }
+  const [, body, signature] = tokens.get('east')!.split('.');
+  const header = Buffer.from('{"alg":"RS256","kid":"nobody"}').toString('base64url');
+  for (const token of [undefined, 'x', 'x.y.z', `${header}.${body}.${signature}`]) {
+    await assert.rejects(any.authenticate({ token, certificate: undefined }), AuthenticationError);
+  }
+  await west.signal('kube-apiserver', 'SIGKILL');
+  assert.equal((await ask('east')).cluster, 'east', 'one that is away keeps nobody else out');
+  await west.start('kube-apiserver');
 });

@@ -175,7 +175,10 @@ export class KubernetesClient {
   }
 }
 
-/** The server had closed an idle connection when it was used again: the request was not carried out. */
+/**
+ * The server had closed an idle connection when it was used again.  Should it have died while it carried the request out, a
+ * write meets its own trace: writes name the version they replace, and what exists is not created twice.
+ */
 class StaleConnection extends Error {}
 
 function send(url: URL, options: RequestOptions, payload?: Buffer): Promise<IncomingMessage> {
