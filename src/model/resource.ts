@@ -106,6 +106,8 @@ export interface EndpointResource {
   /** "" where the slice does not say */
   readonly node: string;
   readonly zone: string;
+  /** share of the load; absent: 1 */
+  readonly weight?: number;
 }
 
 export interface EndpointSliceResource extends ResourceMeta {

@@ -93,7 +93,7 @@ export function bareWorkload(
     healthy: true,
     clusterId,
     hostNetwork: false,
-    capacity: 1,
+    capacity: endpoint.weight ?? 1,
   };
 }
 
