@@ -125,8 +125,9 @@ export interface ExtAuthz {
         readonly cluster: string;
         readonly pathPrefix: string;
         readonly timeoutMs: number;
-        /** headers the answer may add to the request or to the refusal */
+        /** headers of the answer that are added to the request; none: none of them */
         readonly upstreamHeaders: readonly StringMatcher[];
+        /** headers of the answer that a refusal has; none: all of them, as Envoy */
         readonly clientHeaders: readonly StringMatcher[];
         /** headers of the request the service gets */
         readonly requestHeaders: readonly StringMatcher[];

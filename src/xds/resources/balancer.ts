@@ -20,16 +20,21 @@ const DEFAULT_PANIC_PERCENT = 50;
 type Policy = Balancer['policy'];
 
 export function balancerToWire(codec: EnvoyCodecs, balancer: Balancer): WireClusterInput {
+  // Envoy takes no locality weights beside a list of policies: they are in its entries.
+  const isListed = balancer.policy.type === 'peak-ewma';
   return {
     ...policyToWire(codec, balancer),
     common_lb_config: {
       healthy_panic_threshold: percentToWire(balancer.panicThreshold),
-      ...(balancer.localityWeighted ? { locality_weighted_lb_config: {} } : {}),
+      ...(balancer.localityWeighted && !isListed ? { locality_weighted_lb_config: {} } : {}),
     },
   };
 }
 
-function policyToWire(codec: EnvoyCodecs, { policy, slowStartMs }: Balancer): WireClusterInput {
+function policyToWire(
+  codec: EnvoyCodecs,
+  { policy, slowStartMs, localityWeighted }: Balancer,
+): WireClusterInput {
   const slow_start_config =
     slowStartMs === undefined ? null : { slow_start_window: durationToWire(slowStartMs) };
   switch (policy.type) {
@@ -52,7 +57,13 @@ function policyToWire(codec: EnvoyCodecs, { policy, slowStartMs }: Balancer): Wi
               PEAK_EWMA,
               pack(codec.peakEwma, { decay_time: durationToWire(policy.decayMs) }),
             ),
-            policyOf(LEAST_REQUEST, pack(codec.leastRequest, {})),
+            policyOf(
+              LEAST_REQUEST,
+              pack(codec.leastRequest, {
+                slow_start_config,
+                locality_lb_config: localityWeighted ? { locality_weighted_lb_config: {} } : null,
+              }),
+            ),
           ],
         },
       };
@@ -81,31 +92,42 @@ function policyOf(name: string, typed_config: ReturnType<typeof pack>) {
 export function balancerFromWire(wire: WireCluster, path: string, reading: Reading): Balancer {
   const common = wire.common_lb_config;
   const slowStart = (wire.least_request_lb_config ?? wire.round_robin_lb_config)?.slow_start_config;
+  const listed = listedPolicy(wire, path, reading);
   return {
-    policy: listedPolicy(wire, path, reading) ?? namedPolicy(wire, path, reading),
-    slowStartMs: durationFromWire(slowStart?.slow_start_window ?? null),
+    ...(listed ?? {
+      policy: namedPolicy(wire, path, reading),
+      slowStartMs: durationFromWire(slowStart?.slow_start_window ?? null),
+      localityWeighted: (common?.locality_weighted_lb_config ?? null) !== null,
+    }),
     panicThreshold: percentFromWire(
       common?.healthy_panic_threshold ?? { value: DEFAULT_PANIC_PERCENT },
     ),
-    localityWeighted: (common?.locality_weighted_lb_config ?? null) !== null,
   };
 }
 
-/** The first of the list that podwire knows, as Envoy chooses too. */
-function listedPolicy(wire: WireCluster, path: string, reading: Reading): Policy | undefined {
+/** The first of the list that podwire knows, as Envoy chooses too; what goes with it may be with the one behind. */
+function listedPolicy(
+  wire: WireCluster,
+  path: string,
+  reading: Reading,
+): Omit<Balancer, 'panicThreshold'> | undefined {
   const { codec } = reading;
   const policies = wire.load_balancing_policy?.policies ?? [];
-  for (const { typed_extension_config } of policies) {
-    const any = typed_extension_config?.typed_config;
-    const ewma = unpack(any, codec.peakEwma);
-    if (ewma) {
-      const decayMs = durationFromWire(ewma.decay_time) ?? DEFAULT_DECAY_MS;
-      return { type: 'peak-ewma', decayMs };
-    }
-    const least = unpack(any, codec.leastRequest);
-    if (least) {
-      return { type: 'least-request', choices: least.choice_count?.value ?? DEFAULT_CHOICES };
-    }
+  const configs = policies.map(
+    ({ typed_extension_config }) => typed_extension_config?.typed_config,
+  );
+  const ewma = configs.flatMap((any) => unpack(any, codec.peakEwma) ?? [])[0];
+  const least = configs.flatMap((any) => unpack(any, codec.leastRequest) ?? [])[0];
+  const slowStart = least?.slow_start_config?.slow_start_window ?? null;
+  const weighted = least?.locality_lb_config?.locality_weighted_lb_config ?? null;
+  const common = { slowStartMs: durationFromWire(slowStart), localityWeighted: weighted !== null };
+  if (ewma) {
+    const decayMs = durationFromWire(ewma.decay_time) ?? DEFAULT_DECAY_MS;
+    return { policy: { type: 'peak-ewma', decayMs }, ...common };
+  }
+  if (least) {
+    const choices = least.choice_count?.value ?? DEFAULT_CHOICES;
+    return { policy: { type: 'least-request', choices }, ...common };
   }
   if (policies.length > 0) reading.warn(`${path}load_balancing_policy`);
   return undefined;

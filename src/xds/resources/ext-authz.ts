@@ -26,7 +26,8 @@ export function shadowPrefix(name: string): string {
 
 export function extAuthzToWire(extAuthz: ExtAuthz, name: string): WireExtAuthzInput {
   const { service, bodyBytes, allowPartialBody, when } = extAuthz;
-  const strings = (list: ExtAuthzStrings) => ({ patterns: list.map(stringToWire) });
+  const strings = (list: ExtAuthzStrings) =>
+    list.length === 0 ? null : { patterns: list.map(stringToWire) };
   return {
     ...(service.type === 'grpc'
       ? {
@@ -49,8 +50,7 @@ export function extAuthzToWire(extAuthz: ExtAuthz, name: string): WireExtAuthzIn
               allowed_client_headers: strings(service.clientHeaders),
             },
           },
-          allowed_headers:
-            service.requestHeaders.length === 0 ? null : strings(service.requestHeaders),
+          allowed_headers: strings(service.requestHeaders),
         }),
     transport_api_version: 'V3',
     failure_mode_allow: extAuthz.failOpen,

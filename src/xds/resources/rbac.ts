@@ -214,10 +214,17 @@ function principalFromWire(wire: WirePrincipal, path: string, reading: Reading):
       }));
     case 'metadata':
       return claimFromWire(wire.metadata!, `${path}.metadata`, reading);
+    case 'sourced_metadata': {
+      const { metadata_matcher, metadata_source } = wire.sourced_metadata!;
+      if (metadata_matcher && metadata_source === 'DYNAMIC') {
+        return claimFromWire(metadata_matcher, `${path}.sourced_metadata`, reading);
+      }
+      break;
+    }
     default:
-      reading.error(path, 'has no kind of principal that is known');
-      return [];
   }
+  reading.error(path, 'has no kind of principal that is known');
+  return [];
 }
 
 /** `any: false` has no meaning that Envoy accepts. */

@@ -77,7 +77,7 @@ export function cidrFromWire(wire: WireCidrRange, path: string, { error }: Readi
   return [];
 }
 
-/** undefined: a file or an environment variable, which belong to another machine */
+/** undefined: a file or an environment variable, which belong to another machine; also nothing at all */
 export function dataFromWire(source: WireDataSource | null): Buffer | undefined {
   if (source?.inline_bytes !== undefined) return Buffer.from(source.inline_bytes);
   if (source?.inline_string !== undefined) return Buffer.from(source.inline_string);

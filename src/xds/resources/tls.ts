@@ -19,6 +19,17 @@ import { FROM_ADS } from './scalars.ts';
 
 /** istiod's name for the roots of the system */
 const SYSTEM_ROOTS = 'file-root:system';
+/**
+ * Where distributions keep them.  The first is what is written: Envoy has system_root_certs in its API and takes it for no
+ * roots at all.
+ */
+const SYSTEM_BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+] as const;
 const VERSIONS: Readonly<Record<string, TlsVersion | undefined>> = {
   // Below 1.2 nobody is let in: what is offered is less, never more.
   TLSv1_0: 'TLSv1_2',
@@ -85,7 +96,7 @@ function validationToWire(validation: CertificateValidation): WireCommonTlsConte
       matcher: stringToWire(matcher),
     })),
     trust_chain_verification: insecure ? 'ACCEPT_UNTRUSTED' : 'VERIFY_TRUST_CHAIN',
-    system_root_certs: roots === undefined && !insecure ? {} : null,
+    trusted_ca: roots === undefined && !insecure ? { filename: SYSTEM_BUNDLES[0] } : null,
   };
   if (roots === undefined) return { validation_context: context };
   return {
@@ -108,10 +119,15 @@ function validationFromWire(
     combined?.validation_context_sds_secret_config ?? validation_context_sds_secret_config;
   if (!context && !secret) return undefined;
   const at = `${path}.${wire.validation_context_type}`;
-  if (context?.trusted_ca) reading.error(`${at}.trusted_ca`, 'is not a secret by name');
+  const bundle = context?.trusted_ca?.filename;
+  const isSystem =
+    (context?.system_root_certs ?? null) !== null || SYSTEM_BUNDLES.some((file) => file === bundle);
+  if (context?.trusted_ca && !isSystem) {
+    reading.error(`${at}.trusted_ca`, 'is neither a secret by name nor the roots of the system');
+  }
   if (context?.crl) reading.error(`${at}.crl`, 'is not supported here; put it in the secret');
   const roots = secret ? secretFromWire(secret, at, reading) : undefined;
-  const hasRoots = roots !== undefined || (context?.system_root_certs ?? null) !== null;
+  const hasRoots = roots !== undefined || isSystem;
   const verification = context?.trust_chain_verification ?? 'VERIFY_TRUST_CHAIN';
   if (!['VERIFY_TRUST_CHAIN', 'ACCEPT_UNTRUSTED'].includes(verification)) {
     reading.error(`${at}.trust_chain_verification`, `${String(verification)} is not known`);

@@ -86,7 +86,7 @@ const permission: fc.Arbitrary<Permission> = fc.letrec<{ node: Permission }>((ti
       type: kind('path'),
       path: fc.oneof(
         stringMatcher,
-        record({ type: kind('template'), value: one('/a/{*}', '/b/{**}') }),
+        record({ type: kind('template'), value: one('/a/*', '/b/**') }),
       ),
     }),
     record({ type: kind('destination-ip'), prefix }),
@@ -498,13 +498,13 @@ export const clusterArbitrary: fc.Arbitrary<Cluster> = record({
     record({
       type: kind('strict-dns'),
       endpoints: assignmentOf(hostEndpoint, 2),
-      refreshMs: ms,
+      refreshMs: uint(60_000, 2),
       family: kind('auto', 'v4', 'v6', 'all'),
     }),
     record({
       type: kind('logical-dns'),
       endpoints: assignmentOf(hostEndpoint, 1),
-      refreshMs: ms,
+      refreshMs: uint(60_000, 2),
       family: kind('auto', 'v4', 'v6', 'all'),
     }),
     record({ type: kind('original-destination') }),
@@ -587,7 +587,7 @@ function consistent(found: Cluster): Cluster {
   const policy: Cluster['balancer']['policy'] = isPassthrough
     ? { type: 'passthrough' }
     : balancer.policy;
-  const slow = policy.type === 'round-robin' || policy.type === 'least-request';
+  const slow = ['round-robin', 'least-request', 'peak-ewma'].includes(policy.type);
   const checks = found.healthChecks.filter(
     ({ check }) => check.type !== 'grpc' || protocol === 'http2',
   );
@@ -633,7 +633,7 @@ const manager: fc.Arbitrary<HttpConnectionManager> = record({
   tracing: maybe(record({ sampling: share })),
   accessLog: list(
     record({
-      path: one('/dev/stdout'),
+      path: one('/dev/null'),
       format: maybe(
         fc.oneof(
           record({ type: kind('text'), format: one('%PROTOCOL%\n', '%RESPONSE_CODE%\n') }),
@@ -668,6 +668,10 @@ const chain: fc.Arbitrary<FilterChain> = record({
   tls: maybe(
     fc
       .tuple(tls, fc.boolean())
+      .map(
+        ([parameters, required]) =>
+          [{ ...parameters, certificates: ['default'] }, required] as const,
+      )
       .map(([parameters, requireClientCertificate]) => ({
         ...parameters,
         requireClientCertificate,
