@@ -14,7 +14,7 @@ import { ENVOY_MESSAGES, type EnvoyCodecs } from './codec-envoy.ts';
 import type { StringValue, StringValue__Output } from './gen/google/protobuf/StringValue.ts';
 import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
 import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
-import { scanUnknownFields, type UnknownField } from './unknown-fields.ts';
+import { createScan, type ScanUnknownFields, type UnknownField } from './unknown-fields.ts';
 
 export type { Authorization as WireAuthorizationInput } from './gen/istio/security/Authorization.ts';
 export type { Authorization__Output as WireAuthorization } from './gen/istio/security/Authorization.ts';
@@ -70,13 +70,14 @@ const CONVERSION: protobuf.IConversionOptions = {
 /** Reads and parses the protos: some 60 ms, once. */
 export function createCodec(): Codec {
   const root = loadProtos();
+  const scan = createScan(root);
   const envoy = Object.fromEntries(
-    Object.entries(ENVOY_MESSAGES).map(([key, name]) => [key, message(root, name)]),
+    Object.entries(ENVOY_MESSAGES).map(([key, name]) => [key, message(root, scan, name)]),
   );
   return {
-    address: addressCodec(root),
-    authorization: message(root, 'istio.security.Authorization'),
-    stringValue: message(root, 'google.protobuf.StringValue'),
+    address: addressCodec(root, scan),
+    authorization: message(root, scan, 'istio.security.Authorization'),
+    stringValue: message(root, scan, 'google.protobuf.StringValue'),
     envoy: envoy as unknown as EnvoyCodecs,
     discovery: service(root, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),
     certificates: service(root, 'istio.v1.auth.IstioCertificateService'),
@@ -97,6 +98,7 @@ function loadProtos(): protobuf.Root {
 
 function message<Input extends object, Output extends object>(
   root: protobuf.Root,
+  scan: ScanUnknownFields,
   name: string,
 ): MessageCodec<Input, Output> {
   const type = root.lookupType(name);
@@ -104,7 +106,7 @@ function message<Input extends object, Output extends object>(
     typeUrl: `type.googleapis.com/${name}`,
     encode: (object) => encode(type, object),
     decode: (bytes) => type.toObject(type.decode(asBuffer(bytes)), CONVERSION) as Output,
-    unknownFields: (bytes) => scanUnknownFields(type, asBuffer(bytes)),
+    unknownFields: (bytes) => scan(type, asBuffer(bytes)),
   };
 }
 
@@ -112,7 +114,10 @@ function message<Input extends object, Output extends object>(
  * Workloads come by the hundred thousand: toObject is a third of what decoding one costs, so they stay protobufjs's own
  * objects (absent fields are on the prototype), with names for the numbers of enums.
  */
-function addressCodec(root: protobuf.Root): MessageCodec<Address, Address__Output> {
+function addressCodec(
+  root: protobuf.Root,
+  scan: ScanUnknownFields,
+): MessageCodec<Address, Address__Output> {
   const type = root.lookupType('istio.workload.Address');
   const enums = root
     .lookupType('istio.workload.Workload')
@@ -120,7 +125,7 @@ function addressCodec(root: protobuf.Root): MessageCodec<Address, Address__Outpu
       resolvedType instanceof protobuf.Enum ? [{ name, names: resolvedType.valuesById }] : [],
     );
   return {
-    ...message<Address, Address__Output>(root, 'istio.workload.Address'),
+    ...message<Address, Address__Output>(root, scan, 'istio.workload.Address'),
     decode: (bytes) => {
       const decoded = type.decode(asBuffer(bytes)) as unknown as Record<string, unknown>;
       const workload = decoded['workload'] as Record<string, unknown> | null;
