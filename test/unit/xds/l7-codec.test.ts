@@ -437,3 +437,39 @@ test('a report of unknown fields stays short', () => {
   assert.ok(decoded.ok);
   assert.equal(decoded.warnings.length, 100);
 });
+
+const pattern = { exact: 1, prefix: 2, suffix: 3, regex: 5, contains: 7 } as const;
+const spiffe: [keyof typeof pattern, string, string | undefined][] = [
+  ['exact', 'spiffe://td/ns/a/sa/b', 'td/ns/a/sa/b'],
+  ['exact', 'td/ns/a/sa/b', undefined],
+  ['prefix', 'spiffe://td/', 'td/'],
+  ['prefix', 'spi', ''],
+  ['prefix', 'td/', undefined],
+  ['suffix', '/sa/b', '/sa/b'],
+  ['suffix', '//td/ns/a/sa/b', undefined],
+  ['contains', '/ns/a/', '/ns/a/'],
+  ['contains', 'ff', undefined],
+  ['regex', '.*/ns/a/.*', '.*/ns/a/.*'],
+  ['regex', 'spiffe://td/.*', 'td/.*'],
+  ['regex', 'spiffe://(?:a|b)', 'a|b'],
+  ['regex', 'spiffe://(?:a)|(?:b)', undefined],
+  ['regex', '.*a|spiffe://b', undefined],
+  ['regex', 'spiffe://?b', undefined],
+  ['regex', 'spiffe://(?:[)])', '[)]'],
+  ['regex', 'ns/a', undefined],
+];
+
+for (const [type, value, expected] of spiffe) {
+  test(`a match of SPIFFE ids goes without the scheme: ${type} ${value}`, () => {
+    const text = type === 'regex' ? field(5, field(2, value)) : field(pattern[type], value);
+    const permissions = field(1, varint(3, 1));
+    const decoded = decode('listeners', policyOf(permissions, field(2, field(4, field(2, text)))));
+    assert.equal(decoded.ok, expected !== undefined, JSON.stringify(decoded));
+    if (!decoded.ok) return;
+    const { handler } = (decoded.value as Listener).chains[0]!;
+    assert.ok(handler.type === 'http' && handler.filters[0]?.type === 'rbac');
+    const [principal] = handler.filters[0].rbac.rules!.policies.get('p')!.principals;
+    assert.ok(principal?.type === 'authenticated');
+    assert.equal(principal.name?.value, expected);
+  });
+}
