@@ -12,6 +12,7 @@ import {
 } from '../../../src/xds/resources/authorization.ts';
 import { service, workload } from '../compile/plan-arbitraries.ts';
 import { policy } from '../compile/policy-arbitraries.ts';
+import { field, message, varint } from './protobuf-bytes.ts';
 
 const codec = createCodec();
 
@@ -189,8 +190,8 @@ for (const [name, bytes, error] of policies) {
   test(`an Authorization is refused: ${name}`, () => {
     const decoded = decodeAuthorization(codec, bytes);
     assert.ok(!decoded.ok);
-    assert.equal(decoded.errors.length, 1);
-    assert.match(decoded.errors[0]!, error);
+    // what the scan for unknown fields and the decoder say is about the same field
+    for (const found of decoded.errors) assert.match(found, error);
   });
 }
 
@@ -203,25 +204,3 @@ test('no bytes make the decoders throw', () => {
     { numRuns: 2000 },
   );
 });
-
-/** A length-delimited field. */
-function field(number: number, ...parts: (Buffer | string)[]): Buffer {
-  const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  return Buffer.concat([number2bytes((number << 3) | 2), number2bytes(body.length), body]);
-}
-
-function varint(number: number, value: number): Buffer {
-  return Buffer.concat([number2bytes(number << 3), number2bytes(value)]);
-}
-
-function message(...fields: Buffer[]): Buffer {
-  return Buffer.concat(fields);
-}
-
-function number2bytes(value: number): Buffer {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest >>>= 7) {
-    if (rest < 0x80) return Buffer.from([...bytes, rest]);
-    bytes.push((rest & 0x7f) | 0x80);
-  }
-}
