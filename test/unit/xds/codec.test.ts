@@ -22,6 +22,7 @@ test('a Workload and a Service survive the wire', () => {
       assert.deepEqual(decodeAddress(codec, encodeAddress(codec, address)), {
         ok: true,
         value: address,
+        warnings: [],
       });
     }),
   );
@@ -31,6 +32,7 @@ test('a Workload and a Service survive the wire', () => {
       assert.deepEqual(decodeAddress(codec, encodeAddress(codec, address)), {
         ok: true,
         value: address,
+        warnings: [],
       });
     }),
   );
@@ -42,6 +44,7 @@ test('an Authorization survives the wire', () => {
       assert.deepEqual(decodeAuthorization(codec, encodeAuthorization(codec, value)), {
         ok: true,
         value,
+        warnings: [],
       });
     }),
   );
