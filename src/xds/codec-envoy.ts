@@ -1,7 +1,7 @@
 /**
  * The messages of Envoy's API that podwire reads and writes: their names, and the types of their objects.
  *
- * Types are re-exported under "Wire…" names; only codec.ts and this file import gen/.
+ * Types are re-exported under "Wire…" names; only codec.ts, wire-types.ts and this file import gen/.
  */
 import type * as accessLogger from './gen/envoy/extensions/access_loggers/file/v3/FileAccessLog.ts';
 import type * as cluster from './gen/envoy/config/cluster/v3/Cluster.ts';
@@ -60,10 +60,7 @@ export interface EnvoyCodecs {
     hcm.HttpConnectionManager__Output
   >;
   readonly tcpProxy: MessageCodec<tcpProxy.TcpProxy, tcpProxy.TcpProxy__Output>;
-  readonly tlsInspector: MessageCodec<
-    tlsInspector.TlsInspector,
-    tlsInspector.TlsInspector__Output
-  >;
+  readonly tlsInspector: MessageCodec<tlsInspector.TlsInspector, tlsInspector.TlsInspector__Output>;
   readonly httpInspector: MessageCodec<
     httpInspector.HttpInspector,
     httpInspector.HttpInspector__Output
@@ -72,16 +69,10 @@ export interface EnvoyCodecs {
     accessLogger.FileAccessLog,
     accessLogger.FileAccessLog__Output
   >;
-  readonly filterConfig: MessageCodec<
-    filterConfig.FilterConfig,
-    filterConfig.FilterConfig__Output
-  >;
+  readonly filterConfig: MessageCodec<filterConfig.FilterConfig, filterConfig.FilterConfig__Output>;
   readonly router: MessageCodec<router.Router, router.Router__Output>;
   readonly rbac: MessageCodec<rbac.RBAC, rbac.RBAC__Output>;
-  readonly rbacPerRoute: MessageCodec<
-    rbacPerRoute.RBACPerRoute,
-    rbacPerRoute.RBACPerRoute__Output
-  >;
+  readonly rbacPerRoute: MessageCodec<rbacPerRoute.RBACPerRoute, rbacPerRoute.RBACPerRoute__Output>;
   readonly jwt: MessageCodec<jwt.JwtAuthentication, jwt.JwtAuthentication__Output>;
   readonly jwtPerRoute: MessageCodec<
     jwtPerRoute.PerRouteConfig,
@@ -132,10 +123,7 @@ export interface EnvoyCodecs {
     httpOptions.HttpProtocolOptions__Output
   >;
   readonly peakEwma: MessageCodec<peakEwma.PeakEwma, peakEwma.PeakEwma__Output>;
-  readonly leastRequest: MessageCodec<
-    leastRequest.LeastRequest,
-    leastRequest.LeastRequest__Output
-  >;
+  readonly leastRequest: MessageCodec<leastRequest.LeastRequest, leastRequest.LeastRequest__Output>;
 }
 
 const FILTERS = 'envoy.extensions.filters';

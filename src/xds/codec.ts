@@ -1,8 +1,8 @@
 /**
  * Bytes ↔ plain objects of the messages, and the types of those objects.
  *
- * The only importer of gen/ and of proto-loader, so that another protobuf library can take their place.  What the objects
- * mean is the business of resources/.
+ * With codec-envoy.ts and wire-types.ts the only importer of gen/, and the only one of protobufjs with the scan for unknown
+ * fields, so that another protobuf library can take their place.  What the objects mean is the business of resources/.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -6,10 +6,7 @@ export type {
   Duration as WireDurationInput,
   Duration__Output as WireDuration,
 } from './gen/google/protobuf/Duration.ts';
-export type {
-  Struct as WireStructInput,
-  Struct__Output as WireStruct,
-} from './gen/google/protobuf/Struct.ts';
+export type { Struct__Output as WireStruct } from './gen/google/protobuf/Struct.ts';
 export type {
   Address as WireEnvoyAddressInput,
   Address__Output as WireEnvoyAddress,
@@ -18,18 +15,8 @@ export type {
   CidrRange as WireCidrRangeInput,
   CidrRange__Output as WireCidrRange,
 } from './gen/envoy/config/core/v3/CidrRange.ts';
-export type {
-  ConfigSource as WireConfigSourceInput,
-  ConfigSource__Output as WireConfigSource,
-} from './gen/envoy/config/core/v3/ConfigSource.ts';
-export type {
-  DataSource as WireDataSourceInput,
-  DataSource__Output as WireDataSource,
-} from './gen/envoy/config/core/v3/DataSource.ts';
-export type {
-  GrpcService as WireGrpcServiceInput,
-  GrpcService__Output as WireGrpcService,
-} from './gen/envoy/config/core/v3/GrpcService.ts';
+export type { ConfigSource as WireConfigSourceInput } from './gen/envoy/config/core/v3/ConfigSource.ts';
+export type { DataSource__Output as WireDataSource } from './gen/envoy/config/core/v3/DataSource.ts';
 export type {
   HeaderValueOption as WireHeaderValueOptionInput,
   HeaderValueOption__Output as WireHeaderValueOption,
@@ -39,45 +26,16 @@ export type {
   HealthCheck__Output as WireHealthCheck,
 } from './gen/envoy/config/core/v3/HealthCheck.ts';
 export type {
-  HttpUri as WireHttpUriInput,
-  HttpUri__Output as WireHttpUri,
-} from './gen/envoy/config/core/v3/HttpUri.ts';
-export type {
-  Locality as WireLocalityInput,
-  Locality__Output as WireLocality,
-} from './gen/envoy/config/core/v3/Locality.ts';
-export type {
   Metadata as WireMetadataInput,
   Metadata__Output as WireMetadata,
 } from './gen/envoy/config/core/v3/Metadata.ts';
-export type {
-  RuntimeFractionalPercent as WireRuntimeFractionalPercentInput,
-  RuntimeFractionalPercent__Output as WireRuntimeFractionalPercent,
-} from './gen/envoy/config/core/v3/RuntimeFractionalPercent.ts';
-export type {
-  SubstitutionFormatString as WireSubstitutionFormatStringInput,
-  SubstitutionFormatString__Output as WireSubstitutionFormatString,
-} from './gen/envoy/config/core/v3/SubstitutionFormatString.ts';
+export type { SubstitutionFormatString__Output as WireSubstitutionFormatString } from './gen/envoy/config/core/v3/SubstitutionFormatString.ts';
 export type {
   TransportSocket as WireTransportSocketInput,
   TransportSocket__Output as WireTransportSocket,
 } from './gen/envoy/config/core/v3/TransportSocket.ts';
-export type {
-  TcpKeepalive as WireTcpKeepaliveInput,
-  TcpKeepalive__Output as WireTcpKeepalive,
-} from './gen/envoy/config/core/v3/TcpKeepalive.ts';
-export type {
-  TypedExtensionConfig as WireTypedExtensionConfigInput,
-  TypedExtensionConfig__Output as WireTypedExtensionConfig,
-} from './gen/envoy/config/core/v3/TypedExtensionConfig.ts';
-export type {
-  AccessLog as WireAccessLogInput,
-  AccessLog__Output as WireAccessLog,
-} from './gen/envoy/config/accesslog/v3/AccessLog.ts';
-export type {
-  Filter as WireFilterInput,
-  Filter__Output as WireFilter,
-} from './gen/envoy/config/listener/v3/Filter.ts';
+export type { AccessLog__Output as WireAccessLog } from './gen/envoy/config/accesslog/v3/AccessLog.ts';
+export type { Filter__Output as WireFilter } from './gen/envoy/config/listener/v3/Filter.ts';
 export type {
   FilterChain as WireFilterChainInput,
   FilterChain__Output as WireFilterChain,
@@ -86,18 +44,7 @@ export type {
   FilterChainMatch as WireFilterChainMatchInput,
   FilterChainMatch__Output as WireFilterChainMatch,
 } from './gen/envoy/config/listener/v3/FilterChainMatch.ts';
-export type {
-  Listener as WireListenerInput,
-  Listener__Output as WireListener,
-} from './gen/envoy/config/listener/v3/Listener.ts';
-export type {
-  ListenerFilter as WireListenerFilterInput,
-  ListenerFilter__Output as WireListenerFilter,
-} from './gen/envoy/config/listener/v3/ListenerFilter.ts';
-export type {
-  DirectResponseAction as WireDirectResponseActionInput,
-  DirectResponseAction__Output as WireDirectResponseAction,
-} from './gen/envoy/config/route/v3/DirectResponseAction.ts';
+export type { Listener__Output as WireListener } from './gen/envoy/config/listener/v3/Listener.ts';
 export type {
   HeaderMatcher as WireHeaderMatcherInput,
   HeaderMatcher__Output as WireHeaderMatcher,
@@ -143,10 +90,6 @@ export type {
   VirtualHost__Output as WireVirtualHost,
 } from './gen/envoy/config/route/v3/VirtualHost.ts';
 export type {
-  WeightedCluster as WireWeightedClusterInput,
-  WeightedCluster__Output as WireWeightedCluster,
-} from './gen/envoy/config/route/v3/WeightedCluster.ts';
-export type {
   CircuitBreakers as WireCircuitBreakersInput,
   CircuitBreakers__Output as WireCircuitBreakers,
 } from './gen/envoy/config/cluster/v3/CircuitBreakers.ts';
@@ -162,22 +105,12 @@ export type {
   ClusterLoadAssignment as WireClusterLoadAssignmentInput,
   ClusterLoadAssignment__Output as WireClusterLoadAssignment,
 } from './gen/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
-export type {
-  LbEndpoint as WireLbEndpointInput,
-  LbEndpoint__Output as WireLbEndpoint,
-} from './gen/envoy/config/endpoint/v3/LbEndpoint.ts';
-export type {
-  LocalityLbEndpoints as WireLocalityLbEndpointsInput,
-  LocalityLbEndpoints__Output as WireLocalityLbEndpoints,
-} from './gen/envoy/config/endpoint/v3/LocalityLbEndpoints.ts';
+export type { LbEndpoint__Output as WireLbEndpoint } from './gen/envoy/config/endpoint/v3/LbEndpoint.ts';
+export type { LocalityLbEndpoints__Output as WireLocalityLbEndpoints } from './gen/envoy/config/endpoint/v3/LocalityLbEndpoints.ts';
 export type {
   Permission as WirePermissionInput,
   Permission__Output as WirePermission,
 } from './gen/envoy/config/rbac/v3/Permission.ts';
-export type {
-  Policy as WireRbacPolicyInput,
-  Policy__Output as WireRbacPolicy,
-} from './gen/envoy/config/rbac/v3/Policy.ts';
 export type {
   Principal as WirePrincipalInput,
   Principal__Output as WirePrincipal,
@@ -190,26 +123,11 @@ export type {
   FractionalPercent as WireFractionalPercentInput,
   FractionalPercent__Output as WireFractionalPercent,
 } from './gen/envoy/type/v3/FractionalPercent.ts';
-export type {
-  HashPolicy as WireTcpHashPolicyInput,
-  HashPolicy__Output as WireTcpHashPolicy,
-} from './gen/envoy/type/v3/HashPolicy.ts';
-export type {
-  Percent as WirePercentInput,
-  Percent__Output as WirePercent,
-} from './gen/envoy/type/v3/Percent.ts';
-export type {
-  ListStringMatcher as WireListStringMatcherInput,
-  ListStringMatcher__Output as WireListStringMatcher,
-} from './gen/envoy/type/matcher/v3/ListStringMatcher.ts';
+export type { ListStringMatcher__Output as WireListStringMatcher } from './gen/envoy/type/matcher/v3/ListStringMatcher.ts';
 export type {
   MetadataMatcher as WireMetadataMatcherInput,
   MetadataMatcher__Output as WireMetadataMatcher,
 } from './gen/envoy/type/matcher/v3/MetadataMatcher.ts';
-export type {
-  RegexMatcher as WireRegexMatcherInput,
-  RegexMatcher__Output as WireRegexMatcher,
-} from './gen/envoy/type/matcher/v3/RegexMatcher.ts';
 export type {
   RegexMatchAndSubstitute as WireRegexMatchAndSubstituteInput,
   RegexMatchAndSubstitute__Output as WireRegexMatchAndSubstitute,
@@ -218,18 +136,12 @@ export type {
   StringMatcher as WireStringMatcherInput,
   StringMatcher__Output as WireStringMatcher,
 } from './gen/envoy/type/matcher/v3/StringMatcher.ts';
-export type {
-  ValueMatcher as WireValueMatcherInput,
-  ValueMatcher__Output as WireValueMatcher,
-} from './gen/envoy/type/matcher/v3/ValueMatcher.ts';
+export type { ValueMatcher__Output as WireValueMatcher } from './gen/envoy/type/matcher/v3/ValueMatcher.ts';
 export type {
   HttpConnectionManager as WireHttpConnectionManagerInput,
   HttpConnectionManager__Output as WireHttpConnectionManager,
 } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
-export type {
-  HttpFilter as WireHttpFilterInput,
-  HttpFilter__Output as WireHttpFilter,
-} from './gen/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
+export type { HttpFilter__Output as WireHttpFilter } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
 export type {
   TcpProxy as WireTcpProxyInput,
   TcpProxy__Output as WireTcpProxy,
@@ -238,10 +150,7 @@ export type {
   ExtAuthz as WireExtAuthzInput,
   ExtAuthz__Output as WireExtAuthz,
 } from './gen/envoy/extensions/filters/http/ext_authz/v3/ExtAuthz.ts';
-export type {
-  HttpService as WireExtAuthzHttpInput,
-  HttpService__Output as WireExtAuthzHttp,
-} from './gen/envoy/extensions/filters/http/ext_authz/v3/HttpService.ts';
+export type { HttpService__Output as WireExtAuthzHttp } from './gen/envoy/extensions/filters/http/ext_authz/v3/HttpService.ts';
 export type {
   CorsPolicy as WireCorsPolicyInput,
   CorsPolicy__Output as WireCorsPolicy,
@@ -279,34 +188,11 @@ export type {
   CommonTlsContext__Output as WireCommonTlsContext,
 } from './gen/envoy/extensions/transport_sockets/tls/v3/CommonTlsContext.ts';
 export type {
-  DownstreamTlsContext as WireDownstreamTlsContextInput,
-  DownstreamTlsContext__Output as WireDownstreamTlsContext,
-} from './gen/envoy/extensions/transport_sockets/tls/v3/DownstreamTlsContext.ts';
-export type {
   SdsSecretConfig as WireSdsSecretConfigInput,
   SdsSecretConfig__Output as WireSdsSecretConfig,
 } from './gen/envoy/extensions/transport_sockets/tls/v3/SdsSecretConfig.ts';
-export type {
-  Secret as WireSecretInput,
-  Secret__Output as WireSecret,
-} from './gen/envoy/extensions/transport_sockets/tls/v3/Secret.ts';
-export type {
-  UpstreamTlsContext as WireUpstreamTlsContextInput,
-  UpstreamTlsContext__Output as WireUpstreamTlsContext,
-} from './gen/envoy/extensions/transport_sockets/tls/v3/UpstreamTlsContext.ts';
-export type {
-  HttpProtocolOptions as WireUpstreamHttpInput,
-  HttpProtocolOptions__Output as WireUpstreamHttp,
-} from './gen/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
+export type { HttpProtocolOptions__Output as WireUpstreamHttp } from './gen/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
 export type {
   _envoy_config_route_v3_RouteAction_HashPolicy as WireHashPolicyInput,
   _envoy_config_route_v3_RouteAction_HashPolicy__Output as WireHashPolicy,
-} from './gen/envoy/config/route/v3/RouteAction.ts';
-export type {
-  _envoy_config_route_v3_RouteAction_RequestMirrorPolicy as WireRequestMirrorPolicyInput,
-  _envoy_config_route_v3_RouteAction_RequestMirrorPolicy__Output as WireRequestMirrorPolicy,
-} from './gen/envoy/config/route/v3/RouteAction.ts';
-export type {
-  _envoy_config_route_v3_RouteAction_UpgradeConfig as WireUpgradeConfigInput,
-  _envoy_config_route_v3_RouteAction_UpgradeConfig__Output as WireUpgradeConfig,
 } from './gen/envoy/config/route/v3/RouteAction.ts';
