@@ -9,6 +9,7 @@ import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
 import { ConnectionMetrics } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
+import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
 import type { Cuts } from './cuts.ts';
 import type { Workers } from './data-plane/workers.ts';
 import type { AgentParts } from './parts.ts';
@@ -57,6 +58,10 @@ export class AgentTelemetry {
       },
     });
     registerKernelMetrics({ registry: this.registry, kernel });
+    const { xds } = parts;
+    if (xds !== undefined) {
+      registerXdsMetrics({ registry: this.registry, numbers: () => xds.status() });
+    }
     registerAgentMetrics({
       registry: this.registry,
       version,

@@ -31,7 +31,9 @@ const codec = createCodec();
 export function controlPlaneProgram(): string {
   const source = join(repositoryRoot(), 'test/apps/control-plane');
   const output = join(repositoryRoot(), 'test/apps/.output/control-plane');
-  const newest = Math.max(...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs));
+  const newest = Math.max(
+    ...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs),
+  );
   if (!existsSync(output) || statSync(output).mtimeMs < newest) {
     mkdirSync(join(repositoryRoot(), 'test/apps/.output'), { recursive: true });
     const go = findProgram('go') ?? 'go';
@@ -65,16 +67,21 @@ export class ControlPlane {
   async serve(served: Served): Promise<void> {
     const body: Record<string, Record<string, string>> = {};
     for (const [key, resources] of Object.entries(served) as [ResourceKey, readonly never[]][]) {
-      const { typeUrl, nameOf, encode } = RESOURCE_TYPES[key] as ResourceType;
-      body[typeUrl] = Object.fromEntries(
-        resources.map((one) => [nameOf(one), Buffer.from(encode(codec, one)).toString('base64')]),
+      const type = RESOURCE_TYPES[key] as ResourceType;
+      body[type.typeUrl] = Object.fromEntries(
+        resources.map((one) => [
+          type.nameOf(one),
+          Buffer.from(type.encode(codec, one)).toString('base64'),
+        ]),
       );
     }
     await this.serveBytes(body);
   }
 
   /** type URL → name → base64 */
-  async serveBytes(body: Readonly<Record<string, Readonly<Record<string, string>>>>): Promise<void> {
+  async serveBytes(
+    body: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  ): Promise<void> {
     await this.#ask('PUT', '/resources', JSON.stringify(body));
   }
 

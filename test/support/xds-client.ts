@@ -22,7 +22,7 @@ export interface ClientUnderTest {
   readonly updates: readonly MeshUpdate[];
   readonly log: readonly Line[];
   /** throws with what was last seen when it does not come true */
-  until(what: string, is: () => boolean, timeoutMs?: number): Promise<void>;
+  readonly until: (what: string, is: () => boolean, timeoutMs?: number) => Promise<void>;
 }
 
 export function serverAt(port: number): { name: string; target: string; plaintext: boolean } {
@@ -69,7 +69,7 @@ export function startClient(
     store,
     updates,
     log: lines,
-    async until(what, is, timeoutMs = 10_000) {
+    until: async (what, is, timeoutMs = 10_000) => {
       const deadline = performance.now() + timeoutMs;
       while (!is()) {
         if (performance.now() > deadline) {

@@ -18,6 +18,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import type { DiscoveryProtocol } from './protocol.ts';
+import type { StreamEnd } from './stream-end.ts';
 
 export interface XdsServer {
   /** as given: what logs, status and metrics call it */
@@ -47,11 +48,6 @@ export interface StreamEvents {
   bytes(count: number): void;
   /** exactly once, and nothing after it */
   ended(end: StreamEnd): void;
-}
-
-export interface StreamEnd {
-  readonly code: status;
-  readonly details: string;
 }
 
 export interface AdsStream {

@@ -34,9 +34,9 @@ export class PendingUpdate {
       const delta = update[key];
       if (delta === undefined) continue;
       const changes = this.#of(key);
-      const { nameOf } = RESOURCE_TYPES[key] as ResourceType;
+      const type = RESOURCE_TYPES[key] as ResourceType;
       for (const name of delta.removals) changes.set(name, undefined);
-      for (const resource of delta.upserts) changes.set(nameOf(resource), resource);
+      for (const resource of delta.upserts) changes.set(type.nameOf(resource), resource);
     }
   }
 

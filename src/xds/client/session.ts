@@ -4,26 +4,18 @@
  *   connecting ─► up ─► answered (every type of the first hour) ─┐
  *       ▲                                                         │ the stream ends: on purpose (age, GOAWAY) or not
  *       └────────────── waiting (backoff) ◄───────────────────────┘
- *
- * Pushes are decoded one after the other while the stream is paused, so that a server that sends faster than we decode is
- * held back by HTTP/2 flow control and not by our memory.
  */
 import { status, type Metadata } from '@grpc/grpc-js';
 import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import type { Codec } from '../codec.ts';
 import { RESOURCE_ORDER, resourceKeyOf, type ResourceKey } from '../resource-types.ts';
-import {
-  openStream,
-  type AdsStream,
-  type ChannelOptions,
-  type StreamEnd,
-  type XdsServer,
-} from './channel.ts';
+import { openStream, type AdsStream, type ChannelOptions, type XdsServer } from './channel.ts';
 import { decodePush, refusalOf, type Accepted } from './decode-push.ts';
+import { Inbox } from './inbox.ts';
 import { DELTA, STATE_OF_THE_WORLD, type DiscoveryProtocol, type Node } from './protocol.ts';
-import type { Push } from './push.ts';
 import { SessionFigures } from './session-figures.ts';
+import { isOrdinary, type StreamEnd } from './stream-end.ts';
 import { TypeState } from './type-state.ts';
 
 export interface SessionOptions {
@@ -61,13 +53,6 @@ const LINKED_PATIENCE_MS = 5_000;
 /** A push of these may be empty, but it must come before anything is published. */
 const FOUNDATION: readonly ResourceKey[] = ['addresses', 'authorizations'];
 const LINKED_WILDCARDS: readonly ResourceKey[] = ['clusters', 'listeners'];
-/** Ends that are part of the service: old age of connections, restarts with notice. */
-const ORDINARY_ENDS: ReadonlySet<status> = new Set([
-  status.OK,
-  status.CANCELLED,
-  status.UNKNOWN,
-  status.DEADLINE_EXCEEDED,
-]);
 
 export class Session {
   readonly server: XdsServer;
@@ -80,8 +65,7 @@ export class Session {
   #timer: NodeJS.Timeout | undefined;
   #stableTimer: NodeJS.Timeout | undefined;
   #patience: NodeJS.Timeout | undefined;
-  #inbox: unknown[] = [];
-  #working = false;
+  readonly #inbox: Inbox;
   #linked: boolean;
   #complete = false;
   #closed = false;
@@ -95,6 +79,16 @@ export class Session {
       if (key === 'addresses' && options.onDemand) return 'on-demand';
       return FOUNDATION.includes(key) || LINKED_WILDCARDS.includes(key) ? 'wildcard' : 'named';
     };
+    this.#inbox = new Inbox({
+      stream: () => this.#stream,
+      take: (message, stream) => this.#take(message, stream),
+      failed: (err, stream) => {
+        // a bug of ours; the stream begins again rather than stand still
+        options.log.error({ err, server: this.server.name }, 'an xDS push failed');
+        if (stream !== this.#stream) return;
+        this.#ended({ code: status.INTERNAL, details: 'a push could not be applied' });
+      },
+    });
     this.types = new Map(RESOURCE_ORDER.map((key) => [key, new TypeState(key, mode(key))]));
   }
 
@@ -128,7 +122,7 @@ export class Session {
       const stream: AdsStream = openStream(this.server, this.#protocol, this.#options.channel, {
         up: () => this.#up(),
         headers: (metadata) => this.#headers(metadata),
-        message: (message) => this.#receive(message),
+        message: (message) => this.#inbox.put(message),
         bytes: (count) => this.figures.received(count),
         ended: (end) => this.#ended(end),
       });
@@ -203,32 +197,6 @@ export class Session {
     this.#subscribe();
   }
 
-  #receive(message: unknown): void {
-    this.#inbox.push(message);
-    this.#stream?.pause();
-    if (!this.#working) void this.#work();
-  }
-
-  async #work(): Promise<void> {
-    this.#working = true;
-    const stream = this.#stream;
-    try {
-      while (stream !== undefined && stream === this.#stream && this.#inbox.length > 0) {
-        await this.#take(this.#inbox.shift(), stream);
-      }
-    } catch (error) {
-      // a bug of ours; the stream begins again rather than stand still
-      this.#options.log.error({ err: error, server: this.server.name }, 'an xDS push failed');
-      if (stream === this.#stream) {
-        this.#drop();
-        this.#ended({ code: status.INTERNAL, details: 'a push could not be applied' });
-      }
-    }
-    this.#working = false;
-    if (this.#stream !== stream && this.#inbox.length > 0) void this.#work();
-    else this.#stream?.resume();
-  }
-
   async #take(message: unknown, stream: AdsStream): Promise<void> {
     const push = this.#protocol.read(message);
     const key = resourceKeyOf(push.typeUrl);
@@ -245,7 +213,7 @@ export class Session {
     const { codec, log, events } = this.#options;
     const decoded = await decodePush(push, { codec, type: type.type, askedFor: type.aliases });
     if (stream !== this.#stream) return; // its stream is gone: the next one sends it again
-    const accepted = expectedOf(decoded, type);
+    const accepted = type.expected(decoded);
     const gone = type.accept(push, accepted);
     const refusal = refusalOf(accepted);
     const answer = (): void =>
@@ -288,7 +256,7 @@ export class Session {
       this.#protocol = this.#protocol === DELTA ? STATE_OF_THE_WORLD : DELTA;
       log.info({ server, protocol: this.#protocol.name }, 'the xDS server speaks another variant');
     }
-    const ordinary = this.figures.isStable && (ORDINARY_ENDS.has(end.code) || isGoaway(end));
+    const ordinary = this.figures.isStable && isOrdinary(end);
     const news = this.figures.ended(`${code}: ${end.details}`, ordinary);
     const delayMs = this.#backoff.nextMs();
     log[news && !ordinary ? 'warn' : 'debug'](
@@ -306,22 +274,7 @@ export class Session {
     for (const type of this.types.values()) type.endStream();
     this.#stream?.close();
     this.#stream = undefined;
-    this.#inbox = [];
+    this.#inbox.clear();
     this.#complete = false;
   }
-}
-
-/** Without the names of a by-name type that were given back meanwhile. */
-function expectedOf(accepted: Accepted, type: TypeState): Accepted {
-  if (type.mode !== 'named') return accepted;
-  return {
-    upserts: accepted.upserts.filter(({ name }) => type.expects(name)),
-    removals: accepted.removals.filter((name) => type.expects(name)),
-    refused: accepted.refused,
-    nameless: accepted.nameless,
-  };
-}
-
-function isGoaway({ code, details }: StreamEnd): boolean {
-  return code === status.UNAVAILABLE && /goaway|transport is closing|Connection dropped/i.test(details);
 }

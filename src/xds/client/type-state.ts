@@ -64,8 +64,13 @@ export class TypeState {
   }
 
   /** By-name types take only what was asked for: a name given back may still be on its way. */
-  expects(name: string): boolean {
-    return this.mode !== 'named' || this.names.has(name);
+  expected(accepted: Accepted): Accepted {
+    if (this.mode !== 'named') return accepted;
+    return {
+      ...accepted,
+      upserts: accepted.upserts.filter(({ name }) => this.names.has(name)),
+      removals: accepted.removals.filter((name) => this.names.has(name)),
+    };
   }
 
   /**

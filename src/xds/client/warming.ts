@@ -57,7 +57,9 @@ export class Warming {
   /** "listeners NAME (needs routes NAME)" of what is held back */
   get waiting(): readonly string[] {
     return UPWARDS.flatMap((key) =>
-      [...this.#waiting[key]].map(([name, one]) => `${key} ${name} (${this.#reason(key, name, one)})`),
+      [...this.#waiting[key]].map(
+        ([name, one]) => `${key} ${name} (${this.#reason(key, name, one)})`,
+      ),
     );
   }
 
@@ -79,10 +81,15 @@ export class Warming {
     for (const key of UPWARDS) {
       const delta = update[key];
       if (delta === undefined) continue;
-      const { nameOf } = RESOURCE_TYPES[key] as ResourceType;
+      const type = RESOURCE_TYPES[key] as ResourceType;
       for (const name of delta.removals) this.#stageRemoval(key, name, deadlineMs);
       for (const resource of delta.upserts) {
-        this.#stageUpsert(key, nameOf(resource), resource as MeshResources[LinkedKey], deadlineMs);
+        this.#stageUpsert(
+          key,
+          type.nameOf(resource),
+          resource as MeshResources[LinkedKey],
+          deadlineMs,
+        );
       }
     }
     this.#settle(step, patience);
