@@ -153,12 +153,8 @@ export class Session {
     const type = this.#type(key);
     const had = type.wanted;
     const fresh = added.filter((name) => !type.names.has(name));
-    const left = removed.filter((name) => type.names.delete(name));
-    for (const name of fresh) type.names.add(name);
-    for (const name of left) {
-      type.known.delete(name);
-      type.refused.delete(name);
-    }
+    const left = removed.filter((name) => type.removeName(name));
+    for (const name of fresh) type.addName(name);
     if (this.#stream === undefined || fresh.length + left.length === 0) return;
     if (!type.asked) {
       if (!had && type.wanted) this.#subscribe();

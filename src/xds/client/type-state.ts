@@ -19,6 +19,8 @@ export class TypeState {
   readonly key: ResourceKey;
   readonly mode: Subscription['mode'];
   readonly names = new Set<string>();
+  /** asked for since the last answer of ours, and not come yet */
+  readonly #fresh = new Set<string>();
   /** name → version of what was accepted from this server, or is held from another one ("") */
   known = new Map<string, string>();
   /** name → why its newest version is not in force */
@@ -58,9 +60,23 @@ export class TypeState {
   }
 
   subscription(withVersions = true): Subscription {
-    const { mode, names, version, nonce } = this;
+    const { mode, names, nonce } = this;
+    // a server that compares versions of the whole type takes a name that was on its way meanwhile for answered
+    const version = this.#fresh.size > 0 && this.answered ? '' : this.version;
     const known = withVersions ? this.known : NO_VERSIONS;
     return { typeUrl: this.type.typeUrl, mode, names, known, version, nonce };
+  }
+
+  addName(name: string): void {
+    this.names.add(name);
+    if (this.asked) this.#fresh.add(name);
+  }
+
+  removeName(name: string): boolean {
+    this.#fresh.delete(name);
+    this.known.delete(name);
+    this.refused.delete(name);
+    return this.names.delete(name);
   }
 
   /** By-name types take only what was asked for: a name given back may still be on its way. */
@@ -84,6 +100,7 @@ export class TypeState {
     if (refusal === undefined) this.#answerBackoff.reset();
     if (refusal === undefined || before === undefined) send();
     else this.#answerTimer = setTimeout(send, this.#answerBackoff.nextMs());
+    this.#fresh.clear();
     return refusal !== before;
   }
 
@@ -93,6 +110,7 @@ export class TypeState {
 
   beginStream(): void {
     this.#refusal = undefined;
+    this.#fresh.clear();
     this.asked = false;
     this.answered = false;
     this.nonce = '';
@@ -109,6 +127,7 @@ export class TypeState {
     }
     for (const { name, version } of upserts) {
       this.known.set(name, version);
+      this.#fresh.delete(name);
       this.refused.delete(name);
     }
     for (const [name, reasons] of refused) {
