@@ -68,6 +68,8 @@ export class Session {
   readonly #inbox: Inbox;
   #linked: boolean;
   #complete = false;
+  /** false: the list of what is held was too much for the server; its first answers count as whole ones */
+  #withVersions = true;
   #closed = false;
 
   constructor(options: SessionOptions) {
@@ -160,7 +162,7 @@ export class Session {
       if (!had && type.wanted) this.#subscribe();
       return;
     }
-    this.#stream.send(this.#protocol.change(type.subscription(), fresh, left));
+    this.#stream.send(this.#protocol.change(type.subscription(this.#withVersions), fresh, left));
   }
 
   #type(key: ResourceKey): TypeState {
@@ -172,7 +174,9 @@ export class Session {
       if (type.asked || !type.wanted) continue;
       if (!this.#linked && !FOUNDATION.includes(type.key)) continue;
       type.asked = true;
-      this.#stream?.send(this.#protocol.subscribe(type.subscription(), this.#options.node));
+      this.#stream?.send(
+        this.#protocol.subscribe(type.subscription(this.#withVersions), this.#options.node),
+      );
     }
   }
 
@@ -194,18 +198,19 @@ export class Session {
   }
 
   async #take(message: unknown, stream: AdsStream): Promise<void> {
-    const push = this.#protocol.read(message);
-    const key = resourceKeyOf(push.typeUrl);
+    const read = this.#protocol.read(message);
+    const key = resourceKeyOf(read.typeUrl);
     const type = key === undefined ? undefined : this.#type(key);
     if (type === undefined || !type.asked) {
       // an answer would be a first request for it, which asks for all of it
-      this.figures.unknown(push.typeUrl);
+      this.figures.unknown(read.typeUrl);
       this.#options.log.warn(
-        { server: this.server.name, type: push.typeUrl },
+        { server: this.server.name, type: read.typeUrl },
         'the xDS server sent a type that was not asked for',
       );
       return;
     }
+    const push = this.#withVersions || type.answered ? read : { ...read, whole: true };
     const { codec, log, events } = this.#options;
     const decoded = await decodePush(push, { codec, type: type.type, askedFor: type.aliases });
     if (stream !== this.#stream) return; // its stream is gone: the next one sends it again
@@ -213,7 +218,7 @@ export class Session {
     const gone = type.accept(push, accepted);
     const refusal = refusalOf(accepted);
     const answer = (): void =>
-      stream.send(this.#protocol.answer(type.subscription(), push, refusal));
+      stream.send(this.#protocol.answer(type.subscription(this.#withVersions), push, refusal));
     if (type.answer(refusal, answer) && refusal !== undefined) {
       log.warn(
         { server: this.server.name, type: type.key, refused: accepted.refused.size },
@@ -252,6 +257,12 @@ export class Session {
       this.#protocol = this.#protocol === DELTA ? STATE_OF_THE_WORLD : DELTA;
       log.info({ server, protocol: this.#protocol.name }, 'the xDS server speaks another variant');
     }
+    const types = [...this.types.values()];
+    const asksTooMuch =
+      end.code === status.RESOURCE_EXHAUSTED &&
+      types.every(({ answered }) => !answered) &&
+      types.some(({ known }) => known.size > 0);
+    if (asksTooMuch) this.#withVersions = false;
     const ordinary = this.figures.isStable && isOrdinary(end);
     const news = this.figures.ended(`${code}: ${end.details}`, ordinary);
     const delayMs = this.#backoff.nextMs();

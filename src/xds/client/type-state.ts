@@ -59,7 +59,7 @@ export class TypeState {
     return this.mode !== 'named' || this.names.size > 0;
   }
 
-  subscription(withVersions = true): Subscription {
+  subscription(withVersions: boolean): Subscription {
     const { mode, names, nonce } = this;
     // a server that compares versions of the whole type takes a name that was on its way meanwhile for answered
     const version = this.#fresh.size > 0 && this.answered ? '' : this.version;

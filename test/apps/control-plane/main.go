@@ -96,10 +96,13 @@ type state struct {
 	seen   []request
 	end    context.CancelFunc
 	alive  context.Context
+	// closed by the first resources
+	filled chan struct{}
+	fill   sync.Once
 }
 
 func newState() *state {
-	s := &state{caches: map[string]*cache.LinearCache{}}
+	s := &state{caches: map[string]*cache.LinearCache{}, filled: make(chan struct{})}
 	for _, url := range served {
 		s.caches[url] = cache.NewLinearCache(url)
 	}
@@ -147,6 +150,7 @@ func (s *state) replace(all map[string]map[string]string) error {
 	for url, resources := range made {
 		s.caches[url].SetResources(resources)
 	}
+	s.fill.Do(func() { close(s.filled) })
 	return nil
 }
 
@@ -158,7 +162,7 @@ type bound struct {
 
 func (b bound) Context() context.Context { return b.ctx }
 
-func (s *state) intercept(token string, delta bool) grpc.StreamServerInterceptor {
+func (s *state) intercept(token string, delta, hold bool) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if !delta && info.FullMethod == "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources" {
 			return status.Error(codes.Unimplemented, "delta is switched off")
@@ -166,6 +170,13 @@ func (s *state) intercept(token string, delta bool) grpc.StreamServerInterceptor
 		md, _ := metadata.FromIncomingContext(ss.Context())
 		if got := md.Get("authorization"); token != "" && (len(got) != 1 || got[0] != "Bearer "+token) {
 			return status.Error(codes.Unauthenticated, "the token is not the one")
+		}
+		if hold {
+			select {
+			case <-s.filled:
+			case <-ss.Context().Done():
+				return ss.Context().Err()
+			}
 		}
 		life := s.lifetime()
 		ctx, cancel := context.WithCancel(ss.Context())
@@ -219,6 +230,8 @@ func (s *state) control() http.Handler {
 func run() error {
 	port := flag.Int("port", 0, "of ADS, on 127.0.0.1; 0: any")
 	delta := flag.Bool("delta", true, "serve DeltaAggregatedResources")
+	hold := flag.Bool("hold", false, "answer nobody before there are resources")
+	maxReceive := flag.Int("max-receive", 64<<20, "bytes of a request")
 	cert := flag.String("cert", "", "PEM file; without one ADS is plaintext")
 	key := flag.String("key", "", "PEM file")
 	token := flag.String("token", "", "that callers must bear")
@@ -226,9 +239,9 @@ func run() error {
 
 	s := newState()
 	options := []grpc.ServerOption{
-		grpc.StreamInterceptor(s.intercept(*token, *delta)),
+		grpc.StreamInterceptor(s.intercept(*token, *delta, *hold)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 15 * time.Second, PermitWithoutStream: true}),
-		grpc.MaxRecvMsgSize(64 << 20),
+		grpc.MaxRecvMsgSize(*maxReceive),
 	}
 	if *cert != "" {
 		creds, err := credentials.NewServerTLSFromFile(*cert, *key)

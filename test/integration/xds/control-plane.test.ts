@@ -140,6 +140,22 @@ test('a server that knows no delta is spoken to in the other variant', async (t)
   assert.equal(client.status().servers[0]!.protocol, 'sotw');
 });
 
+test('a server to which the list of what is held is too long gets none, and removals still work', async (t) => {
+  const server = await ControlPlane.start(['-max-receive=20000']);
+  t.after(() => server.kill());
+  const many = Array.from({ length: 1000 }, (_, i) => pod(`p${i}`, '10.1.0.1'));
+  await server.serve({ addresses: many, authorizations: [policy('p')] });
+  const { client, store, updates, until } = startClient({ servers: [serverAt(server.port)] });
+  t.after(() => client.close());
+  await until('all', () => store.current.workloads.size === 1000);
+  await server.endStreams();
+  await until('a stream that works', () => client.status().servers[0]!.reconnects === 2);
+  await server.serve({ addresses: many.slice(1) });
+  await until('one less', () => store.current.workloads.size === 999);
+  const removed = updates.flatMap(({ addresses }) => addresses?.removals ?? []);
+  assert.deepEqual(removed, [uid('p0')]);
+});
+
 function encoded(address: ReturnType<typeof pod>): string {
   return Buffer.from(encodeAddress(codec, address)).toString('base64');
 }

@@ -69,7 +69,7 @@ suite('--xds a,b', () => {
       await until('the backup’s word counts', () => activeOf() === 1);
       await until('c', () => store.current.workloads.size === 3);
 
-      const again = await ControlPlane.start([`-port=${first!.port}`]);
+      const again = await ControlPlane.start(['-hold', `-port=${first!.port}`]);
       t.after(() => again.kill());
       await again.serve({ ...A, addresses: [...A.addresses, pod('d', '10.0.0.4')] });
       await until('the first is back', () => activeOf() === 0, 20_000);
@@ -167,7 +167,7 @@ suite('the last good configuration', () => {
     assert.ok(stale !== null && stale.ageSeconds < 60, JSON.stringify(stale));
     assert.ok(second.store.current.authorizations.has('default/p'));
 
-    const again = await ControlPlane.start([`-port=${server!.port}`]);
+    const again = await ControlPlane.start(['-hold', `-port=${server!.port}`]);
     t.after(() => again.kill());
     await again.serve({ ...A, addresses: [pod('b', '10.0.0.9'), pod('c', '10.0.0.3')] });
     await second.until('the server’s', () => second.store.current.workloads.has(uid('c')), 20_000);
