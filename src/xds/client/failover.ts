@@ -39,6 +39,8 @@ export class Failover {
   readonly #sessions: (Session | undefined)[];
   /** what a server that is not in force has said since its stream began */
   readonly #buffers = new Map<Session, PendingUpdate>();
+  /** on-demand only: answers to lookups that are in those buffers */
+  readonly #early = new Map<Session, Accepted[]>();
   #active: Session | undefined;
   #held: Held = new Map();
   #timer: NodeJS.Timeout | undefined;
@@ -113,6 +115,7 @@ export class Failover {
     }
     if (session === this.#active) return; // it knows what it told
     this.#buffers.set(session, new PendingUpdate());
+    this.#early.set(session, []);
     for (const key of RESOURCE_ORDER) {
       const names = this.#held.get(key)?.keys() ?? [];
       session.types.get(key)!.known = new Map([...names].map((name) => [name, '']));
@@ -128,6 +131,7 @@ export class Failover {
     } as MeshUpdate;
     if (session !== this.#active) {
       this.#buffers.get(session)?.add(update);
+      if (this.#options.session.onDemand) this.#early.get(session)?.push(accepted);
       return;
     }
     this.#options.apply(update);
@@ -163,6 +167,8 @@ export class Failover {
       'the configuration comes from this xDS server',
     );
     this.#options.apply(update.take());
+    for (const accepted of this.#early.get(session) ?? []) this.#options.onPush(accepted);
+    this.#early.delete(session);
     this.#closeAfter(session);
     if (before !== undefined && this.#sessions.includes(before)) {
       // the better one is back; the other was closed just now. Or the better one is away: it goes on trying, from anew
@@ -177,6 +183,7 @@ export class Failover {
       if (other === undefined) continue;
       other.close();
       this.#buffers.delete(other);
+      this.#early.delete(other);
       this.#sessions[index] = undefined;
     }
   }

@@ -215,11 +215,12 @@ export class Session {
     const decoded = await decodePush(push, { codec, type: type.type, askedFor: type.aliases });
     if (stream !== this.#stream) return; // its stream is gone: the next one sends it again
     const accepted = type.expected(decoded);
+    const repeated = type.isRepeat(push);
     const gone = type.accept(push, accepted);
     const refusal = refusalOf(accepted);
     const answer = (): void =>
       stream.send(this.#protocol.answer(type.subscription(this.#withVersions), push, refusal));
-    if (type.answer(refusal, answer) && refusal !== undefined) {
+    if (type.answer(refusal, repeated, answer) && refusal !== undefined) {
       log.warn(
         { server: this.server.name, type: type.key, refused: accepted.refused.size },
         `xDS resources were refused: ${refusal}`,

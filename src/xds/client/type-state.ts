@@ -35,6 +35,8 @@ export class TypeState {
   #answerTimer: NodeJS.Timeout | undefined;
   /** what the last push was refused for */
   #refusal: string | undefined;
+  /** the last push brought nothing */
+  #idle = false;
   /** the first request has gone out on the stream of today */
   asked = false;
   /** something came on the stream of today */
@@ -90,18 +92,26 @@ export class TypeState {
   }
 
   /**
-   * Some servers meet a NACK by sending the same again at once: from the second refusal in a row on, they wait for their
-   * answer.  Only the newest is sent, which is what the protocol asks for.  Returns whether the refusal is another one.
+   * Some servers meet a NACK, or an ACK that names no resources, by sending the same again at once: from the second such
+   * push in a row on, they wait for their answer.  Only the newest is sent, which is what the protocol asks for.  Returns
+   * whether the refusal is another one.
    */
-  answer(refusal: string | undefined, send: () => void): boolean {
+  answer(refusal: string | undefined, repeated: boolean, send: () => void): boolean {
     const before = this.#refusal;
-    this.#refusal = refusal;
+    const idle = refusal !== undefined || repeated;
     clearTimeout(this.#answerTimer);
-    if (refusal === undefined) this.#answerBackoff.reset();
-    if (refusal === undefined || before === undefined) send();
-    else this.#answerTimer = setTimeout(send, this.#answerBackoff.nextMs());
+    if (idle && this.#idle) this.#answerTimer = setTimeout(send, this.#answerBackoff.nextMs());
+    else send();
+    if (!idle) this.#answerBackoff.reset();
+    this.#refusal = refusal;
+    this.#idle = idle;
     this.#fresh.clear();
     return refusal !== before;
+  }
+
+  /** Of the whole state, and of the version that was taken before. */
+  isRepeat({ whole, version }: Push): boolean {
+    return whole && this.answered && version !== '' && version === this.version;
   }
 
   endStream(): void {
@@ -110,6 +120,7 @@ export class TypeState {
 
   beginStream(): void {
     this.#refusal = undefined;
+    this.#idle = false;
     this.#fresh.clear();
     this.asked = false;
     this.answered = false;

@@ -289,6 +289,36 @@ test('fuzz: no response makes the client lose what it holds, or stop', async (t)
   assert.equal({}.constructor, Object);
 });
 
+test('a server that meets every answer with the same again is slowed down', async (t) => {
+  const a = wire(pod('a', '10.0.0.1')).resource;
+  const server = await ScriptedServer.start({
+    delta: false,
+    onStream: (stream) => {
+      const serve = async (): Promise<never> => {
+        for (let nonce = 1; ; nonce++) {
+          await stream.request((one) => one.type_url === ADDRESS_TYPE_URL, 60_000);
+          stream.send({
+            type_url: ADDRESS_TYPE_URL,
+            version_info: 'v',
+            nonce: String(nonce),
+            resources: [a],
+          } as never);
+        }
+      };
+      serve().catch(() => {}); // the wait ends with the test
+    },
+  });
+  t.after(() => server.stop());
+  const { client, until } = startClient({ servers: [serverAt(server.port)] });
+  t.after(() => client.close());
+  await until('the first push', () => client.status().servers[0]!.bytes > 0);
+  await sleep(1000);
+  const answers = server.streams[0]!.requests.filter(
+    ({ type_url }) => type_url === ADDRESS_TYPE_URL,
+  );
+  assert.ok(answers.length > 3 && answers.length < 12, `${answers.length} in a second`);
+});
+
 test('a clock that jumps changes neither pauses nor order', async (t) => {
   const under = await established(t);
   const RealDate = Date;

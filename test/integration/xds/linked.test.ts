@@ -3,9 +3,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encodeAddress } from '../../../src/xds/resources/address.ts';
+import { AUTHORIZATION_TYPE_URL } from '../../../src/xds/resources/authorization.ts';
 import { ControlPlane } from '../../support/control-plane.ts';
 import { ScriptedServer } from '../../support/scripted-xds.ts';
-import { pod, policy, serverAt, startClient } from '../../support/xds-client.ts';
+import { codec, pod, policy, serverAt, startClient, uid } from '../../support/xds-client.ts';
 import { cluster, endpoints, listener, routes } from '../../support/xds-linked.ts';
 
 const FOUNDATION = { addresses: [pod('a', '10.0.0.1')], authorizations: [policy('p')] };
@@ -80,7 +82,10 @@ for (const [headers, count] of [
 test('on demand: nothing at first, then by address, until there is an answer', async (t) => {
   const server = await ScriptedServer.start();
   t.after(() => server.stop());
-  const { client, until } = startClient({ servers: [serverAt(server.port)], onDemand: true });
+  const { client, store, until } = startClient({
+    servers: [serverAt(server.port)],
+    onDemand: true,
+  });
   t.after(() => client.close());
   await until('a stream', () => server.streams.length === 1);
   const [stream] = server.streams;
@@ -90,7 +95,19 @@ test('on demand: nothing at first, then by address, until there is an answer', a
   const both = Promise.all([client.lookup('', '10.0.0.9'), client.lookup('', '10.0.0.9')]);
   const asked = await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.9'));
   const typeUrl = asked.type_url;
-  stream!.send({ type_url: 'type.googleapis.com/istio.security.Authorization', nonce: 'p' });
+  // the answer may come before the server's word counts
   stream!.send({ type_url: typeUrl, nonce: 'n', removed_resources: ['/10.0.0.9'] });
+  stream!.send({ type_url: AUTHORIZATION_TYPE_URL, nonce: 'p' });
   assert.deepEqual(await both, [false, false]);
+  const found = client.lookup('', '10.0.0.1');
+  await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.1'));
+  const value = Buffer.from(encodeAddress(codec, pod('a', '10.0.0.1')));
+  const resource = { type_url: typeUrl, value };
+  stream!.send({
+    type_url: typeUrl,
+    nonce: 'm',
+    resources: [{ name: '/10.0.0.1', resource }],
+  } as never);
+  assert.equal(await found, true);
+  assert.ok(store.current.workloads.has(uid('a')));
 });
