@@ -2,6 +2,7 @@
  * What a server may do wrong: the client refuses what is wrong, keeps what it holds, and comes back.
  */
 import assert from 'node:assert/strict';
+import { createServer as createHttp2Server } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
@@ -56,6 +57,11 @@ function pushPolicies(stream: ScriptedStream): void {
   const resource = { type_url: AUTHORIZATION_TYPE_URL, value };
   const resources = [{ name: 'default/p', version: '1', resource }];
   stream.send({ type_url: AUTHORIZATION_TYPE_URL, nonce: 'p', resources } as never);
+}
+
+function encodeDelta(resources: Wire[]): Buffer {
+  const { responseSerialize } = codec.discovery['DeltaAggregatedResources']!;
+  return responseSerialize({ type_url: ADDRESS_TYPE_URL, nonce: 'half', resources } as never);
 }
 
 /** A client that has a and b, and the stream they came by. */
@@ -249,6 +255,32 @@ for (const [what, onSocket] of [
     assert.notEqual(store.incomplete, undefined);
   });
 }
+
+test('half a message, then the end: nothing of it is applied', async (t) => {
+  const whole = encodeDelta([wire(pod('a', '10.0.0.1')), wire(pod('b', '10.0.0.2'))]);
+  const server = createHttp2Server();
+  let streams = 0;
+  server.on('stream', (stream) => {
+    streams++;
+    stream.on('error', () => {});
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    const length = Buffer.alloc(5);
+    length.writeUInt32BE(whole.length, 1);
+    stream.write(Buffer.concat([length, whole.subarray(0, whole.length / 2)]));
+    // once by an end without a status, once by cutting the connection
+    setTimeout(() => (streams % 2 ? stream.end() : stream.session?.destroy()), 20);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { client, updates, until } = startClient({
+    servers: [serverAt((server.address() as { port: number }).port)],
+  });
+  t.after(() => client.close());
+  await until('several attempts', () => client.status().servers[0]!.reconnects >= 4, 20_000);
+  assert.deepEqual(updates, []);
+  assert.notEqual(client.status().servers[0]!.error, '');
+});
 
 test('fuzz: no response makes the client lose what it holds, or stop', async (t) => {
   const under = await established(t);
