@@ -171,6 +171,7 @@ enum trust_state {
 
 enum trust_flags {
 	TRUST_INTERPRETER = 1, /* runs many programs: the key carries a hash of the arguments too */
+	TRUST_READ = 2, /* the agent has looked at the file: it needs no further process of it */
 };
 
 /* Why an executable was denied by something else than a behaviour: values of trust.reason above BEHAVIOUR_MAX. */
@@ -208,7 +209,7 @@ enum agent_port {
 enum event_type {
 	EVENT_CLOSE = 1, /* struct flow_event: a connection ended */
 	EVENT_DENIED, /* struct flow_event: a connection was refused */
-	EVENT_TRUST, /* struct trust_event: an executable was met for the first time */
+	EVENT_TRUST, /* struct trust_event: an executable was met that the agent has not looked at yet */
 };
 
 /* A socket's own view of its 4-tuple.  netns is 0 unless the remote address is loopback. */
@@ -357,7 +358,7 @@ struct trust {
 	__u32 flags; /* enum trust_flags */
 	__u32 connections; /* plain connections seen while observing */
 	__u32 quiet; /* of those, closed after having received data */
-	__u32 tgid; /* of the first process met */
+	__u32 tgid; /* of the last process met while observing */
 	__u64 first_ns;
 };
 

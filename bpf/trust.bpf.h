@@ -8,16 +8,14 @@
 #include "argv.bpf.h"
 #include "mesh_maps.bpf.h"
 
-static __always_inline void trust_announce(const struct trust_key *key, __u32 tgid, __u32 pod)
-{
-	struct trust new = { .state = TRUST_OBSERVING,
-			     .tgid = tgid,
-			     .first_ns = bpf_ktime_get_ns() };
-	struct trust_event *e;
+/* Every process of a short-lived program is told of, until the agent has caught one: but not thousands of them. */
+#define TELL_ALL 256
+#define TELL_SOME 64
 
-	if (bpf_map_update_elem(&trust, key, &new, BPF_NOEXIST))
-		return; /* somebody else was first, or the map is full: then it stays untrusted and MAP_FULL shows */
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+static __always_inline void trust_tell(const struct trust_key *key, __u32 tgid, __u32 pod)
+{
+	struct trust_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
 	if (!e)
 		return;
 	e->type = EVENT_TRUST;
@@ -26,6 +24,17 @@ static __always_inline void trust_announce(const struct trust_key *key, __u32 tg
 	e->tgid = tgid;
 	e->pod = pod;
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void trust_announce(const struct trust_key *key, __u32 tgid, __u32 pod)
+{
+	struct trust new = { .state = TRUST_OBSERVING,
+			     .tgid = tgid,
+			     .first_ns = bpf_ktime_get_ns() };
+
+	/* Somebody else was first, or the map is full: then it stays untrusted and MAP_FULL shows. */
+	if (!bpf_map_update_elem(&trust, key, &new, BPF_NOEXIST))
+		trust_tell(key, tgid, pod);
 }
 
 /* Process context only (connect, listen): the executable of the current task.  False for kernel threads. */
@@ -50,10 +59,14 @@ static __always_inline bool trust_of_current(const struct pod *pod, struct trust
 		key->argv = argv_hash(mm);
 		t = bpf_map_lookup_elem(&trust, key);
 	}
-	if (!t)
+	if (!t) {
 		trust_announce(key, task->tgid, pod->id);
-	else if (t->state == TRUST_OBSERVING)
+	} else if (t->state == TRUST_OBSERVING) {
 		t->tgid = task->tgid; /* the first process may be gone before it was looked at */
+		if (!(t->flags & (TRUST_INTERPRETER | TRUST_READ)) &&
+		    (t->connections < TELL_ALL || !(t->connections % TELL_SOME)))
+			trust_tell(key, task->tgid, pod->id);
+	}
 	return true;
 }
 

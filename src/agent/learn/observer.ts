@@ -98,10 +98,12 @@ export class Observer {
     }));
   }
 
-  /** struct trust_event: a new executable; its process may be gone in a moment, so it is looked at now. */
+  /** struct trust_event: an executable nobody has looked at; its process may be gone in a moment, so it is looked at now. */
   onTrustEvent(event: { readonly key: TrustKey; readonly tgid: number }): void {
     const { key, tgid } = event;
-    if (!this.#running || this.#subjects.has(keyText(key))) return;
+    if (!this.#running) return;
+    const known = this.#subjects.get(keyText(key));
+    if (known !== undefined) return this.#inspectUnknown(known, [tgid]);
     this.#guard(() => {
       this.#learn(new Subject({ key, tgid, nowMs: this.#now() }), new Map());
       this.#attachment.attach(this.#subjects);
@@ -198,10 +200,11 @@ export class Observer {
   #learn(subject: Subject, live: ReadonlyMap<bigint, bigint>): void {
     this.#subjects.set(keyText(subject.key), subject);
     if (this.#attachment.attached) subject.attached(this.#now(), live);
-    this.#inspect(subject, [subject.tgid]);
+    this.#inspectUnknown(subject, [subject.tgid]);
   }
 
-  #inspect(subject: Subject, processes: readonly number[]): void {
+  #inspectUnknown(subject: Subject, processes: readonly number[]): void {
+    if (subject.executable !== undefined || subject.inspecting) return;
     subject.inspecting = true;
     subject.inspectedMs = this.#now();
     this.#inspectFirst(subject, processes)
@@ -218,6 +221,7 @@ export class Observer {
       }
       subject.executable = inspection.executable;
       this.#memory.know(subject.key, inspection);
+      this.#trust.markRead(subject.key);
       if (this.#running) this.#recallOrJudge(subject);
       return;
     }
@@ -243,9 +247,8 @@ export class Observer {
         nowMs,
       });
       const stale = nowMs - subject.inspectedMs > INSPECT_AGAIN_MS;
-      const unknown = subject.executable === undefined && !subject.inspecting;
-      if (unknown && stale && subject.movedMs === nowMs) {
-        this.#inspect(subject, this.#processes.running(subject.key));
+      if (stale && subject.movedMs === nowMs && subject.executable === undefined) {
+        this.#inspectUnknown(subject, this.#processes.running(subject.key));
       }
     }
     if (attached) this.#noteBehaviours(entries);

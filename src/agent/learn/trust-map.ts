@@ -94,6 +94,12 @@ export class TrustMap {
     this.#write(key, { flags: TrustFlags.INTERPRETER });
   }
 
+  /** The kernel need not tell of further processes of it. */
+  markRead(key: TrustKey): void {
+    const { flags } = this.#map.get(key) ?? NEW_ENTRY;
+    this.#write(key, { flags: flags | TrustFlags.READ });
+  }
+
   #write(key: TrustKey, change: Partial<Trust>): void {
     this.#map.set(key, { ...(this.#map.get(key) ?? NEW_ENTRY), ...change });
   }

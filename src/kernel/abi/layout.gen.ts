@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = 'd86a25d5348a7b46';
+export const ABI_HASH = '01823eb2adc25400';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -281,10 +281,12 @@ export const trustStateNames: readonly string[] = [
 /** enum trust_flags */
 export const TrustFlags = {
   INTERPRETER: 1,
+  READ: 2,
 } as const;
 export type TrustFlags = (typeof TrustFlags)[keyof typeof TrustFlags];
 export const trustFlagsNames: { readonly [value: number]: string } = {
   1: 'interpreter',
+  2: 'read',
 };
 
 /** enum trust_reason */
