@@ -18,6 +18,7 @@ interface Verb {
 }
 
 const NODE = 'On a node:';
+const CONTROL = 'On the control plane:';
 const INSPECT = 'Look into a running agent:';
 const TRY = 'Try it out:';
 const EXIT_USAGE = 2;
@@ -46,6 +47,12 @@ const VERBS: readonly Verb[] = [
     summary: 'remove everything of podwire from this node',
     group: NODE,
     load: async () => (await import('./cli/cleanup.ts')).cleanupCommand(),
+  },
+  {
+    name: 'token',
+    summary: 'let machines outside Kubernetes join',
+    group: CONTROL,
+    load: async () => (await import('./cli/token.ts')).tokenCommand(),
   },
   {
     name: 'status',
@@ -118,6 +125,7 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
   for (const { name, summary, group, load } of VERBS) {
     const verb = asked.has(name) ? await load() : new Command(name);
     program.addCommand(verb.copyInheritedSettings(program).summary(summary).helpGroup(group));
+    for (const below of verb.commands) below.copyInheritedSettings(verb);
   }
   return program;
 }

@@ -3,6 +3,7 @@
  */
 export const DEFAULT_BPFFS = '/sys/fs/bpf';
 export const DEFAULT_STATE_DIR = '/var/lib/podwire';
+export const DEFAULT_CONTROL_STATE_DIR = '/var/lib/podwire-control';
 export const DEFAULT_ADMIN_SOCKET = '/run/podwire/admin.sock';
 export const DEFAULT_METRICS = '127.0.0.1:15020';
 export const DEFAULT_CLUSTER_ID = 'Kubernetes';

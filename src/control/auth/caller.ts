@@ -10,6 +10,10 @@ export interface Caller {
     { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
   /** the node the pod runs on as the API server says, or the name a join token was made for; undefined: not proven */
   readonly node: string | undefined;
+  /** id of the cluster whose API server vouches for pod and node; absent: control's own */
+  readonly cluster?: string;
+  /** id of the token, for callers with a join token and only for these */
+  readonly joinToken?: string;
   readonly credential: 'kubernetes-token' | 'join-token' | 'certificate' | 'in-process';
 }
 

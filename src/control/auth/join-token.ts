@@ -1,0 +1,53 @@
+/**
+ * Join tokens: what lets a machine outside Kubernetes into the mesh, once, under one name.
+ *
+ * Text: `podwire-join-v1.<id>.<secret>`; the id is in logs and lists, of the secret only its hash is kept.  256 random bits
+ * need no slow hash.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { ServiceAccountName } from './access-rules.ts';
+
+export interface JoinToken {
+  readonly id: string;
+  /** of the node */
+  readonly name: string;
+  /** identities the node may hold besides those of its pods in the configuration */
+  readonly identities: readonly ServiceAccountName[];
+  /** SHA-256 of the secret, hex */
+  readonly hash: string;
+  /** ms since 1970 */
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+const PREFIX = 'podwire-join-v1';
+const ID_BYTES = 8;
+const SECRET_BYTES = 32;
+const FORM = /^podwire-join-v1\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})$/;
+
+export function newJoinToken(): Pick<JoinToken, 'id' | 'hash'> & { readonly text: string } {
+  const id = randomBytes(ID_BYTES).toString('hex');
+  const secret = randomBytes(SECRET_BYTES).toString('base64url');
+  return { id, hash: hashOf(secret).toString('hex'), text: `${PREFIX}.${id}.${secret}` };
+}
+
+export function looksLikeJoinToken(text: string): boolean {
+  return text.startsWith(`${PREFIX}.`);
+}
+
+/** undefined: not of the form */
+export function parseJoinToken(text: string): { id: string; secret: string } | undefined {
+  const [, id, secret] = FORM.exec(text) ?? [];
+  return id !== undefined && secret !== undefined ? { id, secret } : undefined;
+}
+
+/** Takes the same time whatever differs. */
+export function isSecretOf({ hash }: Pick<JoinToken, 'hash'>, secret: string): boolean {
+  const expected = Buffer.from(hash, 'hex');
+  const given = hashOf(secret);
+  return expected.length === given.length && timingSafeEqual(expected, given);
+}
+
+function hashOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
