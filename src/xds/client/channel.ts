@@ -164,14 +164,15 @@ class GrpcStream implements AdsStream {
   #watch(): void {
     const channel = this.#client.getChannel();
     const look = (): void => {
-      if (this.#closed) return;
+      if (this.#closed) return; // closing the channel wakes the watch
       const state = channel.getConnectivityState(false);
       if (state === connectivityState.READY) {
         clearTimeout(this.#connectTimer);
         this.#events.up();
         return;
       }
-      channel.watchConnectivityState(state, Date.now() + CONNECT_MS, look);
+      // the wall clock has no part in it: the connect timer ends this
+      channel.watchConnectivityState(state, Infinity, look);
     };
     look();
   }
