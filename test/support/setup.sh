@@ -34,7 +34,7 @@ BUILD='clang:clang llvm:llvm-strip libbpf-dev:/usr/include/bpf/libbpf.h libelf-d
   zlib1g-dev:/usr/include/zlib.h bpftool:bpftool pkg-config:pkg-config g++:g++ make:make python3:python3'
 RUN='iproute2:ip iptables:iptables procps:sysctl openssl:openssl python3-venv:ensurepip'
 PEERS='wrk:wrk nginx-light:nginx'
-TEST='redis-server:redis-server haproxy:haproxy golang-go:go curl:curl ethtool:ethtool conntrack:conntrack
+TEST='dnsmasq-base:dnsmasq redis-server:redis-server haproxy:haproxy golang-go:go curl:curl ethtool:ethtool conntrack:conntrack
   clang-format-14:clang-format-14'
 
 present() {

@@ -47,6 +47,11 @@ export class KubernetesError extends Error {
     return this.status === 410;
   }
 
+  /** There was an answer, and it was not what was asked for. */
+  get unusable(): boolean {
+    return this.status !== 0 || this.reason === 'Garbage' || this.reason === 'TooLarge';
+  }
+
   /** What only a change of rights or of the installed kinds mends. */
   get refused(): boolean {
     return this.status === 401 || this.status === 403 || this.status === 404;

@@ -85,6 +85,10 @@ export function originOf(
   return `${cluster}/${originKind(kind)}/${namespace}/${name}`;
 }
 
+const KINDS: ReadonlyMap<string, KubernetesKind> = new Map(
+  [...BUILT_IN_KINDS, ...CUSTOM_KINDS].map((kind) => [originKind(kind), kind]),
+);
+
 export interface ParsedOrigin {
   readonly cluster: string;
   readonly kind: KubernetesKind;
@@ -96,7 +100,7 @@ export interface ParsedOrigin {
 export function parseOrigin(origin: string): ParsedOrigin | undefined {
   const parts = origin.split('/');
   const [name, namespace, kindName] = [parts.pop(), parts.pop(), parts.pop()];
-  const kind = [...BUILT_IN_KINDS, ...CUSTOM_KINDS].find((one) => originKind(one) === kindName);
+  const kind = KINDS.get(kindName ?? '');
   if (kind === undefined || !name || namespace === undefined || parts.length === 0)
     return undefined;
   return { cluster: parts.join('/'), kind, namespace, name };

@@ -133,7 +133,7 @@ export class Reflector {
         const failure = KubernetesError.of(error);
         if (error instanceof WatchEnded) version = error.version;
         // An answer, of whatever kind, instead of events: only a list is sure to mend it.
-        else if (failure.status !== 0 || failure.reason === 'Garbage') version = undefined;
+        else if (failure.unusable) version = undefined;
         const expected =
           failure.expired ||
           failure.reason === 'Reconnect' ||
@@ -196,7 +196,7 @@ export class Reflector {
       await this.#client.stream(this.#path, { query, silenceMs, signal, onOpen, onLine });
     } catch (error) {
       const failure = KubernetesError.of(error);
-      if (failure.status !== 0 || failure.reason === 'Garbage') throw failure;
+      if (failure.unusable) throw failure;
       throw new WatchEnded(failure, version, opened);
     }
     return version;

@@ -7,7 +7,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../../log.ts';
-import type { Finding, FindingCode } from '../../../model/finding.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { KubernetesError } from '../../kubernetes/error.ts';
 import type { OriginContent, Source, SourceSink } from '../source.ts';
@@ -19,6 +18,7 @@ import {
   originOf,
   type KubernetesKind,
 } from './kinds.ts';
+import { ClusterHealth, errorAbout } from './health.ts';
 import { contentOf, type KubernetesObject } from './object.ts';
 import {
   Reflector,
@@ -76,7 +76,7 @@ export class KubernetesSource implements Source {
   readonly #followed = new Map<KubernetesKind, Followed>();
   /** custom kinds the last discovery did not show: given up when the next does not either */
   readonly #missing = new Set<KubernetesKind>();
-  readonly #failing = new Map<KubernetesKind | 'discovery', KubernetesError>();
+  readonly #health: ClusterHealth;
   readonly #stop = new AbortController();
   #sink: SourceSink | undefined;
   #batch = new Map<string, OriginContent | undefined>();
@@ -89,6 +89,7 @@ export class KubernetesSource implements Source {
     this.#options = options;
     this.#timing = { ...KUBERNETES_TIMING, ...options.timing };
     this.#network = options.network ?? '';
+    this.#health = new ClusterHealth(options.cluster, options.client.server);
     this.name = `kubernetes/${options.cluster}`;
   }
 
@@ -102,7 +103,7 @@ export class KubernetesSource implements Source {
     if (this.#stop.signal.aborted) return;
     this.#started = true;
     this.#flush();
-    this.#tellHealth();
+    sink.unavailable(this.#health.finding());
     this.#polling = this.#poll();
   }
 
@@ -137,11 +138,11 @@ export class KubernetesSource implements Source {
     try {
       const served = await discover(this.#options.client, this.#timing.discoveryTimeoutMs, signal);
       this.#followServed(served);
-      if (this.#failing.has('discovery')) this.#reconnect('the server answers again');
+      if (this.#health.isFailing('discovery')) this.#reconnect('the server answers again');
       this.#setFailing('discovery', undefined);
     } catch (error) {
       if (signal.aborted) return;
-      const again = this.#failing.has('discovery');
+      const again = this.#health.isFailing('discovery');
       this.#setFailing('discovery', KubernetesError.of(error));
       // Watches of a server that hangs look idle; they go on where they were when it is back.
       if (again) this.#reconnect('the server does not answer');
@@ -204,7 +205,7 @@ export class KubernetesSource implements Source {
     const origin = this.#originOf(kind, key);
     if (kind.kind === 'Namespace') this.#readNetwork(object);
     if (role === 'workloads' && !kind.workload) {
-      const finding = this.#finding('REMOTE_CONFIG_UNUSED', origin, `${kind.kind} ${key}`, {
+      const finding = errorAbout('REMOTE_CONFIG_UNUSED', origin, `${kind.kind} ${key}`, {
         message: `is not used: cluster ${cluster} lends its workloads only`,
         fix: 'apply it in the primary cluster, where it counts for all of them',
       });
@@ -216,7 +217,7 @@ export class KubernetesSource implements Source {
       this.#put(origin, contentOf(object, place));
     } catch (error) {
       // A reader that throws is a bug, and stops at the one object.
-      const finding = this.#finding('OBJECT_UNREADABLE', origin, `${kind.kind} ${key}`, {
+      const finding = errorAbout('OBJECT_UNREADABLE', origin, `${kind.kind} ${key}`, {
         message: `cannot be read: ${(error as Error).message}`,
         fix: 'report it with the object',
       });
@@ -227,7 +228,8 @@ export class KubernetesSource implements Source {
   #readNetwork({ metadata }: KubernetesObject): void {
     const { network: fixed, rootNamespace } = this.#options;
     if (fixed !== undefined || metadata.name !== rootNamespace) return;
-    const network = metadata.labels?.[NETWORK_LABEL] ?? '';
+    const label: unknown = metadata.labels?.[NETWORK_LABEL];
+    const network = typeof label === 'string' ? label : '';
     if (network === this.#network) return;
     this.#network = network;
     for (const [kind, { reflector }] of this.#followed) {
@@ -263,7 +265,7 @@ export class KubernetesSource implements Source {
     const refused = error?.refused === true;
     const origin = this.#kindOrigin(kind);
     if (refused) {
-      const finding = this.#finding('KIND_FORBIDDEN', origin, '', {
+      const finding = errorAbout('KIND_FORBIDDEN', origin, '', {
         message: `cannot be read: ${error.message}`,
         fix: `let control's account get, list and watch ${kind.resource}`,
       });
@@ -275,32 +277,7 @@ export class KubernetesSource implements Source {
   }
 
   #setFailing(part: KubernetesKind | 'discovery', error: KubernetesError | undefined): void {
-    if (error === undefined) this.#failing.delete(part);
-    else this.#failing.set(part, error);
-    if (this.#started) this.#tellHealth();
-  }
-
-  #tellHealth(): void {
-    const [error] = this.#failing.values();
-    if (error === undefined) {
-      this.#sink?.unavailable(undefined);
-      return;
-    }
-    const { client, cluster } = this.#options;
-    this.#sink?.unavailable(
-      this.#finding('CLUSTER_UNAVAILABLE', this.name, '', {
-        message: `cluster ${cluster} cannot be read (${error.message}); its last state stays in force`,
-        fix: `see whether ${client.server} answers and the credentials are valid`,
-      }),
-    );
-  }
-
-  #finding(
-    code: FindingCode,
-    file: string,
-    resource: string,
-    text: Pick<Finding, 'message' | 'fix'>,
-  ): Finding {
-    return { code, severity: 'error', file, resource, path: '', ...text };
+    this.#health.set(part, error);
+    if (this.#started) this.#sink?.unavailable(this.#health.finding());
   }
 }
