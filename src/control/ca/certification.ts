@@ -84,11 +84,12 @@ export async function startCertification(options: CertificationOptions): Promise
 }
 
 function startSigner(
-  { roots, trustDomain, log }: CertificationOptions,
+  { roots, trustDomain, registry, log }: CertificationOptions,
   lives: CertificateLives,
 ): Promise<SignerSource> {
   if (roots.kind === 'given') return GivenSigner.start({ files: roots.files, log });
-  const longestLifeMs = longestLifeOf(lives);
+  // Without nodes that join, a rotation need not wait for their certificates.
+  const longestLifeMs = longestLifeOf(registry ? lives : { ...lives, node: 0 });
   return OwnSigner.start({ store: roots.store, trustDomain, longestLifeMs, log });
 }
 
