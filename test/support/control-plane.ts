@@ -31,7 +31,9 @@ const codec = createCodec();
 export function controlPlaneProgram(): string {
   const source = join(repositoryRoot(), 'test/apps/control-plane');
   const output = join(repositoryRoot(), 'test/apps/.output/control-plane');
-  const newest = Math.max(...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs));
+  const newest = Math.max(
+    ...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs),
+  );
   if (!existsSync(output) || statSync(output).mtimeMs < newest) {
     mkdirSync(join(repositoryRoot(), 'test/apps/.output'), { recursive: true });
     const go = findProgram('go') ?? 'go';
@@ -74,7 +76,9 @@ export class ControlPlane {
   }
 
   /** type URL → name → base64 */
-  async serveBytes(body: Readonly<Record<string, Readonly<Record<string, string>>>>): Promise<void> {
+  async serveBytes(
+    body: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  ): Promise<void> {
     await this.#ask('PUT', '/resources', JSON.stringify(body));
   }
 

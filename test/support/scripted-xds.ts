@@ -115,7 +115,10 @@ class CallStream implements ScriptedStream {
     else this.#call.emit('error', { code, details });
   }
 
-  async request(fits: (request: Request) => boolean = () => true, timeoutMs = 5000): Promise<Request> {
+  async request(
+    fits: (request: Request) => boolean = () => true,
+    timeoutMs = 5000,
+  ): Promise<Request> {
     const signal = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const found = this.requests.find((one) => !this.#taken.has(one) && fits(one));

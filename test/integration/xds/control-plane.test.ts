@@ -48,7 +48,10 @@ for (const variant of ['delta', 'sotw'] as const) {
         requests.slice(0, 2).map(({ type }) => type),
         [ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL],
       );
-      assert.equal(requests[0]?.node?.id, 'ztunnel~1.1.1.1~agent.podwire~podwire.svc.cluster.local');
+      assert.equal(
+        requests[0]?.node?.id,
+        'ztunnel~1.1.1.1~agent.podwire~podwire.svc.cluster.local',
+      );
       assert.equal(requests[0]?.node?.metadata['X'], 'y');
     });
 
@@ -68,7 +71,11 @@ for (const variant of ['delta', 'sotw'] as const) {
       const a = Buffer.from([10, 3, 0xa2, 0x01, 0]).toString('base64'); // a workload with an empty uid
       const good = encoded(pod('c', '10.0.0.3'));
       await server.serveBytes({
-        [ADDRESS_TYPE_URL]: { [uid('a')]: a, [uid('c')]: good, [uid('b')]: encoded(pod('b', '10.0.0.2')) },
+        [ADDRESS_TYPE_URL]: {
+          [uid('a')]: a,
+          [uid('c')]: good,
+          [uid('b')]: encoded(pod('b', '10.0.0.2')),
+        },
       });
       await until('the good one', () => store.current.workloads.has(uid('c')));
       const kept = store.current.workloads.get(uid('a'));

@@ -37,8 +37,18 @@ function wire(address: Address, version = '1'): Wire {
   return { name, version, resource: { type_url: ADDRESS_TYPE_URL, value } };
 }
 
-function push(stream: ScriptedStream, nonce: string, resources: Wire[], removed: string[] = []): void {
-  stream.send({ type_url: ADDRESS_TYPE_URL, nonce, resources, removed_resources: removed } as never);
+function push(
+  stream: ScriptedStream,
+  nonce: string,
+  resources: Wire[],
+  removed: string[] = [],
+): void {
+  stream.send({
+    type_url: ADDRESS_TYPE_URL,
+    nonce,
+    resources,
+    removed_resources: removed,
+  } as never);
 }
 
 function pushPolicies(stream: ScriptedStream): void {
@@ -89,7 +99,10 @@ test('a name that comes twice is refused, and the last good one stays', async (t
     wire(pod('a', '10.1.1.2'), '3'),
   ]);
   const nack = await under.stream.request((one) => one.response_nonce === 'n');
-  assert.equal(nack.error_detail?.message, `${uid('a')}: name: comes more than once in one response`);
+  assert.equal(
+    nack.error_detail?.message,
+    `${uid('a')}: name: comes more than once in one response`,
+  );
   await under.until('c', () => under.store.current.workloads.size === 3);
   assert.equal(addressOf(under, 'a'), '10.0.0.1');
 });
@@ -155,7 +168,11 @@ test('removed names that nobody knows, unknown types and wrong nonces do no harm
 
 test('a server that dies in mid-push: nothing is lost, the next stream says what is held', async (t) => {
   const under = await established(t);
-  push(under.stream, 'n', Array.from({ length: 5000 }, (_, i) => wire(pod(`p${i}`, '10.2.0.1'))));
+  push(
+    under.stream,
+    'n',
+    Array.from({ length: 5000 }, (_, i) => wire(pod(`p${i}`, '10.2.0.1'))),
+  );
   under.stream.end(status.INTERNAL, 'dead');
   await under.until('a second stream', () => under.server.streams.length === 2);
   const [stream] = under.server.streams.slice(-1);
@@ -177,7 +194,9 @@ test('a message that is too large is refused by its length, and nothing of it is
     30_000,
   );
   assert.ok(under.client.status().servers[0]!.bytes < 1_000_000);
-  t.diagnostic(`${((process.memoryUsage().rss - before) / 2 ** 20).toFixed(0)} MiB more, server included`);
+  t.diagnostic(
+    `${((process.memoryUsage().rss - before) / 2 ** 20).toFixed(0)} MiB more, server included`,
+  );
   await under.until('a second stream', () => under.server.streams.length >= 2);
   assert.equal(under.store.current.workloads.size, 2);
 });
@@ -190,7 +209,9 @@ test('pauses between attempts grow, and jump back after a good stream', async (t
   const { client, log } = startClient({ servers: [serverAt(server.port)] });
   t.after(() => client.close());
   await sleep(3000);
-  const pauses = log.flatMap((line) => (typeof line['retryMs'] === 'number' ? [line['retryMs']] : []));
+  const pauses = log.flatMap((line) =>
+    typeof line['retryMs'] === 'number' ? [line['retryMs']] : [],
+  );
   assert.ok(pauses.length >= 4 && pauses.length <= 40, `${pauses.join(' ')}`);
   assert.ok(Math.max(...pauses) > 100, `${pauses.join(' ')}`);
   assert.equal(log.filter((line) => line['level'] === 40).length, 1, 'one warning for one reason');
@@ -232,7 +253,10 @@ for (const [what, onSocket] of [
 test('fuzz: no response makes the client lose what it holds, or stop', async (t) => {
   const under = await established(t);
   const bytes = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array));
-  const text = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom(uid('f'), '*', '\0', '__proto__'));
+  const text = fc.oneof(
+    fc.string({ maxLength: 8 }),
+    fc.constantFrom(uid('f'), '*', '\0', '__proto__'),
+  );
   const response = fc.record({
     type_url: fc.oneof(fc.constantFrom(ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL), text),
     nonce: text,

@@ -666,12 +666,10 @@ const chain: fc.Arbitrary<FilterChain> = record({
     sources: fc.uniqueArray(prefix, { maxLength: 2, selector: ({ address }) => address }),
   }),
   tls: maybe(
-    fc
-      .tuple(tls, fc.boolean())
-      .map(([parameters, requireClientCertificate]) => ({
-        ...parameters,
-        requireClientCertificate,
-      })),
+    fc.tuple(tls, fc.boolean()).map(([parameters, requireClientCertificate]) => ({
+      ...parameters,
+      requireClientCertificate,
+    })),
   ),
   handler: fc.oneof(
     tcp.map((handler) => ({ type: 'tcp' as const, ...handler })),
