@@ -39,10 +39,7 @@ export function updateOf(codec: Codec, records: readonly CacheRecord[]): MeshUpd
   ) as MeshUpdate;
 }
 
-function* resourcesOf(
-  snapshot: Snapshot,
-  key: ResourceKey,
-): Iterable<MeshResources[ResourceKey]> {
+function* resourcesOf(snapshot: Snapshot, key: ResourceKey): Iterable<MeshResources[ResourceKey]> {
   if (key === 'addresses') {
     for (const service of snapshot.services.values()) yield { kind: 'service', service };
     for (const workload of snapshot.workloads.values()) yield { kind: 'workload', workload };

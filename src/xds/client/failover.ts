@@ -119,12 +119,7 @@ export class Failover {
     }
   }
 
-  #pushed(
-    session: Session,
-    key: ResourceKey,
-    accepted: Accepted,
-    gone: readonly string[],
-  ): void {
+  #pushed(session: Session, key: ResourceKey, accepted: Accepted, gone: readonly string[]): void {
     const update = {
       [key]: {
         upserts: accepted.upserts.map(({ value }) => value),

@@ -3,12 +3,7 @@
  *
  * A protocol only makes and reads messages; what was asked, answered and refused is kept by TypeState.
  */
-import type {
-  DeltaRequestInput,
-  DeltaResponse,
-  SotwRequestInput,
-  SotwResponse,
-} from '../codec.ts';
+import type { DeltaRequestInput, DeltaResponse, SotwRequestInput, SotwResponse } from '../codec.ts';
 import type { Push } from './push.ts';
 
 /** envoy.config.core.v3.Node */

@@ -323,5 +323,7 @@ function expectedOf(accepted: Accepted, type: TypeState): Accepted {
 }
 
 function isGoaway({ code, details }: StreamEnd): boolean {
-  return code === status.UNAVAILABLE && /goaway|transport is closing|Connection dropped/i.test(details);
+  return (
+    code === status.UNAVAILABLE && /goaway|transport is closing|Connection dropped/i.test(details)
+  );
 }

@@ -57,7 +57,9 @@ export class Warming {
   /** "listeners NAME (needs routes NAME)" of what is held back */
   get waiting(): readonly string[] {
     return UPWARDS.flatMap((key) =>
-      [...this.#waiting[key]].map(([name, one]) => `${key} ${name} (${this.#reason(key, name, one)})`),
+      [...this.#waiting[key]].map(
+        ([name, one]) => `${key} ${name} (${this.#reason(key, name, one)})`,
+      ),
     );
   }
 

@@ -16,13 +16,14 @@ import type { Log } from '../../log.ts';
 import type { MeshUpdate } from '../../model/messages.ts';
 import { formatSpiffe } from '../../model/identity.ts';
 import type { Codec } from '../codec.ts';
+import { RESOURCE_ORDER, type ResourceKey } from '../resource-types.ts';
 import { NotAdmittedError, type AdsCall } from './admission.ts';
 import { Debounce } from './debounce.ts';
 import { SERVER_LIMITS, type ServerLimits } from './limits.ts';
 import { PushBudget } from './push-budget.ts';
 import { Changes, ResourceTable } from './resource-table.ts';
 import type { Scopes, StreamClient } from './scope.ts';
-import type { ServerNumbers, StreamStatus } from './status.ts';
+import type { Preview, ServerNumbers, StreamStatus } from './status.ts';
 import { AdsStream, type StreamEvents } from './stream.ts';
 import { DELTA, STATE_OF_THE_WORLD, type Variant } from './variant.ts';
 
@@ -85,13 +86,25 @@ export class XdsServer {
     if (!this.#changes.empty) this.#debounce.poke();
   }
 
-  /** What a client sees may be another part of the mesh although nothing in it has changed. */
-  rescope(): void {
-    this.#debounce.poke();
-  }
-
   streams(): StreamStatus[] {
     return [...this.#streams.keys()].map((stream) => stream.status());
+  }
+
+  /** What a client gets that asks for everything, by type. */
+  preview(client: StreamClient): ReadonlyMap<ResourceKey, readonly Preview[]> {
+    const scope = this.#options.scopes.scopeOf(client);
+    const { codec } = this.table;
+    return new Map(
+      RESOURCE_ORDER.map((key) => {
+        const found: Preview[] = [];
+        for (const entry of this.table.type(key).entries()) {
+          const { name, resource } = entry;
+          if (resource === undefined || !scope.has(key, name, resource)) continue;
+          found.push({ name, version: entry.frame(codec, scope.cluster).version, resource });
+        }
+        return [key, found];
+      }),
+    );
   }
 
   numbers(): ServerNumbers {

@@ -1,6 +1,8 @@
 /**
  * The server's streams as /v1/nodes, /debug/syncz and the metrics show them: plain JSON.
  */
+import type { AnyResource } from './entry.ts';
+
 export type SyncState = 'synced' | 'stale' | 'nacked' | 'not-sent';
 
 export interface StreamStatus {
@@ -54,4 +56,10 @@ export interface ServerNumbers {
   readonly flushes: { readonly together: number; readonly atOnce: number };
   readonly encodeFailures: number;
   readonly changes: number;
+}
+
+export interface Preview {
+  readonly name: string;
+  readonly version: string;
+  readonly resource: AnyResource;
 }
