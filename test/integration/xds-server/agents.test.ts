@@ -24,23 +24,20 @@ for (const protocol of ['delta', 'sotw'] as const) {
     const { server, port, stop } = await startServer();
     t.after(stop);
     server.apply(mesh(20, { authorizations: { upserts: [policy('p')], removals: [] } }));
-    const {
-      client,
-      store,
-      until: clientUntil,
-    } = startClient({
+    const agent = startClient({
       servers: [serverAt(port)],
       protocol,
       linked: 'auto',
     });
+    const { client, store } = agent;
     t.after(() => client.close());
-    await clientUntil(
+    await agent.until(
       'all',
       () => store.incomplete === undefined && store.current.workloads.size === 20,
     );
     assert.ok(store.current.authorizations.has('default/p'));
     server.apply({ addresses: { upserts: [pod('p1', '10.0.9.9')], removals: [uid('p0')] } });
-    await clientUntil(
+    await agent.until(
       'the change',
       () => store.current.workloads.get(uid('p1'))?.addresses[0] === '10.0.9.9',
     );
@@ -58,30 +55,26 @@ test('one of two replicas goes: the agent moves to the other, and nothing is awa
   const replicas = [await startServer(), await startServer()] as const;
   for (const { stop } of replicas) t.after(stop);
   for (const { server } of replicas) server.apply(mesh(50));
-  const {
-    client,
-    store,
-    updates,
-    until: clientUntil,
-  } = startClient({
+  const agent = startClient({
     servers: replicas.map(({ port }) => serverAt(port)),
     takeoverMs: 300,
   });
+  const { client, store } = agent;
   t.after(() => client.close());
-  await clientUntil('all', () => store.current.workloads.size === 50);
+  await agent.until('all', () => store.current.workloads.size === 50);
   const on = ({ server }: ServerUnderTest): number => server.numbers().streams.delta;
   await until('on the first', () => on(replicas[0]) === 1);
-  const before = updates.length;
+  const before = agent.updates.length;
   const drained = replicas[0].server.drain(100);
   replicas[0].grpc.drain(`127.0.0.1:${replicas[0].port}`, 500);
   replicas[0].grpc.unbind(`127.0.0.1:${replicas[0].port}`);
   await drained;
   replicas[0].stop();
-  await clientUntil('on the second', () => client.status().servers[1]!.active, 15_000);
+  await agent.until('on the second', () => client.status().servers[1]!.active, 15_000);
   replicas[1].server.apply({ addresses: { upserts: [pod('new', '10.0.1.1')], removals: [] } });
-  await clientUntil('news', () => store.current.workloads.has(uid('new')));
+  await agent.until('news', () => store.current.workloads.has(uid('new')));
   assert.equal(store.current.workloads.size, 51);
-  for (const { addresses } of updates.slice(before)) {
+  for (const { addresses } of agent.updates.slice(before)) {
     assert.deepEqual(addresses?.removals ?? [], [], 'nothing was away for a moment');
   }
 });
@@ -90,9 +83,10 @@ test('an old stream ends, the agent comes back, and nothing is sent again', asyn
   const { server, port, stop, seen } = await startServer({ limits: { streamAgeMs: 400 } });
   t.after(stop);
   server.apply(mesh(50));
-  const { client, store, until: clientUntil } = startClient({ servers: [serverAt(port)] });
+  const agent = startClient({ servers: [serverAt(port)] });
+  const { client, store } = agent;
   t.after(() => client.close());
-  await clientUntil('all', () => store.current.workloads.size === 50);
+  await agent.until('all', () => store.current.workloads.size === 50);
   await until('three lives', () => (server.numbers().ended.get('age') ?? 0) >= 2);
   const sizes = seen.pushes.filter(({ key }) => key === 'addresses').map(({ bytes }) => bytes);
   assert.ok(sizes[0]! > 5000);
