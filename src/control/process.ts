@@ -233,6 +233,7 @@ async function certificationOptions(
     kubernetes: clusters?.authenticator,
     agents,
     hosts: hosts.length > 0 ? hosts : defaultHosts(namespace),
+    servingFiles: options.tlsFiles,
     log: log.child({ component: 'ca' }),
   };
 }

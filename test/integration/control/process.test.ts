@@ -2,6 +2,7 @@
  * podwire control as operators run it: machines join by token and read the mesh by certificate, over TLS.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -197,6 +198,25 @@ test('at SIGTERM the agents are sent away without an error, and another replica 
   assert.deepEqual([names, removed], [[], []], 'the certificate counts there, and nothing is new');
   await until('one node', () => after.ended === undefined);
   assert.equal((await nodesOf(second)).length, 1);
+});
+
+test('a given certificate is served, and replaced only by one that fits its key', async (t) => {
+  const at = await place(t);
+  const [cert, key] = [join(at.folder, 'tls.pem'), join(at.folder, 'tls.key')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, ...subject], {
+    stdio: 'ignore',
+  });
+  const control = startControl(t, at.folder, [...at.args, '--tls-cert', cert, '--tls-key', key]);
+  const address = (await control.address()).replace('127.0.0.1', 'localhost');
+  const tls = credentials.createSsl(await readFile(cert));
+  const nobody = stream(t, address, tls);
+  nobody.subscribe('addresses');
+  await nobody.until('refused', () => nobody.ended !== undefined);
+  assert.equal(nobody.ended?.code, status.UNAUTHENTICATED, 'TLS was fine');
+  const other = startControl(t, at.folder, [...at.args, '--tls-cert', cert, '--tls-key', cert]);
+  assert.equal(await other.exited(), 2, other.log);
 });
 
 test('a unix socket in a folder of one’s own needs neither TLS nor token, and gets no part but all', async (t) => {
