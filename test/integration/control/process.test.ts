@@ -200,6 +200,19 @@ test('at SIGTERM the agents are sent away without an error, and another replica 
   assert.equal((await nodesOf(second)).length, 1);
 });
 
+test('a machine that is revoked loses its open stream', async (t) => {
+  const at = await place(t);
+  const control = startControl(t, at.folder, at.args);
+  const address = await control.address();
+  const { tls } = await joinAs(at, address, 'n1');
+  const open = stream(t, address, tls);
+  open.subscribe('addresses');
+  await open.response('addresses', 0);
+  await (await JoinRegistry.open(join(at.state, 'join'))).revoke('n1');
+  await open.until('the end', () => open.ended !== undefined, 20_000);
+  assert.equal(open.ended?.code, status.UNAUTHENTICATED);
+});
+
 test('a given certificate is served, and replaced only by one that fits its key', async (t) => {
   const at = await place(t);
   const [cert, key] = [join(at.folder, 'tls.pem'), join(at.folder, 'tls.key')];
