@@ -11,6 +11,7 @@ import type { Scope } from '../../../src/xds/server/scope.ts';
 import { Subscription } from '../../../src/xds/server/subscription.ts';
 import { silentLog } from '../../support/xds-server.ts';
 import { codec, pod, uid } from '../../support/xds-client.ts';
+import { service } from '../../support/xds-service.ts';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 const name = fc.constantFrom(...NAMES);
@@ -170,4 +171,40 @@ test('an address of several belongs to the pod, then to another workload', () =>
   assert.equal(resolve(), uid('p'));
   table.apply({ addresses: { upserts: [], removals: [uid('p')] } }, new Changes());
   assert.equal(resolve(), 'Kubernetes//WorkloadEntry/default/vm');
+});
+
+test('each cluster sees a Service at its own addresses, and other clusters’ changes change nothing', () => {
+  const table = new ResourceTable({ codec, log: silentLog });
+  const web = service('web', '10.96.0.1');
+  const at = (east: string, west: string): Address => ({
+    ...web,
+    service: {
+      ...web.service,
+      clusterAddresses: new Map([
+        ['east', [parseIp(east)!]],
+        ['west', [parseIp(west)!]],
+      ]),
+    },
+  });
+  const put = (address: Address): boolean => {
+    const changes = new Changes();
+    table.apply({ addresses: { upserts: [address], removals: [] } }, changes);
+    return !changes.empty;
+  };
+  assert.ok(put(at('10.96.0.1', '10.97.0.1')));
+  assert.ok(!put(at('10.96.0.1', '10.97.0.1')), 'the same again');
+  const name = 'default/web.default.svc.cluster.local';
+  const version = (cluster: string | undefined): string =>
+    table.type('addresses').get(name)!.frame(codec, cluster).version;
+  const before = [version('east'), version('west')];
+  assert.notEqual(before[0], before[1]);
+  assert.ok(put(at('10.96.0.1', '10.97.0.2')));
+  assert.equal(version('east'), before[0]);
+  assert.notEqual(version('west'), before[1]);
+  const resolve = (ip: string, cluster: string): string | undefined =>
+    table.addresses.resolve({ network: '', ip: parseIp(ip)! }, cluster, () => true)?.name;
+  assert.deepEqual(
+    [resolve('10.97.0.2', 'west'), resolve('10.97.0.2', 'east'), resolve('10.97.0.1', 'west')],
+    [name, undefined, undefined],
+  );
 });
