@@ -15,7 +15,7 @@ export interface ServerLimits {
   readonly requestBytes: number;
   /** large responses on their way, of all streams together */
   readonly pushBytes: number;
-  /** a stream is ended when a response stays without an answer for so long */
+  /** a stream is ended when a response stays without an answer for so long, and a second per MB */
   readonly ackMs: number;
   /** a stream is ended when it has not asked for anything for so long */
   readonly firstRequestMs: number;

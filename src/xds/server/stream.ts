@@ -60,6 +60,8 @@ const BEFORE: Readonly<Record<ResourceKey, readonly ResourceKey[]>> = {
   routes: ['clusters', 'loadAssignments'],
   listeners: ['secrets', 'clusters', 'loadAssignments', 'routes'],
 };
+/** what an agent must be able to take: 1 MB a second */
+const SLOWEST_BYTES_PER_MS = 1000;
 const LINKED = RESOURCE_ORDER.filter(
   (key): key is Linked => key !== 'addresses' && key !== 'authorizations',
 );
@@ -92,11 +94,15 @@ export class AdsStream implements BudgetUser {
     return this.#channels.size > 0;
   }
 
-  /** since when the longest unanswered response waits, performance.now() */
+  /**
+   * Since when an answer could have come that has not, performance.now(): a large response takes its time to arrive and to
+   * be read.
+   */
   get waitingSince(): number {
     let since = Infinity;
     for (const { outstanding } of this.#channels.values()) {
-      if (outstanding !== undefined && outstanding.at < since) since = outstanding.at;
+      if (outstanding === undefined) continue;
+      since = Math.min(since, outstanding.at + outstanding.budget / SLOWEST_BYTES_PER_MS);
     }
     return since;
   }
