@@ -68,8 +68,8 @@ before(async () => {
   }
 });
 after(async () => {
-  await kubernetes.stop();
   await rm(folder, { recursive: true, force: true });
+  await kubernetes.stop();
 });
 
 function control(t: TestContext): ControlUnderTest {
