@@ -10,6 +10,8 @@ export interface Caller {
     { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
   /** the node the pod runs on as the API server says, or the name a join token was made for; undefined: not proven */
   readonly node: string | undefined;
+  /** whose API server vouched; absent: control's own cluster */
+  readonly cluster?: string;
   readonly credential: 'kubernetes-token' | 'join-token' | 'certificate' | 'in-process';
 }
 
