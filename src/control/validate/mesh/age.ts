@@ -9,23 +9,3 @@ export function isBefore(a: Resource, b: Resource): boolean {
   if (left !== right) return left < right;
   return `${a.name}.${a.namespace}` < `${b.name}.${b.namespace}`;
 }
-
-/** Whether some namespace sees both. */
-export function exportsMeet(a: Exported, b: Exported): boolean {
-  const left = exportsOf(a);
-  const right = exportsOf(b);
-  if (left.has('*') || right.has('*')) return left.size > 0 && right.size > 0;
-  return [...left].some((namespace) => right.has(namespace));
-}
-
-interface Exported {
-  readonly namespace: string;
-  readonly spec: { readonly exportTo?: readonly string[] };
-}
-
-function exportsOf({ namespace, spec }: Exported): Set<string> {
-  const list = spec.exportTo === undefined || spec.exportTo.length === 0 ? ['*'] : spec.exportTo;
-  return new Set(
-    list.filter((item) => item !== '~').map((item) => (item === '.' ? namespace : item)),
-  );
-}

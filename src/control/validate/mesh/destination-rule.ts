@@ -20,7 +20,7 @@ export function checkRule(
   const report = new MeshReport(resource);
   const { namespace, spec } = resource;
   const host = fullHost(spec.host, namespace, domain);
-  if (!host.includes('*') && ownersOf(host, view).length === 0) {
+  if (!host.includes('*') && ownersOf(host, namespace, view).length === 0) {
     const fix = 'add the Service or a ServiceEntry, or correct the name';
     report.warn('HOST_UNKNOWN', 'spec.host', `${host} is no host of the mesh`, fix);
   }
@@ -74,7 +74,8 @@ export function checkScope(resource: SidecarResource, view: View, names: MeshNam
       const host = text.slice(slash + 1).toLowerCase();
       if (host.includes('*') || text.startsWith('~')) continue;
       const scope = text.slice(0, slash);
-      const owners = ownersOf(fullHost(host, resource.namespace, names.domain), view);
+      const full = fullHost(host, resource.namespace, names.domain);
+      const owners = ownersOf(full, resource.namespace, view);
       const namespace = scope === '.' ? resource.namespace : scope;
       if (owners.some((owner) => namespace === '*' || owner.namespace === namespace)) continue;
       const path = `spec.egress[${index}].hosts[${item}]`;

@@ -5,6 +5,7 @@ import type { ServiceResource } from '../../../model/resource.ts';
 import type { ServiceEntryResource } from '../../../model/resource/service-entry.ts';
 import { hostKey } from './keys.ts';
 import type { View } from './reference-graph.ts';
+import { isVisible } from './visibility.ts';
 
 export type HostOwner = ServiceResource | ServiceEntryResource;
 
@@ -19,11 +20,14 @@ export function* namesFor(host: string): IterableIterator<string> {
   if (host !== '*') yield '*';
 }
 
-export function ownersOf(host: string, view: View): HostOwner[] {
+/** As clients of `namespace` see it. */
+export function ownersOf(host: string, namespace: string, view: View): HostOwner[] {
   for (const name of namesFor(host)) {
     const owners: HostOwner[] = [];
     for (const resource of view.find(hostKey(name))) {
-      if (resource.kind === 'Service' || resource.kind === 'ServiceEntry') owners.push(resource);
+      if (resource.kind !== 'Service' && resource.kind !== 'ServiceEntry') continue;
+      const exportTo = resource.kind === 'Service' ? resource.exportTo : resource.spec.exportTo;
+      if (isVisible(namespace, resource.namespace, exportTo)) owners.push(resource);
     }
     if (owners.length > 0) return owners;
   }

@@ -8,11 +8,12 @@ import type {
 import { parseIp } from '../../../model/ip.ts';
 import { fullHost } from '../host.ts';
 import { isCatchAll } from '../istio/coverage.ts';
-import { exportsMeet, isBefore } from './age.ts';
+import { isBefore } from './age.ts';
 import { namesFor, ownersOf, portsOf } from './host-lookup.ts';
 import { delegateKey, gatewayKey, gatewaysOf, MESH_GATEWAY, routesKey, rulesKey } from './keys.ts';
 import { MeshReport } from './mesh-report.ts';
 import type { View } from './reference-graph.ts';
+import { exportsMeet, isVisible } from './visibility.ts';
 import type { MeshNames } from './names.ts';
 import type { Finding } from '../../../model/finding.ts';
 
@@ -108,7 +109,7 @@ function checkDestination(
 ): void {
   const full = fullHost(host, namespace, names.domain);
   if (parseIp(full) !== undefined) return;
-  const owners = ownersOf(full, view);
+  const owners = ownersOf(full, namespace, view);
   if (owners.length === 0) {
     const fix = 'add the Service or a ServiceEntry, or correct the name';
     report.warn('HOST_UNKNOWN', `${path}.host`, `${full} is no host of the mesh`, fix);
@@ -120,10 +121,11 @@ function checkDestination(
     const fix = known === '' ? 'add it to the Service' : `use one of: ${known}`;
     report.warn('PORT_UNKNOWN', `${path}.port.number`, `${full} has no port ${port.number}`, fix);
   }
-  if (subset !== undefined) checkSubset(full, subset, path, view, report);
+  if (subset !== undefined) checkSubset(namespace, full, subset, path, view, report);
 }
 
 function checkSubset(
+  namespace: string,
   host: string,
   subset: string,
   path: string,
@@ -134,6 +136,7 @@ function checkSubset(
   for (const name of namesFor(host)) {
     for (const rule of view.find(rulesKey(name))) {
       if (rule.kind !== 'DestinationRule') continue;
+      if (!isVisible(namespace, rule.namespace, rule.spec.exportTo)) continue;
       for (const one of rule.spec.subsets ?? []) known.push(one.name);
     }
   }

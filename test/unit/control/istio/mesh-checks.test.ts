@@ -119,6 +119,25 @@ const CASES: readonly (readonly [string, readonly Resource[], readonly string[]]
     [],
   ],
   [
+    'a host and a subset that are not exported to the namespace',
+    [
+      read('ServiceEntry', '{ hosts: [a.org], exportTo: ["."] }', { namespace: 'other' }),
+      web,
+      read(
+        'DestinationRule',
+        '{ host: web.shop.svc.cluster.local, exportTo: ["."], subsets: [{ name: v1 }] }',
+        { namespace: 'other' },
+      ),
+      routes('host: a.org', 'hosts: [a.org]', { name: 'a' }),
+      routes('host: web, subset: v1', 'hosts: [web]', { name: 'b' }),
+      routes('host: a.org', 'hosts: [b.org]', { name: 'c', namespace: 'other' }),
+    ],
+    [
+      'HOST_UNKNOWN VirtualService shop/a spec.http[0].route[0].destination.host',
+      'SUBSET_UNKNOWN VirtualService shop/b spec.http[0].route[0].destination.subset',
+    ],
+  ],
+  [
     'a subset that is not there',
     [web, rule('v1'), routes('host: web, subset: v2')],
     ['SUBSET_UNKNOWN VirtualService shop/x spec.http[0].route[0].destination.subset'],
