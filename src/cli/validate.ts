@@ -1,5 +1,5 @@
 /**
- * `podwire validate -f DIR`: says what the agent would say about a folder of YAML, without an agent and without root.
+ * `podwire validate -f FILE|DIR|-`: says what control would say about resources, without an agent and without root.
  */
 import { Command } from 'commander';
 import { DEFAULT_CLUSTER_ID } from '../config/defaults.ts';
@@ -9,7 +9,7 @@ import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
 import { outputOption, render, type OutputFormat } from './output.ts';
 
 interface ValidateOptions {
-  readonly file: string;
+  readonly file: readonly string[];
   readonly strict?: boolean;
   readonly output: OutputFormat;
 }
@@ -19,10 +19,14 @@ const EXIT_INVALID = 2;
 export function validateCommand(): Command {
   return new Command('validate')
     .description(
-      'Check a folder of configuration.\n' +
-        `Exit code ${EXIT_INVALID} when something in it cannot be used.`,
+      'Check Kubernetes, Istio and Gateway API resources, each alone and all of them as one mesh.\n' +
+        `Exit code ${EXIT_INVALID} when something in them cannot be used; warnings are no failure.`,
     )
-    .requiredOption('-f, --file <dir>', 'folder of Kubernetes YAML')
+    .requiredOption(
+      '-f, --file <path>',
+      'file or folder of YAML, or - for standard input; may be given several times',
+      (path: string, before?: readonly string[]) => [...(before ?? []), path],
+    )
     .option('--strict', 'warnings count as errors')
     .addOption(outputOption())
     .action(async ({ file, strict, output }: ValidateOptions) => {
@@ -34,19 +38,26 @@ export function validateCommand(): Command {
     });
 }
 
-async function findingsOf(dir: string): Promise<readonly Finding[]> {
-  const { startControl } = await import('../control/app.ts');
-  const control = await startControl({
-    dir,
+async function findingsOf(paths: readonly string[]): Promise<readonly Finding[]> {
+  const [{ ControlCore }, { GivenSource }, { translateOptions }] = await Promise.all([
+    import('../control/core.ts'),
+    import('../control/sources/file/given.ts'),
+    import('../control/translate/options.ts'),
+  ]);
+  const core = new ControlCore({
+    sources: [new GivenSource(paths, process.stdin)],
+    translate: translateOptions({
+      trustDomain: DEFAULT_TRUST_DOMAIN,
+      clusterId: DEFAULT_CLUSTER_ID,
+    }),
     log: createLog({ level: 'silent', pretty: false }),
-    trustDomain: DEFAULT_TRUST_DOMAIN,
-    clusterId: DEFAULT_CLUSTER_ID,
     onUpdate: () => {},
   });
   try {
-    return control.findings();
+    await core.start();
+    return core.findings();
   } finally {
-    await control.close();
+    await core.close();
   }
 }
 

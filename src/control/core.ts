@@ -11,10 +11,12 @@ import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
+import type { Resource } from '../model/resource.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
+import { MeshChecks } from './validate/mesh/mesh-checks.ts';
 
 /**
  * All findings are walked to find the new ones.  That is done at once as long as it costs little, and takes at most this
@@ -41,6 +43,7 @@ export class ControlCore {
   readonly #options: CoreOptions;
   readonly #index: ResourceIndex;
   readonly #translator: MeshTranslator;
+  readonly #checks: MeshChecks;
   readonly #originFindings = new Map<string, readonly Finding[]>();
   /** by source: why it cannot be read for now */
   readonly #unavailable = new Map<string, Finding>();
@@ -59,6 +62,7 @@ export class ControlCore {
     this.#options = options;
     this.#index = new ResourceIndex(options.translate.clusterId);
     this.#translator = new MeshTranslator(options.translate);
+    this.#checks = new MeshChecks(options.translate);
   }
 
   /** Throws what a source throws that the operator must mend first; everything is closed then. */
@@ -88,8 +92,14 @@ export class ControlCore {
       ...[...this.#originFindings.values()].flat(),
       ...this.#index.findings(),
       ...this.#translator.findings(),
+      ...this.#checks.findings(),
     ].sort(byPlace);
     return this.#findings;
+  }
+
+  /** What a resource would be told by the others if it came (again): for the admission webhook. */
+  preview(resource: Resource): readonly Finding[] {
+    return this.#checks.preview(resource);
   }
 
   /** Of every origin there is, those without a finding included; findings of no origin are left out. */
@@ -155,6 +165,7 @@ export class ControlCore {
 
   #update(changes: readonly ResourceChange[]): ControlUpdate {
     const mesh = this.#translator.apply(changes);
+    this.#check(changes);
     const enrolled = this.#options.enrolment?.apply(changes) ?? [];
     this.#findings = undefined;
     const findings = (): readonly Finding[] => this.findings();
@@ -165,6 +176,15 @@ export class ControlCore {
         return findings();
       },
     };
+  }
+
+  /** What is said about the mesh must not stand in the way of the mesh. */
+  #check(changes: readonly ResourceChange[]): void {
+    try {
+      this.#checks.apply(changes);
+    } catch (err) {
+      this.#options.log.error({ err }, 'resources could not be checked against one another');
+    }
   }
 
   #logSoon(): void {

@@ -71,10 +71,10 @@ test('nothing in src/ imports tests, except bench and demo', () => {
   );
 });
 
-test('relative imports end in .ts and lead to a file', () => {
+test('relative imports end in .ts, or .json for data, and lead to a file', () => {
   const root = repositoryRoot();
   const gone = imports.filter(
-    ({ to }) => to.startsWith('src/') && !(to.endsWith('.ts') && existsSync(join(root, to))),
+    ({ to }) => to.startsWith('src/') && !(/\.(ts|json)$/.test(to) && existsSync(join(root, to))),
   );
   assertNone(gone.filter(({ to }) => !to.startsWith('src/xds/gen/')));
 });

@@ -101,6 +101,12 @@ function readSource(from: Fields, namespace: string): MatchReading {
     notSourceIps: readPrefixes(source, 'notIpBlocks'),
   };
   requireOne(from, 'source', source);
+  const accounts = match.serviceAccounts.length + match.notServiceAccounts.length > 0;
+  const names = ['principals', 'notPrincipals', 'namespaces', 'notNamespaces'];
+  if (accounts && names.some((name) => source.has(name))) {
+    const fix = 'use two sources';
+    source.invalid('serviceAccounts', 'excludes principals and namespaces', fix);
+  }
   return { match, http: present(source, HTTP_SOURCES) };
 }
 

@@ -6,11 +6,13 @@ import type { Resource } from '../../model/resource.ts';
 import { readAuthorizationPolicy } from './authorization-policy.ts';
 import { readNamespace, readSecret, readServiceAccount } from './core-kinds.ts';
 import { readEndpointSlice } from './endpoint-slice.ts';
+import { idKind, readCustomResource, type ValidateOptions } from './custom-resource.ts';
 import { describe, Fields, type Problem } from './fields.ts';
 import { defaultNamespace, resourceId } from './metadata.ts';
 import { readNode } from './node.ts';
 import { readPod } from './pod.ts';
 import { readService } from './service.ts';
+import type { CustomKind } from './supported.ts';
 
 export interface ValidatedDocument {
   readonly resources: readonly Resource[];
@@ -18,32 +20,71 @@ export interface ValidatedDocument {
 }
 
 type Report = (problem: Problem) => void;
-type Read = (root: Fields, file: string, report: Report) => Resource | undefined;
+type Read = (
+  root: Fields,
+  file: string,
+  report: Report,
+  options: ValidateOptions,
+) => Resource | undefined;
 
 interface Kind {
+  readonly kind: string;
   readonly group: string;
-  /** undefined: known, and nothing in it matters here */
-  readonly read: Read | undefined;
+  readonly read: Read;
 }
 
-const KINDS: Readonly<Record<string, Kind>> = {
-  Pod: { group: '', read: readPod },
-  Service: { group: '', read: readService },
-  EndpointSlice: { group: 'discovery.k8s.io', read: readEndpointSlice },
-  AuthorizationPolicy: { group: 'security.istio.io', read: readAuthorizationPolicy },
-  PeerAuthentication: { group: 'security.istio.io', read: warnPeerAuthentication },
-  Node: { group: '', read: readNode },
-  Namespace: { group: '', read: readNamespace },
-  ServiceAccount: { group: '', read: readServiceAccount },
-  Secret: { group: '', read: readSecret },
-};
+const ISTIO_NETWORKING = 'networking.istio.io';
+const ISTIO_SECURITY = 'security.istio.io';
+const GATEWAY_API = 'gateway.networking.k8s.io';
+
+/** Of a name that two groups use, the first stands for a resource without apiVersion. */
+const KINDS: readonly Kind[] = [
+  { kind: 'Pod', group: '', read: readPod },
+  { kind: 'Service', group: '', read: readService },
+  { kind: 'EndpointSlice', group: 'discovery.k8s.io', read: readEndpointSlice },
+  { kind: 'Node', group: '', read: readNode },
+  { kind: 'Namespace', group: '', read: readNamespace },
+  { kind: 'ServiceAccount', group: '', read: readServiceAccount },
+  { kind: 'Secret', group: '', read: readSecret },
+  { kind: 'AuthorizationPolicy', group: ISTIO_SECURITY, read: readAuthorizationPolicy },
+  custom('PeerAuthentication', ISTIO_SECURITY),
+  custom('RequestAuthentication', ISTIO_SECURITY),
+  custom('VirtualService', ISTIO_NETWORKING),
+  custom('DestinationRule', ISTIO_NETWORKING),
+  custom('Gateway', ISTIO_NETWORKING),
+  custom('ServiceEntry', ISTIO_NETWORKING),
+  custom('WorkloadEntry', ISTIO_NETWORKING),
+  custom('WorkloadGroup', ISTIO_NETWORKING),
+  custom('Sidecar', ISTIO_NETWORKING),
+  custom('Telemetry', 'telemetry.istio.io'),
+  custom('GatewayClass', GATEWAY_API),
+  custom('GatewayApiGateway', GATEWAY_API, 'Gateway'),
+  custom('HTTPRoute', GATEWAY_API),
+  custom('GRPCRoute', GATEWAY_API),
+  custom('TCPRoute', GATEWAY_API),
+  custom('TLSRoute', GATEWAY_API),
+  custom('ReferenceGrant', GATEWAY_API),
+];
+
+function custom(type: CustomKind, group: string, kind: string = type): Kind {
+  return {
+    kind,
+    group,
+    read: (root, file, report, options) =>
+      readCustomResource(type, group, root, { file, report, ...options }),
+  };
+}
 
 /** `content` is the parsed YAML; a List is taken apart into its items. */
-export function validateDocument(content: unknown, file: string): ValidatedDocument {
+export function validateDocument(
+  content: unknown,
+  file: string,
+  options: ValidateOptions = {},
+): ValidatedDocument {
   const findings: Finding[] = [];
   const resources: Resource[] = [];
   const items = listItems(content);
-  for (const item of items ?? [content]) readItem(item, file, resources, findings);
+  for (const item of items ?? [content]) readItem(item, file, options, resources, findings);
   return { resources, findings };
 }
 
@@ -53,7 +94,13 @@ function listItems(content: unknown): readonly unknown[] | undefined {
   return kind === 'List' && Array.isArray(items) ? items : undefined;
 }
 
-function readItem(item: unknown, file: string, resources: Resource[], findings: Finding[]): void {
+function readItem(
+  item: unknown,
+  file: string,
+  options: ValidateOptions,
+  resources: Resource[],
+  findings: Finding[],
+): void {
   const resource = nameOf(item);
   const report = ({ severity = 'error', ...problem }: Problem): void => {
     findings.push({ ...problem, severity, file, resource });
@@ -61,51 +108,39 @@ function readItem(item: unknown, file: string, resources: Resource[], findings: 
   const root = Fields.of(item, '', report);
   const kindName = root?.required('kind');
   if (root === undefined || kindName === undefined) return;
-  const kind = Object.hasOwn(KINDS, kindName) ? KINDS[kindName] : undefined;
   const apiVersion = root.required('apiVersion');
-  const group = apiVersion?.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
   // A resource without apiVersion is reported and still read: skipping a policy would open what it closes.
-  if (kind === undefined || (apiVersion !== undefined && group !== kind.group)) {
+  const kind = KINDS.find(
+    (one) =>
+      one.kind === kindName && (apiVersion === undefined || one.group === groupOf(apiVersion)),
+  );
+  if (kind === undefined) {
     report({
       code: 'KIND_UNKNOWN',
       severity: 'warning',
       path: 'kind',
       message: `${describe(kindName)} of ${describe(apiVersion)} is not used by podwire`,
-      fix: `use one of: ${Object.keys(KINDS).join(', ')}`,
+      fix: `use one of: ${KINDS.map((one) => one.kind).join(', ')}`,
     });
     return;
   }
-  const parsed = kind.read?.(root, file, report);
+  const parsed = kind.read(root, file, report, options);
   if (parsed !== undefined) resources.push(parsed);
 }
 
-function warnPeerAuthentication(root: Fields): undefined {
-  const spec = root.mapping('spec');
-  const modes = [
-    spec.mapping('mtls').string('mode'),
-    ...spec
-      .mapping('portLevelMtls')
-      .keys()
-      .map((port) => spec.mapping('portLevelMtls').mapping(port).string('mode')),
-  ];
-  if (!modes.includes('STRICT')) return;
-  spec.report({
-    code: 'NOT_SUPPORTED',
-    severity: 'warning',
-    key: 'mtls.mode',
-    message: 'STRICT is not supported yet: connections without identity are not refused',
-    fix: 'deny them with an AuthorizationPolicy: action DENY, source notPrincipals ["*"]',
-  });
+function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
 }
 
 /** "Kind namespace/name" as far as it can be read, for findings. */
 function nameOf(item: unknown): string {
   if (typeof item !== 'object' || item === null) return '';
-  const { kind, metadata } = item as { kind?: unknown; metadata?: unknown };
+  const { apiVersion, kind, metadata } = item as Readonly<Record<string, unknown>>;
   if (typeof kind !== 'string') return '';
+  const group = groupOf(typeof apiVersion === 'string' ? apiVersion : '');
   const { name, namespace } = (metadata ?? {}) as { name?: unknown; namespace?: unknown };
   return resourceId(
-    kind,
+    kind === 'Gateway' && group === GATEWAY_API ? idKind('GatewayApiGateway') : kind,
     typeof namespace === 'string' ? namespace : defaultNamespace(kind),
     typeof name === 'string' ? name : '?',
   );

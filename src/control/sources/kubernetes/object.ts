@@ -63,7 +63,7 @@ export function contentOf(object: KubernetesObject, place: ObjectPlace): OriginC
   if (place.kind.kind === 'Pod' && !hasAddress(object.status)) {
     return findings.length > 0 ? { resources: [], findings } : undefined;
   }
-  const validated = validateDocument(object, origin);
+  const validated = validateDocument(object, origin, { admitted: true });
   for (const finding of validated.findings) {
     // A kind the validator does not read yet is no mistake of the object's author.
     if (finding.code !== 'KIND_UNKNOWN') findings.push(finding);
