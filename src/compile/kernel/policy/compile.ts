@@ -42,7 +42,11 @@ export interface PolicyEntry {
   readonly cidrTable: number;
 }
 
+/** of a connection without one */
+export const NO_IDENTITY = 0;
+
 export interface PolicyTable {
+  /** by identity: a table that only got new identities starts like the one before, entry for entry */
   readonly entries: readonly PolicyEntry[];
   /** the tables the entries point to, by number */
   readonly cidrTables: ReadonlyMap<number, readonly CidrRule[]>;
@@ -94,11 +98,16 @@ export function compilePolicy(input: PolicyInput): PolicyTable | undefined {
   };
 
   const entries: PolicyEntry[] = [];
-  for (const answer of answersFor(undefined)) entries.push({ identity: 0, ...answer });
+  for (const answer of answersFor(undefined)) entries.push({ identity: NO_IDENTITY, ...answer });
   for (const [spiffe, identity] of input.identities) {
     for (const answer of answersFor(spiffe)) entries.push({ identity, ...answer });
   }
-  return { entries, cidrTables };
+  return { entries: byIdentity(entries), cidrTables };
+}
+
+/** Sorts in place; stable, so an identity's ports keep their order. */
+export function byIdentity(entries: PolicyEntry[]): PolicyEntry[] {
+  return entries.sort((a, b) => a.identity - b.identity);
 }
 
 type PolicyAnswer = Omit<PolicyEntry, 'identity'>;

@@ -5,6 +5,7 @@
  * and its findings say so; only a file that is gone loses its resources.  Unchanged files are not read again, unchanged
  * documents not parsed again.
  */
+import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
@@ -43,7 +44,7 @@ export interface FolderScan {
 
 interface FileState {
   readonly signature: string;
-  /** by text: what each document of the last good content meant */
+  /** by digest of its text: what each document of the last good content meant */
   readonly documents: ReadonlyMap<string, ValidatedDocument>;
   readonly resources: readonly Resource[];
 }
@@ -151,7 +152,8 @@ export class ConfigFolder {
       return this.#keep(name, signature, { code: 'YAML_INVALID', message: 'is empty', fix });
     }
     for (const document of parts) {
-      let validated = known?.get(document.text);
+      const digest = digestOf(document.text);
+      let validated = known?.get(digest);
       if (validated === undefined) {
         const parsed = parseText(document);
         if (!parsed.ok) {
@@ -164,7 +166,7 @@ export class ConfigFolder {
         }
         validated = validateDocument(parsed.content, name);
       }
-      documents.set(document.text, validated);
+      documents.set(digest, validated);
       resources.push(...validated.resources);
       findings.push(...validated.findings);
     }
@@ -199,6 +201,10 @@ interface Refusal {
 
 function signatureOf(stats: BigIntStats): string {
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
 function isErrno(error: unknown): error is NodeJS.ErrnoException {
