@@ -16,8 +16,9 @@ import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 
-/** All findings are walked to find the new ones; a stream of changes does not make that a load. */
+/** All findings are walked to find the new ones; a stream of changes does not make that a load: 1 % of a core at most. */
 const LOG_PAUSE_MS = 250;
+const LOG_PAUSE_PER_MS = 100;
 
 export interface CoreOptions {
   /** their names differ, and so do their origins */
@@ -43,6 +44,7 @@ export class ControlCore {
   #findings: readonly Finding[] | undefined;
   #logged = new Set<string>();
   #logTimer: NodeJS.Timeout | undefined;
+  #logPauseMs = LOG_PAUSE_MS;
   #delivered = false;
   #closed = false;
 
@@ -149,12 +151,13 @@ export class ControlCore {
     this.#logTimer ??= setTimeout(() => {
       this.#logTimer = undefined;
       this.#logFindings();
-    }, LOG_PAUSE_MS);
+    }, this.#logPauseMs);
     this.#logTimer.unref();
   }
 
   /** Each finding once, when it first shows up. */
   #logFindings(): void {
+    const started = performance.now();
     const lines = new Set<string>();
     for (const finding of this.findings()) {
       const line = formatFinding(finding);
@@ -165,6 +168,10 @@ export class ControlCore {
       this.#options.log[level]({ code, file, resource, path }, line);
     }
     this.#logged = lines;
+    this.#logPauseMs = Math.max(
+      LOG_PAUSE_MS,
+      (performance.now() - started) * LOG_PAUSE_PER_MS,
+    );
   }
 }
 

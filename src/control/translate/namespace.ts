@@ -13,6 +13,7 @@ import type {
   Resource,
   ServiceResource,
 } from '../../model/resource.ts';
+import { Sharing } from '../../model/sharing.ts';
 import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
@@ -51,8 +52,11 @@ export class NamespaceTranslator {
   /** Services whose named target port a pod lacks */
   readonly #unresolved = new Tally<ServiceResource>();
 
+  readonly #shared = new Sharing();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyAddresses = new Set<Ip>();
+  /** Services whose slices changed since the last flush, and whether they had any: a new version comes as two changes */
+  readonly #hadSlices = new Map<string, boolean>();
   #allDirty = false;
 
   constructor(
@@ -86,6 +90,7 @@ export class NamespaceTranslator {
 
   /** Sends what the changes since the last call touch. */
   flush(sink: WorkloadSink): void {
+    this.#compareSlices();
     if (this.#allDirty) for (const name of this.#pods.keys()) this.#dirtyPods.add(name);
     if (this.#allDirty) {
       for (const slice of this.#sliceList) this.#markAddresses(addressesOf(slice));
@@ -148,7 +153,9 @@ export class NamespaceTranslator {
   }
 
   #updateSlice(slice: EndpointSliceResource, present: boolean): void {
-    const before = this.#slices.has(slice.service);
+    if (!this.#hadSlices.has(slice.service)) {
+      this.#hadSlices.set(slice.service, this.#slices.has(slice.service));
+    }
     if (present) {
       this.#slices.add(slice);
       this.#sliceList.add(slice);
@@ -157,9 +164,15 @@ export class NamespaceTranslator {
       this.#sliceList.delete(slice);
     }
     this.#markAddresses(addressesOf(slice));
-    // The first slice puts the selector out of force, the last one brings it back.
-    const selector = this.#services.get(slice.service)?.selector;
-    if (before !== this.#slices.has(slice.service) && selector !== undefined) this.#allDirty = true;
+  }
+
+  /** The first slice puts a Service's selector out of force, the last one brings it back. */
+  #compareSlices(): void {
+    for (const [service, had] of this.#hadSlices) {
+      if (had === this.#slices.has(service)) continue;
+      if (this.#services.get(service)?.selector !== undefined) this.#allDirty = true;
+    }
+    this.#hadSlices.clear();
   }
 
   #updatePolicy(policy: Policy, present: boolean): void {
@@ -225,7 +238,10 @@ export class NamespaceTranslator {
     );
     policies.push(...this.#rootPolicies(pod));
     this.#selected.set(name, [...bySelector, ...selecting]);
-    const attachments = { services, policies: [...new Set(policies)].sort() };
+    const attachments = {
+      services: this.#shared.services(services),
+      policies: this.#shared.texts([...new Set(policies)].sort()),
+    };
     const workload = podWorkload(pod, attachments, this.#options);
     sink.put(workload.uid, workload);
   }
