@@ -3,6 +3,7 @@
  * command line read it.  Fields are only ever added.
  */
 import type { Finding } from '../model/finding.ts';
+import type { XdsStatus } from '../xds/client/status.ts';
 
 export interface StatusView {
   readonly version: string;
@@ -48,6 +49,8 @@ export interface StatusView {
   readonly pods: { readonly captured: number; readonly failed: number };
   readonly connections: { readonly live: number; readonly spliced: number };
   readonly findings: { readonly errors: number; readonly warnings: number };
+  /** null: the mesh comes from the config folder */
+  readonly xds: XdsStatus | null;
 }
 
 export interface PodView {

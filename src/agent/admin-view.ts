@@ -67,7 +67,7 @@ export class AgentAdminView implements AdminView {
       ready: readiness.ready,
       blockers: readiness.blockers,
       config: {
-        dir: options.configDir,
+        dir: options.configDir ?? '',
         cgroup: options.cgroup,
         bpffs: options.bpffs,
         stateDir: options.stateDir,
@@ -97,6 +97,7 @@ export class AgentAdminView implements AdminView {
         errors: findings.filter(({ severity }) => severity === 'error').length,
         warnings: findings.filter(({ severity }) => severity === 'warning').length,
       },
+      xds: this.#parts.xds?.status() ?? null,
     };
   }
 

@@ -29,6 +29,7 @@ import { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
 import { AgentAdminView } from './admin-view.ts';
 import { Workers } from './data-plane/workers.ts';
+import { startControlPlane } from './control-plane.ts';
 import { Cuts } from './cuts.ts';
 import { Flows } from './flows.ts';
 import { Learning } from './learning.ts';
@@ -171,15 +172,32 @@ async function build(
       learning.adoptSoon();
     },
   });
-  const control = await startControl({
-    dir: options.configDir,
+  if (options.configDir !== undefined) {
+    const control = await startControl({
+      dir: options.configDir,
+      log,
+      trustDomain: options.trustDomain,
+      clusterId: options.clusterId,
+      // with xDS servers the folder says which pods are captured, and nothing else
+      onUpdate: (update) =>
+        mesh.update({
+          enrolled: update.enrolled,
+          findings: () => update.findings,
+          ...(options.xds ? {} : { mesh: update.mesh }),
+        }),
+    });
+    resources.add('control', () => control.close());
+  }
+  const xds = await startControlPlane({
+    options,
+    version,
+    stateDir: state.path,
     log,
-    trustDomain: options.trustDomain,
-    clusterId: options.clusterId,
-    onUpdate: (update) => mesh.update(update),
+    mesh,
+    onComplete: () => readiness.clear('mesh'),
   });
-  resources.add('control', () => control.close());
-  readiness.clear('mesh');
+  if (xds === undefined) readiness.clear('mesh');
+  else resources.add('xDS', () => xds.close());
 
   path.attach();
   learning.start();
@@ -204,6 +222,7 @@ async function build(
     learning,
     kernel: withCuts(kernel, cuts),
     splice,
+    xds,
   };
   const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
   telemetry.start();

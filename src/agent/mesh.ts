@@ -1,14 +1,15 @@
 /**
- * From the control's updates to kernel state, in one thread and one order: store → plan → numbers to disk → operations.
+ * From the updates of control or of an xDS server to kernel state, in one thread and one order: store → plan → numbers to disk → operations.
  * A change reaches the kernel within the same turn of the event loop.
  */
 import { diffPlans } from '../compile/kernel/diff.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
 import { prunePlanNumbers } from '../compile/kernel/prune.ts';
-import type { ControlUpdate } from '../model/control-update.ts';
 import type { Finding } from '../model/finding.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
+import type { MeshUpdate } from '../model/messages.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { Log } from '../log.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Settings } from '../kernel/settings.ts';
@@ -27,12 +28,19 @@ export interface MeshOptions {
   readonly onPolicyChange: () => void;
 }
 
+export interface MeshChange {
+  readonly mesh?: MeshUpdate;
+  readonly enrolled?: readonly EnrolledPod[];
+  /** computed when they are asked for: it is a walk over the whole mesh */
+  readonly findings?: () => readonly Finding[];
+}
+
 export class Mesh {
   readonly #options: MeshOptions;
   readonly #store = new SnapshotStore();
   #state: PlanState;
   #enrolled: readonly EnrolledPod[] = [];
-  #update: ControlUpdate | undefined;
+  #findings: () => readonly Finding[] = () => [];
   #applied = 0;
 
   constructor(options: MeshOptions) {
@@ -45,8 +53,7 @@ export class Mesh {
   }
 
   get findings(): readonly Finding[] {
-    // Computed when asked for: it walks the whole mesh.
-    return this.#update?.findings ?? [];
+    return this.#findings();
   }
 
   /** why there is no complete mesh yet */
@@ -54,12 +61,18 @@ export class Mesh {
     return this.#store.incomplete;
   }
 
-  update(update: ControlUpdate): void {
-    this.#enrolled = update.enrolled;
-    this.#update = update;
-    this.#store.apply(update.mesh);
+  /** Parts that are absent stay as they are; `enrolled` and `findings` are whole lists. */
+  update(change: MeshChange): void {
+    this.#enrolled = change.enrolled ?? this.#enrolled;
+    this.#findings = change.findings ?? this.#findings;
+    if (change.mesh !== undefined) this.#store.apply(change.mesh);
     if (this.#store.incomplete) return;
     this.#plan();
+  }
+
+  /** what the store holds, as the compiler sees it */
+  get snapshot(): Snapshot {
+    return this.#store.current;
   }
 
   /** Forgets numbers of names that are gone; `liveIdentities` are still carried by connections. */

@@ -5,6 +5,7 @@ import type { DataPath } from '../kernel/data-path.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Settings } from '../kernel/settings.ts';
 import type { KernelNumbers } from '../telemetry/kernel-metrics.ts';
+import type { XdsStatus } from '../xds/client/status.ts';
 import type { Cuts } from './cuts.ts';
 import type { Flows } from './flows.ts';
 import type { Learning } from './learning.ts';
@@ -23,4 +24,6 @@ export interface AgentParts {
   readonly kernel: KernelNumbers;
   /** whether connections are spliced at all, and why not */
   readonly splice: { readonly enabled: boolean; readonly reason: string };
+  /** undefined: the mesh comes from the config folder */
+  readonly xds: { status(): XdsStatus } | undefined;
 }

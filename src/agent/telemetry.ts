@@ -10,6 +10,7 @@ import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
 import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
+import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
 import type { CutReason, Cuts } from './cuts.ts';
 import type { Workers } from './data-plane/workers.ts';
 import { FlowKinds } from './flow-kinds.ts';
@@ -69,6 +70,10 @@ export class AgentTelemetry {
       },
     });
     registerKernelMetrics({ registry: this.registry, kernel });
+    const { xds } = parts;
+    if (xds !== undefined) {
+      registerXdsMetrics({ registry: this.registry, numbers: () => xds.status() });
+    }
     registerAgentMetrics({
       registry: this.registry,
       version,

@@ -28,7 +28,17 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export function agentCommand(): Command {
   return new Command('agent')
     .description('Capture the pods of this node; runs until SIGTERM.')
-    .requiredOption('--config <dir>', 'folder of Kubernetes YAML; changes apply at once')
+    .option('--config <dir>', 'folder of Kubernetes YAML; changes apply at once')
+    .option(
+      '--xds <servers>',
+      'take the mesh from these servers: HOST:PORT[,HOST:PORT…], best first',
+    )
+    .option('--xds-root <file>', "PEM file with the servers' roots (default: the system's)")
+    .option('--xds-token <file>', 'bearer token, read again for every stream')
+    .option('--xds-server-name <name>', "name in the servers' certificates, if not the host")
+    .option('--xds-protocol <variant>', 'auto, delta or sotw', 'auto')
+    .option('--xds-l7 <mode>', 'ask for listeners, routes and clusters: auto, on or off', 'auto')
+    .option('--xds-plaintext', 'allow http:// to other machines')
     .option('--cgroup <path>', 'capture the processes below it (default: the cgroup v2 root)')
     .option('--bpffs <path>', 'BPF file system for the pins', DEFAULT_BPFFS)
     .option('--state-dir <dir>', 'what is kept across restarts', DEFAULT_STATE_DIR)

@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import type { StatusView } from '../admin/view.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
+import { xdsPage } from './xds-page.ts';
 import { adminOption, getAdmin } from './client.ts';
 import type { ListOptions } from './list-command.ts';
 import { formatDuration, outputOption, render, renderFacts } from './output.ts';
@@ -44,13 +45,17 @@ function page(status: StatusView, findings: readonly Finding[]): string {
       'kernel',
       `generation ${kernel.generation}${kernel.adopted ? ' (adopted)' : ''}, policy epoch ${kernel.epoch}${older}`,
     ],
-    ['config', config.dir],
+    ['config', config.dir || '-'],
     ['cgroup', config.cgroup],
     ['pins', `${config.bpffs}/podwire`],
     ['state', config.stateDir],
     ['metrics', status.metrics === null ? 'off' : `http://${status.metrics}/metrics`],
   ]);
-  if (findings.length === 0) return facts;
-  const lines = findings.map((finding) => `  ${finding.severity}: ${formatFinding(finding)}`);
-  return `${facts}\n\nproblems of the configuration:\n${lines.join('\n')}`;
+  const sections = [facts];
+  if (status.xds !== null) sections.push(xdsPage(status.xds));
+  if (findings.length > 0) {
+    const lines = findings.map((finding) => `  ${finding.severity}: ${formatFinding(finding)}`);
+    sections.push(`problems of the configuration:\n${lines.join('\n')}`);
+  }
+  return sections.join('\n\n');
 }

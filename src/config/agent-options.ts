@@ -16,9 +16,10 @@ import {
   DEFAULT_METRICS,
   DEFAULT_STATE_DIR,
 } from './defaults.ts';
+import { parseXdsOptions, type RawXdsOptions, type XdsOptions } from './xds-options.ts';
 
 /** As they come from the command line. */
-export interface RawAgentOptions {
+export interface RawAgentOptions extends RawXdsOptions {
   readonly config?: string | undefined;
   readonly cgroup?: string | undefined;
   readonly bpffs?: string | undefined;
@@ -40,7 +41,10 @@ export interface ListenAddress {
 }
 
 export interface AgentOptions {
-  readonly configDir: string;
+  /** undefined: no pods are enrolled from a folder */
+  readonly configDir: string | undefined;
+  /** undefined: the mesh is described by the config folder */
+  readonly xds: XdsOptions | undefined;
   /** root of the cgroup v2 hierarchy whose processes are captured */
   readonly cgroup: string;
   readonly bpffs: string;
@@ -86,8 +90,9 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
     return value;
   };
 
-  if (raw.config === undefined) {
-    refuse('--config', 'is missing', 'name the folder of Kubernetes YAML: --config DIR');
+  if (raw.config === undefined && raw.xds === undefined) {
+    const fix = 'name the folder of Kubernetes YAML: --config DIR, or servers: --xds HOST:PORT';
+    refuse('--config', 'is missing', fix);
   }
   const metrics = parseMetrics(raw.metrics ?? DEFAULT_METRICS);
   if (metrics === 'invalid') {
@@ -110,7 +115,8 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
     refuse('--workers', `cannot be '${raw.workers}'`, `a number from 1 to ${MAX_WORKERS}`);
   }
   const parsed = {
-    configDir: path('--config', raw.config ?? '.'),
+    configDir: raw.config === undefined ? undefined : path('--config', raw.config),
+    xds: parseXdsOptions(raw, refuse),
     bpffs: path('--bpffs', raw.bpffs ?? DEFAULT_BPFFS),
     stateDir: path('--state-dir', raw.stateDir ?? DEFAULT_STATE_DIR),
     adminSocket: path('--admin', raw.admin ?? DEFAULT_ADMIN_SOCKET),

@@ -1,12 +1,14 @@
 /**
- * Growing pauses between retries.  Each is a random part of the current step ("equal jitter": its upper half), so that
- * a node's or a cluster's agents do not come back in one wave, and no pause is next to nothing.
+ * Growing pauses between retries.  Each is a random part of the current step, so that a node's or a cluster's agents do
+ * not come back in one wave: its upper half ("equal" jitter, no pause is next to nothing), or any part of it from the
+ * first step on ("full" jitter, the widest spread).
  */
 
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
   readonly factor?: number;
+  readonly jitter?: 'equal' | 'full';
   /** from [0, 1) */
   readonly random?: () => number;
 }
@@ -15,25 +17,29 @@ export class Backoff {
   readonly #firstMs: number;
   readonly #maxMs: number;
   readonly #factor: number;
+  readonly #jitter: 'equal' | 'full';
   readonly #random: () => number;
   #stepMs: number;
 
-  constructor({ firstMs, maxMs, factor = 2, random = Math.random }: BackoffOptions) {
+  constructor(options: BackoffOptions) {
+    const { firstMs, maxMs, factor = 2, jitter = 'equal', random = Math.random } = options;
     if (!(firstMs > 0) || !(maxMs >= firstMs) || !(factor >= 1)) {
       throw new RangeError(`backoff from ${firstMs} to ${maxMs} ms by ${factor} cannot grow`);
     }
     this.#firstMs = firstMs;
     this.#maxMs = maxMs;
     this.#factor = factor;
+    this.#jitter = jitter;
     this.#random = random;
     this.#stepMs = firstMs;
   }
 
-  /** The pause before the next try: half of the current step to all of it. */
+  /** The pause before the next try: half of the current step to all of it, or the first step to all of it. */
   nextMs(): number {
     const stepMs = this.#stepMs;
     this.#stepMs = Math.min(this.#maxMs, stepMs * this.#factor);
-    return (stepMs / 2) * (1 + this.#random());
+    const leastMs = this.#jitter === 'equal' ? stepMs / 2 : this.#firstMs;
+    return leastMs + (stepMs - leastMs) * this.#random();
   }
 
   /** After a success. */

@@ -200,6 +200,17 @@ ensure_envoy() {
   fi
 }
 
+# Its modules come from the Go module proxy once; what is built stays until its source changes.
+ensure_control_plane() {
+  case $MODE in test) ;; *) return 0 ;; esac
+  output=$PWD/test/apps/.output/control-plane
+  if ! present go || { [ -e "$output" ] && [ -z "$(find test/apps/control-plane -newer "$output")" ]; }; then return 0; fi
+  say "building test/apps/control-plane"
+  mkdir -p test/apps/.output
+  go build -C test/apps/control-plane -buildvcs=false -o "$output" . ||
+    warn "the foreign xDS server could not be built: the tests that use it will fail"
+}
+
 build() {
   # npm test builds in steps of its own.
   case $MODE in test) return 0 ;; esac
@@ -214,4 +225,5 @@ ensure_packages
 ensure_mounts
 ensure_node_modules
 ensure_envoy
+ensure_control_plane
 build

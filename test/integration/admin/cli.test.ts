@@ -69,7 +69,7 @@ for (const [args, message] of [
   [['pods', '-o', 'xml'], /Allowed choices are table, json, yaml/],
   [['connections', '--path', 'magic'], /Allowed choices are plain, spliced, proxied/],
   [['pods', 'extra'], /too many arguments/],
-  [['agent'], /required option '--config <dir>' not specified/],
+  [['agent'], /--config is missing/],
   [['validate'], /required option '-f, --file <dir>' not specified/],
 ] as const) {
   test(`podwire ${args.join(' ')}: bad usage is one message and exit code 2`, async () => {

@@ -27,6 +27,7 @@ export const VIEW: AdminView = {
     pods: { captured: 1, failed: 1 },
     connections: { live: 1, spliced: 0 },
     findings: { errors: 1, warnings: 0 },
+    xds: null,
   }),
   pods: () => [
     {

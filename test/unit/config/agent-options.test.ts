@@ -39,6 +39,7 @@ test('everything but --config has a default', () => {
     clusterId: 'Kubernetes',
     splice: true,
     workers: 1,
+    xds: undefined,
   });
 });
 
@@ -107,4 +108,38 @@ test('the usual mount points of cgroup v2 come first', () => {
 
 test('a mount point with a blank is found as it is', () => {
   assert.equal(findCgroup2('x /mnt/my\\040groups cgroup2 rw 0 0'), '/mnt/my groups');
+});
+
+test('--xds needs no --config, and gives the servers in order', () => {
+  const { configDir, xds } = parse({
+    config: undefined,
+    xds: 'istiod:15012, unix:/run/x,http://127.0.0.1:1',
+  });
+  assert.equal(configDir, undefined);
+  assert.deepEqual(
+    xds?.servers.map(({ target, plaintext }) => [target, plaintext]),
+    [
+      ['istiod:15012', false],
+      ['unix:/run/x', true],
+      ['127.0.0.1:1', true],
+    ],
+  );
+  assert.equal(xds?.protocol, 'auto');
+});
+
+for (const [name, raw, option] of [
+  ['plaintext to another machine', { xds: 'http://istiod:15010' }, '--xds'],
+  ['no port', { xds: 'istiod' }, '--xds'],
+  ['nothing', { xds: '' }, '--xds'],
+  ['a server twice', { xds: 'a:1,a:1' }, '--xds'],
+  ['an unknown variant', { xds: 'a:1', xdsProtocol: 'rest' }, '--xds-protocol'],
+  ['a token for nobody', { xdsToken: '/t' }, '--xds-token'],
+] as const) {
+  test(`xDS options are refused: ${name}`, () => {
+    assert.ok(refusal(raw).message.includes(option), refusal(raw).message);
+  });
+}
+
+test('plaintext to another machine can be allowed', () => {
+  assert.equal(parse({ xds: 'http://istiod:15010', xdsPlaintext: true }).xds?.servers.length, 1);
 });

@@ -27,6 +27,16 @@ suite('Backoff', () => {
     );
   });
 
+  test('full jitter takes any part of a step from the first one on', () => {
+    const pauses = (value: number): number[] => {
+      const options = { firstMs: 10, maxMs: 80, jitter: 'full', random: () => value } as const;
+      const backoff = new Backoff(options);
+      return [1, 2, 3, 4, 5].map(() => backoff.nextMs());
+    };
+    assert.deepEqual(pauses(0), [10, 10, 10, 10, 10]);
+    assert.deepEqual(pauses(1), [10, 20, 40, 80, 80]);
+  });
+
   test('a range that cannot grow is refused', () => {
     assert.throws(() => new Backoff({ firstMs: 0, maxMs: 1 }), RangeError);
     assert.throws(() => new Backoff({ firstMs: 5, maxMs: 1 }), RangeError);

@@ -143,8 +143,8 @@ for (const [name, bytes, error] of policies) {
   test(`an Authorization is refused: ${name}`, () => {
     const decoded = decodeAuthorization(codec, bytes);
     assert.ok(!decoded.ok);
-    assert.equal(decoded.errors.length, 1);
-    assert.match(decoded.errors[0]!, error);
+    // what the scan for unknown fields and the decoder say is about the same field
+    for (const found of decoded.errors) assert.match(found, error);
   });
 }
 

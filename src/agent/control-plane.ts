@@ -1,0 +1,65 @@
+/**
+ * The mesh from xDS servers: the client, the last good configuration in the state folder, and the way into the mesh.
+ */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { AgentOptions } from '../config/agent-options.ts';
+import type { Log } from '../log.ts';
+import type { XdsStatus } from '../xds/client/status.ts';
+import type { Mesh } from './mesh.ts';
+
+export interface ControlPlaneOptions {
+  readonly options: AgentOptions;
+  readonly version: string;
+  readonly stateDir: string;
+  readonly log: Log;
+  readonly mesh: Mesh;
+  /** the first complete mesh is in force; called once */
+  readonly onComplete: () => void;
+}
+
+export interface ControlPlane {
+  status(): XdsStatus;
+  close(): Promise<void>;
+}
+
+const CACHE_FILE = 'xds-cache.bin';
+
+/** undefined without --xds.  Does not wait for a server: until one answers the kernel goes on with what it has. */
+export async function startControlPlane(
+  setup: ControlPlaneOptions,
+): Promise<ControlPlane | undefined> {
+  const { options, version, stateDir, log, mesh } = setup;
+  const { xds, clusterId } = options;
+  if (xds === undefined) return undefined;
+  // an agent without --xds does not load gRPC
+  const { createCodec } = await import('../xds/codec.ts');
+  const { LastGood } = await import('../xds/cache/last-good.ts');
+  const { XdsClient } = await import('../xds/client/client.ts');
+  const { nodeOf } = await import('../xds/client/node.ts');
+  const codec = createCodec();
+  let complete = false;
+  const client = new XdsClient({
+    servers: xds.servers,
+    channel: { ...xds, clusterId },
+    codec,
+    node: nodeOf({ environment: process.env, clusterId, hostname: hostname(), version }),
+    protocol: xds.protocol,
+    linked: xds.l7,
+    log: log.child({ component: 'xds' }),
+    lastGood: new LastGood({ path: join(stateDir, CACHE_FILE), codec, log }),
+    snapshot: () => mesh.snapshot,
+    publish: (update) => {
+      try {
+        mesh.update({ mesh: update });
+      } catch (err) {
+        log.error({ err }, 'an update of the xDS server could not be applied');
+      }
+      if (complete || mesh.incomplete !== undefined) return;
+      complete = true;
+      setup.onComplete();
+    },
+  });
+  client.start();
+  return client;
+}

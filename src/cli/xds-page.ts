@@ -1,0 +1,45 @@
+/**
+ * The part of `podwire status` about xDS servers, for people.
+ */
+import type { XdsServerStatus, XdsStatus, XdsTypeStatus } from '../xds/client/status.ts';
+import { formatDuration, renderTable } from './output.ts';
+
+export function xdsPage(status: XdsStatus): string {
+  const servers = renderTable<XdsServerStatus>(
+    [
+      { head: 'XDS SERVER', cell: ({ address, active }) => (active ? `${address} *` : address) },
+      { head: 'STATE', cell: ({ state }) => state },
+      { head: 'PROTOCOL', cell: ({ protocol }) => protocol || '-' },
+      { head: 'SINCE', cell: ({ connectedSince }) => connectedSince || '-' },
+      { head: 'RECONNECTS', cell: ({ reconnects }) => reconnects, align: 'right' },
+      { head: 'LAST ERROR', cell: ({ error }) => error || '-' },
+    ],
+    status.servers,
+    '',
+  );
+  const asked = status.types.filter(({ pushes }) => pushes > 0);
+  const types = renderTable<XdsTypeStatus>(
+    [
+      { head: 'TYPE', cell: ({ type }) => type },
+      { head: 'RESOURCES', cell: ({ resources }) => resources, align: 'right' },
+      { head: 'VERSION', cell: ({ version }) => version || '-' },
+      { head: 'PUSHES', cell: ({ pushes }) => pushes, align: 'right' },
+      { head: 'REJECTED', cell: ({ rejects }) => rejects, align: 'right' },
+      { head: 'LAST PUSH', cell: ({ lastPush }) => lastPush || '-' },
+    ],
+    asked,
+    'no server has answered yet',
+  );
+  const { stale } = status;
+  const notes = [
+    ...(stale === null
+      ? []
+      : [`STALE: saved ${stale.savedAt}, ${formatDuration(stale.ageSeconds * 1000)} ago`]),
+    ...(status.incomplete === '' ? [] : [`incomplete: ${status.incomplete}`]),
+    ...status.waiting.map((one) => `held back: ${one}`),
+    ...status.types.flatMap(({ type, refused }) =>
+      refused.map(({ name, reason }) => `refused: ${type} ${name}: ${reason}`),
+    ),
+  ];
+  return [servers, types, ...(notes.length === 0 ? [] : [notes.join('\n')])].join('\n\n');
+}
