@@ -31,6 +31,12 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./cli/agent.ts')).agentCommand(),
   },
   {
+    name: 'control',
+    summary: 'serve configuration and certificates to agents',
+    group: CONTROL,
+    load: async () => (await import('./cli/control.ts')).controlCommand(),
+  },
+  {
     name: 'doctor',
     summary: 'say what podwire can use on this kernel, and why not',
     group: NODE,

@@ -65,7 +65,7 @@ function reading(view: AdminView): Route[] {
   ];
 }
 
-function changing(actions: AdminActions): Route[] {
+export function changing(actions: AdminActions): Route[] {
   return [
     {
       method: 'POST',

@@ -21,9 +21,10 @@ import {
 import { PodwireError } from '../errors.ts';
 import { createLog, LOG_LEVELS, type Log } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
+import { LevelSwitch } from './level-switch.ts';
+import { StopRequest } from './stop-request.ts';
 
 const CLOSE_DEADLINE_MS = 10_000;
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -91,52 +92,4 @@ async function live(options: AgentOptions, log: Log, stop: StopRequest): Promise
   log.info({ reason: String(signal.reason) }, 'stopping');
   await agent.close(CLOSE_DEADLINE_MS);
   log.info('stopped');
-}
-
-/** pino's children keep the level they were born with: all of them are told. */
-class LevelSwitch {
-  readonly #loggers: Log[];
-
-  constructor(root: Log) {
-    this.#loggers = [root];
-    root.onChild = (child) => this.#loggers.push(child as Log);
-  }
-
-  set(name: string): boolean {
-    const level = LOG_LEVELS.find((known) => known === name);
-    if (level === undefined) return false;
-    for (const logger of this.#loggers) logger.level = level;
-    return true;
-  }
-}
-
-/** Why and when to stop; a second signal means: now. */
-class StopRequest {
-  readonly #controller = new AbortController();
-  readonly #onSignal: (name: NodeJS.Signals) => void;
-  readonly abandoned: Promise<never>;
-
-  constructor() {
-    let abandon: (error: Error) => void;
-    this.abandoned = new Promise((_, reject) => {
-      abandon = reject;
-    });
-    this.#onSignal = (name) => {
-      if (!this.signal.aborted) this.request(name);
-      else abandon(new Error(`a second signal (${name}): stopped without waiting`));
-    };
-    for (const name of STOP_SIGNALS) process.on(name, this.#onSignal);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  request(reason: string): void {
-    this.#controller.abort(reason);
-  }
-
-  release(): void {
-    for (const name of STOP_SIGNALS) process.off(name, this.#onSignal);
-  }
 }

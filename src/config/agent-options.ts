@@ -65,10 +65,11 @@ export interface AgentOptionsSource {
 }
 
 const MAX_WORKERS = 64;
-const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const CLUSTER_ID = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+export const DNS_NAME =
+  /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+export const CLUSTER_ID = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
-interface Problem {
+export interface Problem {
   readonly option: string;
   readonly message: string;
   readonly fix: string;
@@ -143,7 +144,7 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
 }
 
 /** "IP:PORT" or "[IPv6]:PORT"; "off" turns the page off. */
-function parseMetrics(text: string): ListenAddress | undefined | 'invalid' {
+export function parseMetrics(text: string): ListenAddress | undefined | 'invalid' {
   if (text === 'off') return undefined;
   const match = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2] ?? '';
@@ -162,7 +163,7 @@ function mountedCgroup(source: AgentOptionsSource): string {
   });
 }
 
-function badOptions(problems: readonly Problem[]): PodwireError {
+export function badOptions(problems: readonly Problem[]): PodwireError {
   return new PodwireError(
     'ERR_BAD_OPTION',
     problems.map(({ option, message }) => `${option} ${message}`).join('; '),

@@ -30,6 +30,8 @@ export interface CoreOptions {
     apply(changes: readonly ResourceChange[]): readonly EnrolledPod[];
   };
   readonly onUpdate: (update: ControlUpdate) => void;
+  /** origins that were told anew or are gone; after the update */
+  readonly onOrigins?: (origins: Iterable<string>) => void;
 }
 
 export class ControlCore {
@@ -85,6 +87,15 @@ export class ControlCore {
     return this.#findings;
   }
 
+  /** Of every origin there is, those without a finding included; findings of no origin are left out. */
+  findingsByOrigin(): ReadonlyMap<string, readonly Finding[]> {
+    const byOrigin = new Map<string, Finding[]>();
+    for (const origin of this.#index.origins()) byOrigin.set(origin, []);
+    for (const origin of this.#originFindings.keys()) byOrigin.set(origin, []);
+    for (const finding of this.findings()) byOrigin.get(finding.file)?.push(finding);
+    return byOrigin;
+  }
+
   /** No update is delivered after this resolves; may be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -130,6 +141,7 @@ export class ControlCore {
     }
     this.#delivered = true;
     if (news) this.#options.onUpdate(this.#update(changes));
+    this.#options.onOrigins?.(origins.keys());
   }
 
   #update(changes: readonly ResourceChange[]): ControlUpdate {

@@ -65,6 +65,8 @@ export interface EndpointResource {
   readonly ready: boolean;
   /** name of the pod behind it, when the slice says so */
   readonly pod: string | undefined;
+  /** share of the load; absent: 1 */
+  readonly weight?: number;
 }
 
 export interface EndpointSliceResource extends ResourceMeta {

@@ -4,7 +4,7 @@
  * prom-client's own process metrics are left alone: they hold global observers and a timer that wakes an idle process
  * a hundred times a second.
  */
-import { readdirSync } from 'node:fs';
+import { registerProcess } from './process-metrics.ts';
 import type { MetricFamily, MetricsRegistry } from './registry.ts';
 
 export interface ProxyNumbers {
@@ -87,31 +87,6 @@ function registerState({ registry, version, numbers }: AgentMetricsOptions): voi
     opened.set(one(now.proxy.opened));
     failed.set(one(now.proxy.failed));
     refused.set(one(now.proxy.refused));
-  });
-}
-
-function registerProcess(registry: MetricsRegistry): void {
-  const cpu = registry.counter<never>({
-    name: 'process_cpu_seconds_total',
-    help: 'User and system CPU time of the agent, in seconds',
-  });
-  const memory = registry.gauge<never>({
-    name: 'process_resident_memory_bytes',
-    help: 'Resident memory of the agent',
-  });
-  const fds = registry.gauge<never>({
-    name: 'process_open_fds',
-    help: 'Open file descriptors of the agent',
-  });
-  registry
-    .gauge<never>({ name: 'process_start_time_seconds', help: 'Start of the agent, Unix time' })
-    .set(one(Math.round(performance.timeOrigin) / 1000));
-
-  registry.beforeScrape('process', () => {
-    const { user, system } = process.cpuUsage();
-    cpu.set(one((user + system) / 1e6));
-    memory.set(one(process.memoryUsage.rss()));
-    fds.set(one(readdirSync('/proc/self/fd').length));
   });
 }
 

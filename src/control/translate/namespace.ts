@@ -208,11 +208,11 @@ export class NamespaceTranslator {
     const services = new Map<string, readonly ServicePortTarget[]>();
     for (const { slice, endpoint } of bare) this.#addSlice(slice, endpoint.ready, services);
     const before = this.#bare.get(ip);
-    const first = bare[0]?.slice;
+    const [first] = bare;
     const workload =
       first === undefined || services.size === 0
         ? undefined
-        : bareWorkload(first, ip, services, this.#options);
+        : bareWorkload(first.slice, ip, first.endpoint.weight ?? 1, services, this.#options);
     if (before !== undefined && before !== workload?.uid) {
       sink.remove(before);
       this.#bare.delete(ip);

@@ -58,6 +58,7 @@ export function podWorkload(
 export function bareWorkload(
   slice: { readonly namespace: string; readonly name: string; readonly network?: string },
   address: Ip,
+  weight: number,
   services: ReadonlyMap<string, readonly ServicePortTarget[]>,
   options: TranslateOptions,
 ): Workload {
@@ -83,7 +84,7 @@ export function bareWorkload(
     healthy: true,
     clusterId,
     hostNetwork: false,
-    capacity: 1,
+    capacity: weight,
   };
 }
 

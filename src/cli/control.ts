@@ -1,0 +1,106 @@
+/**
+ * `podwire control`: options in, a running control plane, and its orderly end.
+ *
+ * The first SIGTERM or SIGINT (or POST /v1/shutdown) sends the agents to other replicas and stops; a second one gives up
+ * the waiting.
+ */
+import { once } from 'node:events';
+import { Command } from 'commander';
+import {
+  parseControlOptions,
+  type ControlProcessOptions,
+  type RawControlOptions,
+} from '../config/control-options.ts';
+import {
+  DEFAULT_AGENT_ACCOUNT,
+  DEFAULT_CLUSTER_ID,
+  DEFAULT_CONTROL_ADMIN_SOCKET,
+  DEFAULT_CONTROL_LISTEN,
+  DEFAULT_CONTROL_METRICS,
+  DEFAULT_CONTROL_STATE_DIR,
+} from '../config/defaults.ts';
+import { PodwireError } from '../errors.ts';
+import { createLog, LOG_LEVELS, type Log } from '../log.ts';
+import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
+import { LevelSwitch } from './level-switch.ts';
+import { StopRequest } from './stop-request.ts';
+
+export function controlCommand(): Command {
+  const several = (value: string, before: string[] = []): string[] => [...before, value];
+  return new Command('control')
+    .description('Serve configuration and certificates to agents; runs until SIGTERM.')
+    .option('--config <dir>', 'folder of Kubernetes YAML; changes apply at once')
+    .option('--kubernetes [contexts]', 'clusters: CONTEXT[=ID],…, the first is the primary one')
+    .option('--kubeconfig <file>', 'instead of $KUBECONFIG, ~/.kube/config or the pod’s account')
+    .option('--network <names>', 'network of the clusters: NAME, or ID=NAME,…')
+    .option(
+      '--dns <record>',
+      'SRV record = Service, e.g. _http._tcp.a.example=shop/web:80',
+      several,
+    )
+    .option('--listen <address>', 'IP:PORT of xDS and CA, or unix:PATH', DEFAULT_CONTROL_LISTEN)
+    .option('--plaintext', 'without TLS: on loopback or a unix socket')
+    .option('--host <name>', 'name or address agents reach it at; may be repeated', several)
+    .option(
+      '--agent <namespace/account>',
+      `account of agents; may be repeated (default: ${DEFAULT_AGENT_ACCOUNT})`,
+      several,
+    )
+    .option('--namespace <name>', 'its own, in Kubernetes', 'podwire-system')
+    .option('--ca-cert <file>', 'certificate that signs, instead of a root of its own')
+    .option('--ca-key <file>', 'its key')
+    .option('--ca-chain <file>', 'from it to the root, when it is signed by another')
+    .option('--ca-root <file>', 'roots to trust')
+    .option(
+      '--state-dir <dir>',
+      `join tokens and root of the CA (default: ${DEFAULT_CONTROL_STATE_DIR}; with --kubernetes a Secret)`,
+    )
+    .option('--admin <socket>', 'unix socket of the admin API', DEFAULT_CONTROL_ADMIN_SOCKET)
+    .option(
+      '--metrics <address>',
+      'IP:PORT of /metrics and readiness, or off',
+      DEFAULT_CONTROL_METRICS,
+    )
+    .option('--drain <seconds>', 'over which agents are sent to other replicas at the end', '5')
+    .option('--trust-domain <name>', 'of SPIFFE identities', DEFAULT_TRUST_DOMAIN)
+    .option('--cluster-id <id>', 'name of the cluster in uids', DEFAULT_CLUSTER_ID)
+    .option('--domain <name>', 'DNS domain of Services (default: cluster.local)')
+    .option('--root-namespace <name>', 'whose policies are for all (default: istio-system)')
+    .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+    .option('--log-pretty', 'log for people instead of JSON')
+    .action((raw: RawControlOptions) => run(parseControlOptions(raw)));
+}
+
+async function run(options: ControlProcessOptions): Promise<void> {
+  const log = createLog(options.log);
+  const stop = new StopRequest();
+  try {
+    await Promise.race([live(options, log, stop), stop.abandoned]);
+  } finally {
+    stop.release();
+  }
+}
+
+async function live(options: ControlProcessOptions, log: Log, stop: StopRequest): Promise<void> {
+  const { signal } = stop;
+  const levels = new LevelSwitch(log);
+  const { startControlProcess } = await import('../control/process.ts');
+  let control;
+  try {
+    control = await startControlProcess(options, {
+      log,
+      signal,
+      setLogLevel: (level) => levels.set(level),
+      onShutdown: () => stop.request('POST /v1/shutdown'),
+    });
+  } catch (error) {
+    // told to stop while it was still starting: no failure
+    if (!signal.aborted || error instanceof PodwireError) throw error;
+    log.info({ reason: String(signal.reason) }, 'stopped before the start was complete');
+    return;
+  }
+  if (!signal.aborted) await once(signal, 'abort');
+  log.info({ reason: String(signal.reason) }, 'stopping');
+  await control.close();
+  log.info('stopped');
+}

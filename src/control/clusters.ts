@@ -1,0 +1,108 @@
+/**
+ * The Kubernetes clusters control reads: sources, who may call from them, and what is written back to the first.
+ */
+import { hostname } from 'node:os';
+import type { ControlProcessOptions } from '../config/control-options.ts';
+import type { Log } from '../log.ts';
+import {
+  AuthenticationError,
+  type Authenticator,
+  type Caller,
+  type Credentials,
+} from './auth/caller.ts';
+import { KubernetesTokenAuthenticator } from './auth/kubernetes-token.ts';
+import type { KubernetesClient } from './kubernetes/client.ts';
+import { loadClient } from './kubernetes/kubeconfig.ts';
+import {
+  kubernetesSources,
+  parseClusters,
+  parseNetworks,
+  type ClusterOption,
+} from './sources/kubernetes/clusters.ts';
+import type { KubernetesSource } from './sources/kubernetes/source.ts';
+import { LeaderElection } from './status/leader.ts';
+import { StatusWriter } from './status/writer.ts';
+
+export interface Clusters {
+  /** the primary one is the first */
+  readonly sources: readonly KubernetesSource[];
+  /** id of the primary one */
+  readonly cluster: string;
+  readonly client: KubernetesClient;
+  readonly authenticator: Authenticator;
+  /** Starts what only one replica may do. */
+  startWriter(): StatusWriter;
+  close(): Promise<void>;
+}
+
+const LEASE = 'podwire-control';
+
+/** undefined: no cluster. Throws PodwireError. */
+export async function openClusters(
+  options: ControlProcessOptions,
+  rootNamespace: string,
+  log: Log,
+): Promise<Clusters | undefined> {
+  const { kubernetes, kubeconfig, network, clusterId, trustDomain, namespace } = options;
+  if (kubernetes === undefined) return undefined;
+  const clusters = parseClusters(kubernetes, clusterId);
+  const networks = parseNetworks(network, clusters);
+  const file = kubeconfig === undefined ? {} : { kubeconfig };
+  const sources = await kubernetesSources({ clusters, networks, rootNamespace, log, ...file });
+  const clients = await Promise.all(
+    clusters.map(({ context }) => loadClient({ ...file, ...(context && { context }) })),
+  );
+  const [client] = clients as [KubernetesClient];
+  const [{ cluster }] = clusters as [ClusterOption];
+  const identity = `${hostname()}-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
+  const leader = new LeaderElection({ client, namespace, name: LEASE, identity, log });
+  const writer = new StatusWriter({ client, cluster, leader, log });
+  let writing = false;
+  return {
+    sources,
+    cluster,
+    client,
+    authenticator: new AnyCluster(
+      clients.map(
+        (one, index) =>
+          new KubernetesTokenAuthenticator({
+            client: one,
+            trustDomain,
+            cluster: clusters[index]!.cluster,
+          }),
+      ),
+    ),
+    startWriter: () => {
+      writing = true;
+      leader.start();
+      writer.start();
+      return writer;
+    },
+    close: async () => {
+      if (writing) await Promise.all([writer.close(), leader.close()]);
+      for (const one of clients) one.close();
+    },
+  };
+}
+
+/** Each cluster's API server knows its own tokens only: the first that accepts one says whose it is. */
+class AnyCluster implements Authenticator {
+  readonly #clusters: readonly Authenticator[];
+
+  constructor(clusters: readonly Authenticator[]) {
+    this.#clusters = clusters;
+  }
+
+  async authenticate(credentials: Credentials): Promise<Caller> {
+    const reasons: string[] = [];
+    for (const cluster of this.#clusters) {
+      try {
+        return await cluster.authenticate(credentials);
+      } catch (error) {
+        if (!(error instanceof AuthenticationError)) throw error;
+        reasons.push(error.message);
+      }
+    }
+    throw new AuthenticationError(reasons.join('; '));
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * Control as a process of its own: sources in, xDS and certificates out, for all agents of the mesh.
+ *
+ *   sources ─► core ─► mesh ─► xDS server ─┐
+ *                        └──► directory ─► CA ─┴► one gRPC port
+ *
+ * It keeps nothing but the root of its CA and join tokens: any number of replicas do the same work side by side.
+ */
+import { join } from 'node:path';
+import { startControlAdmin } from '../admin/control-server.ts';
+import { startMetricsServer, type MetricsServer } from '../admin/metrics-server.ts';
+import { defaultHosts, type ControlProcessOptions } from '../config/control-options.ts';
+import { packageInfo } from '../config/package.ts';
+import { PodwireError } from '../errors.ts';
+import { Resources } from '../lifecycle/drain.ts';
+import { Readiness } from '../lifecycle/readiness.ts';
+import type { Log } from '../log.ts';
+import { registerProcess } from '../telemetry/process-metrics.ts';
+import { MetricsRegistry } from '../telemetry/registry.ts';
+import { createCodec } from '../xds/codec.ts';
+import { resourceKeyOf, RESOURCE_ORDER } from '../xds/resource-types.ts';
+import type { StreamClient } from '../xds/server/scope.ts';
+import { XdsServer } from '../xds/server/server.ts';
+import { admit } from './admission.ts';
+import { JoinRegistry } from './auth/join-registry.ts';
+import { WorkloadIndex } from './auth/workload-directory.ts';
+import { startCertification, type CertificationOptions } from './ca/certification.ts';
+import { FileRootStore } from './ca/file-root-store.ts';
+import { registerCertificateMetrics } from './ca/metrics.ts';
+import { SecretRootStore } from './ca/secret-root-store.ts';
+import { openClusters, type Clusters } from './clusters.ts';
+import { ControlCore } from './core.ts';
+import { GrpcListener } from './grpc-listener.ts';
+import { ControlMetrics } from './metrics.ts';
+import { NodeScopes } from './scope/node-scopes.ts';
+import { StatusPublisher } from './status/publisher.ts';
+import { translateOptions } from './translate/options.ts';
+import { openSources, whenHeard } from './open-sources.ts';
+import { configView, nodesView, syncView } from './views.ts';
+
+export interface ControlProcessParts {
+  readonly log: Log;
+  /** aborted: the start is given up */
+  readonly signal: AbortSignal;
+  readonly setLogLevel: (level: string) => boolean;
+  readonly onShutdown: () => void;
+}
+
+export interface ControlProcess {
+  /** of the gRPC port */
+  readonly address: string;
+  /** of /metrics */
+  readonly metricsAddress: string | undefined;
+  /** PEM of the roots that clients must trust */
+  readonly roots: string;
+  /** Sends the agents to other replicas, then ends. Never rejects; may be called twice. */
+  close(): Promise<void>;
+}
+
+const CLOSE_MS = 10_000;
+const STREAM_GRACE_MS = 5_000;
+
+/** Throws PodwireError; nothing is left running then. */
+export async function startControlProcess(
+  options: ControlProcessOptions,
+  parts: ControlProcessParts,
+): Promise<ControlProcess> {
+  const resources = new Resources();
+  try {
+    return await start(options, parts, resources);
+  } catch (error) {
+    await resources.close(CLOSE_MS);
+    throw error;
+  }
+}
+
+async function start(
+  options: ControlProcessOptions,
+  { log, signal, setLogLevel, onShutdown }: ControlProcessParts,
+  resources: Resources,
+): Promise<ControlProcess> {
+  const startedAt = new Date();
+  const readiness = new Readiness({ log, blockers: ['admin', 'configuration', 'listener'] });
+  const registry = new MetricsRegistry({ log, process: 'control' });
+  registerProcess(registry);
+  const clusters = await openClusters(options, rootNamespaceOf(options), log);
+  if (clusters !== undefined) resources.add('clusters', () => clusters.close());
+  const clusterId = clusters?.cluster ?? options.clusterId;
+
+  const workloads = new WorkloadIndex(clusterId);
+  const certification = await startCertification(
+    await certificationOptions(options, clusters, workloads, log),
+  );
+  resources.add('certification', () => certification.close());
+
+  const local: StreamClient | undefined =
+    options.plaintext && options.listen.kind === 'unix'
+      ? { identity: { trustDomain: options.trustDomain, ...options.agents[0]! }, node: undefined }
+      : undefined;
+  const { authenticator, rules, authority, service, serving } = certification;
+  const codec = createCodec();
+  const metrics = new ControlMetrics(registry, () => xds.numbers());
+  const xds: XdsServer = new XdsServer({
+    codec,
+    log: log.child({ component: 'xds' }),
+    scopes: new NodeScopes({ ownCluster: clusterId }),
+    admit: (call) => admit({ authenticator, rules, local }, call),
+    events: metrics,
+  });
+  resources.add('xds', () => xds.close());
+  registerCertificateMetrics({ registry, service, authority });
+
+  let draining = false;
+  const metricsPage = await startPage(options, registry, log, () => ({
+    ready: readiness.ready && !draining,
+    blockers: draining ? ['draining'] : readiness.blockers,
+  }));
+  if (metricsPage !== undefined) resources.add('metrics', () => metricsPage.close());
+
+  const { required, sources } = openSources(options, clusters, log);
+  let publisher: StatusPublisher | undefined;
+  const core = new ControlCore({
+    sources,
+    translate: translateOptions({
+      clusterId,
+      trustDomain: options.trustDomain,
+      ...(options.domain !== undefined && { domain: options.domain }),
+      rootNamespace: rootNamespaceOf(options),
+    }),
+    log,
+    onUpdate: ({ mesh }) => {
+      workloads.apply(mesh.addresses);
+      xds.apply(mesh);
+    },
+    onOrigins: (origins) => publisher?.changed(origins),
+  });
+
+  const listener = new GrpcListener({
+    listen: options.listen,
+    credentials: options.plaintext ? undefined : serving.credentials(),
+    requestBytes: xds.limits.requestBytes,
+    connectionAgeMs: xds.limits.streamAgeMs * 1.5,
+  });
+  const admin = await startControlAdmin({
+    socket: options.adminSocket,
+    log,
+    actions: { shutdown: onShutdown, setLogLevel },
+    view: {
+      status: () => ({
+        version: packageInfo().version,
+        pid: process.pid,
+        startedAt: startedAt.toISOString(),
+        uptimeSeconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
+        ready: readiness.ready && !draining,
+        blockers: readiness.blockers,
+        listen: listener.address,
+        metrics: metricsPage?.address ?? null,
+        cluster: clusterId,
+        sources: sources.map(({ name }) => name),
+        resources: Object.fromEntries(
+          RESOURCE_ORDER.map((key) => [key, xds.table.type(key).count]),
+        ),
+        streams: xds.numbers().streams,
+        findings: core.findings().length,
+      }),
+      nodes: () => nodesView(xds),
+      findings: () => core.findings(),
+      syncz: () => syncView(xds),
+      configDump: ({ node, cluster, type }) => {
+        const key = RESOURCE_ORDER.find((one) => one === type) ?? resourceKeyOf(type ?? '');
+        if (type !== undefined && key === undefined) return undefined;
+        const identity = { trustDomain: options.trustDomain, ...options.agents[0]! };
+        return configView(xds, { identity, node, ...(cluster !== undefined && { cluster }) }, key);
+      },
+    },
+  });
+  resources.add('admin', () => admin.close());
+  readiness.clear('admin');
+
+  resources.add('core', () => core.close());
+  await core.start();
+  await whenHeard(required, signal, log);
+  readiness.clear('configuration');
+  if (clusters !== undefined) {
+    publisher = new StatusPublisher(clusters.startWriter(), () => core.findingsByOrigin());
+    publisher.changed([]);
+    resources.add('status', () => publisher?.close());
+  }
+
+  xds.addTo(listener.server);
+  service.addTo(listener.server, codec.certificates);
+  resources.add('listener', () => listener.close());
+  await listener.start();
+  readiness.clear('listener');
+  log.info(
+    { address: listener.address, sources: sources.map(({ name }) => name) },
+    'control serves',
+  );
+
+  resources.add('drain', async () => {
+    draining = true;
+    listener.stopListening(options.drainMs + STREAM_GRACE_MS);
+    await xds.drain(options.drainMs);
+  });
+  return {
+    address: listener.address,
+    metricsAddress: metricsPage?.address,
+    roots: authority.bundle(),
+    close: async () => {
+      const failures = await resources.close(options.drainMs + CLOSE_MS);
+      for (const { name, error: err } of failures)
+        log.error({ err, part: name }, 'did not stop well');
+    },
+  };
+}
+
+async function certificationOptions(
+  options: ControlProcessOptions,
+  clusters: Clusters | undefined,
+  workloads: WorkloadIndex,
+  log: Log,
+): Promise<CertificationOptions> {
+  const { trustDomain, stateDir, caFiles, agents, hosts, namespace } = options;
+  const registry =
+    stateDir === undefined ? undefined : await JoinRegistry.open(join(stateDir, 'join'));
+  return {
+    trustDomain,
+    roots:
+      caFiles !== undefined
+        ? { kind: 'given', files: caFiles }
+        : { kind: 'own', store: rootStore(stateDir, clusters, namespace) },
+    workloads,
+    registry,
+    kubernetes: clusters?.authenticator,
+    agents,
+    hosts: hosts.length > 0 ? hosts : defaultHosts(namespace),
+    log: log.child({ component: 'ca' }),
+  };
+}
+
+/** Replicas in Kubernetes share a Secret; those elsewhere share a folder, or are given the root. */
+function rootStore(
+  stateDir: string | undefined,
+  clusters: Clusters | undefined,
+  namespace: string,
+): FileRootStore | SecretRootStore {
+  if (stateDir !== undefined) return new FileRootStore(join(stateDir, 'ca'));
+  if (clusters !== undefined) return new SecretRootStore({ client: clusters.client, namespace });
+  throw new PodwireError('ERR_BAD_OPTION', 'the CA has no place for its root', {
+    hint: 'name a folder: --state-dir DIR',
+  });
+}
+
+async function startPage(
+  { metrics }: ControlProcessOptions,
+  registry: MetricsRegistry,
+  log: Log,
+  readiness: () => { readonly ready: boolean; readonly blockers: readonly string[] },
+): Promise<MetricsServer | undefined> {
+  if (metrics === undefined) return undefined;
+  return startMetricsServer({ listen: metrics, metrics: () => registry.render(), readiness, log });
+}
+
+function rootNamespaceOf({ rootNamespace }: ControlProcessOptions): string {
+  return rootNamespace ?? 'istio-system';
+}

@@ -1,0 +1,50 @@
+/**
+ * What runs on one node, as far as it decides what the node's agent may have.
+ */
+import type { Workload } from '../../model/workload.ts';
+
+export class NodeState {
+  /** with the number of workloads */
+  readonly namespaces = new Map<string, number>();
+  /** "namespace/name" of policies that select workloads of the node, with their number */
+  readonly policies = new Map<string, number>();
+  /** "namespace/account" */
+  readonly accounts = new Map<string, number>();
+  readonly uids = new Set<string>();
+  /** each grows when its set changes */
+  readonly versions = { namespaces: 0, policies: 0, accounts: 0, uids: 0 };
+
+  get empty(): boolean {
+    return this.uids.size === 0;
+  }
+
+  add(workload: Workload): void {
+    this.uids.add(workload.uid);
+    this.versions.uids++;
+    this.#count(workload, 1);
+  }
+
+  remove(workload: Workload): void {
+    this.uids.delete(workload.uid);
+    this.versions.uids++;
+    this.#count(workload, -1);
+  }
+
+  #count({ namespace, serviceAccount, authorizationPolicies }: Workload, by: 1 | -1): void {
+    const { versions } = this;
+    if (count(this.namespaces, namespace, by)) versions.namespaces++;
+    if (count(this.accounts, `${namespace}/${serviceAccount || 'default'}`, by))
+      versions.accounts++;
+    for (const policy of authorizationPolicies) {
+      if (count(this.policies, policy, by)) versions.policies++;
+    }
+  }
+}
+
+/** Whether the name came or went. */
+function count(counts: Map<string, number>, name: string, by: 1 | -1): boolean {
+  const before = counts.get(name) ?? 0;
+  if (before + by > 0) counts.set(name, before + by);
+  else counts.delete(name);
+  return before === 0 || before + by === 0;
+}

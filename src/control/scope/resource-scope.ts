@@ -1,0 +1,37 @@
+/**
+ * For whom a listener, route, cluster or load assignment is meant: its name says.
+ *
+ *   outbound|<port>|<scope>|<host>             listeners and routes; scope: "*", a namespace, or <namespace>~<class>
+ *   outbound|<port>|<subset>|<host>[@<scope>]  clusters and load assignments
+ *   inbound|<port>|<uid>                       of a workload;  inbound|<port>|<namespace>/<class>: of a group of them
+ *   gateway|<port>|<namespace>/<name>          of a gateway
+ */
+export type ResourceScope =
+  | { readonly kind: 'everybody' }
+  | { readonly kind: 'namespace'; readonly namespace: string }
+  | { readonly kind: 'workload'; readonly uid: string }
+  | { readonly kind: 'gateway'; readonly gateway: string };
+
+const EVERYBODY: ResourceScope = { kind: 'everybody' };
+
+/** `thirdIsScope`: of a listener or route. */
+export function resourceScopeOf(name: string, thirdIsScope: boolean): ResourceScope {
+  const [direction, , third = '', host = ''] = name.split('|');
+  switch (direction) {
+    case 'outbound':
+      return thirdIsScope ? outbound(third) : outbound(host.split('@')[1] ?? '*');
+    case 'inbound':
+      return third.includes('//')
+        ? { kind: 'workload', uid: third }
+        : { kind: 'namespace', namespace: third.split('/')[0] ?? '' };
+    case 'gateway':
+      return { kind: 'gateway', gateway: third };
+    default:
+      return EVERYBODY;
+  }
+}
+
+function outbound(scope: string): ResourceScope {
+  if (scope === '*') return EVERYBODY;
+  return { kind: 'namespace', namespace: scope.split('~')[0] ?? '' };
+}
