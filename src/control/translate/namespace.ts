@@ -55,8 +55,6 @@ export class NamespaceTranslator {
   readonly #shared = new Sharing();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyAddresses = new Set<Ip>();
-  /** Services whose slices changed since the last flush, and whether they had any: a new version comes as two changes */
-  readonly #hadSlices = new Map<string, boolean>();
   #allDirty = false;
 
   constructor(
@@ -90,7 +88,10 @@ export class NamespaceTranslator {
 
   /** Sends what the changes since the last call touch. */
   flush(sink: WorkloadSink): void {
-    this.#compareSlices();
+    // The first slice puts a Service's selector out of force, the last one brings it back.
+    if (this.#slices.flips().some((name) => this.#services.get(name)?.selector !== undefined)) {
+      this.#allDirty = true;
+    }
     if (this.#allDirty) for (const name of this.#pods.keys()) this.#dirtyPods.add(name);
     if (this.#allDirty) {
       for (const slice of this.#sliceList) this.#markAddresses(addressesOf(slice));
@@ -153,9 +154,6 @@ export class NamespaceTranslator {
   }
 
   #updateSlice(slice: EndpointSliceResource, present: boolean): void {
-    if (!this.#hadSlices.has(slice.service)) {
-      this.#hadSlices.set(slice.service, this.#slices.has(slice.service));
-    }
     if (present) {
       this.#slices.add(slice);
       this.#sliceList.add(slice);
@@ -164,15 +162,6 @@ export class NamespaceTranslator {
       this.#sliceList.delete(slice);
     }
     this.#markAddresses(addressesOf(slice));
-  }
-
-  /** The first slice puts a Service's selector out of force, the last one brings it back. */
-  #compareSlices(): void {
-    for (const [service, had] of this.#hadSlices) {
-      if (had === this.#slices.has(service)) continue;
-      if (this.#services.get(service)?.selector !== undefined) this.#allDirty = true;
-    }
-    this.#hadSlices.clear();
   }
 
   #updatePolicy(policy: Policy, present: boolean): void {
