@@ -29,6 +29,7 @@ interface Flags {
   readonly unpinned: boolean;
   readonly hooks: boolean;
   readonly scale?: number;
+  readonly embedded: boolean;
   readonly json?: string;
   readonly html?: string;
 }
@@ -78,6 +79,7 @@ export function benchCommand(): Command {
       'instead: cold start, cost of changes and memory with so many pods and a tenth as many Services',
       whole(MIN_PODS, MAX_PODS),
     )
+    .option('--embedded', 'with --scale: control inside the agent instead of beside it', false)
     .option('--json <file>', 'write the result as JSON')
     .option('--html <file>', 'write the result as a page with charts')
     .action(async (flags: Flags) => bench(flags));
@@ -116,12 +118,14 @@ function progress(line: string): void {
   console.error(`bench: ${line}`);
 }
 
-async function scale(pods: number, { quick, json }: Flags, signal: AbortSignal): Promise<void> {
+async function scale(pods: number, flags: Flags, signal: AbortSignal): Promise<void> {
+  const { quick, json, embedded } = flags;
   const [{ runScale }, { renderScale }] = await Promise.all([
     import('../../test/bench/scale/run.ts'),
     import('../../test/bench/scale/result.ts'),
   ]);
-  const result = await runScale({ options: scaleOptions(pods, quick), progress, signal });
+  const options = scaleOptions(pods, embedded ? 'embedded' : 'separate', quick);
+  const result = await runScale({ options, progress, signal });
   process.stdout.write(renderScale(result));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
 }

@@ -81,6 +81,16 @@ export function writeMesh(folder: string, mesh: ScaleMesh, local: LocalPods): vo
   }
 }
 
+/** The pods of this machine alone. */
+export function localYaml(local: LocalPods): string {
+  return [...local]
+    .map(([number, pod]) => {
+      const namespace = namespaceName(Math.floor(number / PODS_PER_NAMESPACE));
+      return podYaml(namespace, number, pod, true);
+    })
+    .join('---\n');
+}
+
 function policyYaml(namespace: string): string {
   return `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy

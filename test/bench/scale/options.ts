@@ -1,7 +1,12 @@
 /**
  * What one run of `podwire bench --scale` is asked to do.
  */
+/** control inside the agent, or control and agent as two processes */
+export const SCALE_MODES = ['separate', 'embedded'] as const;
+export type ScaleMode = (typeof SCALE_MODES)[number];
+
 export interface ScaleOptions {
+  readonly mode: ScaleMode;
   readonly pods: number;
   /** pods that are network namespaces of this machine */
   readonly localPods: number;
@@ -19,8 +24,9 @@ export const MAX_PODS = 1_000_000;
 /** a node has no more by default than kubelet's 110 */
 const MAX_LOCAL_PODS = 100;
 
-export function scaleOptions(pods: number, quick: boolean): ScaleOptions {
+export function scaleOptions(pods: number, mode: ScaleMode, quick: boolean): ScaleOptions {
   return {
+    mode,
     pods,
     localPods: Math.min(MAX_LOCAL_PODS, Math.max(2, Math.floor(pods / 100))),
     changes: quick ? 30 : 200,

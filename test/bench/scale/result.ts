@@ -1,6 +1,8 @@
 /**
  * What a run of `podwire bench --scale` found, as JSON and as lines for people.
  */
+import type { ScaleMode } from './options.ts';
+
 export interface ScaleResult {
   readonly pods: number;
   readonly services: number;
@@ -19,7 +21,7 @@ export interface ScaleResult {
   /** that agent and control used together during the stream */
   readonly cpuCores: number;
   /** embedded: control and agent are one process */
-  readonly mode: 'embedded';
+  readonly mode: ScaleMode;
   /** network namespaces of this machine among the pods */
   readonly localPods: number;
   readonly coldStartCpuMs: number;
@@ -37,11 +39,17 @@ export function renderScale(result: ScaleResult): string {
     ['one change', `p50 ${result.changeP50Ms} ms, p99 ${result.changeP99Ms} ms, save to kernel`],
     ['  of which', `p50 ${result.applyP50Ms} ms, p99 ${result.applyP99Ms} ms in store, plan, kernel`],
     ['stream', `${result.changesPerSecond} changes/s with ${result.cpuCores} cores`],
-    ['memory', `${result.agentRssMiB} MiB resident, agent and control in one process`],
+    ['memory', memoryText(result)],
     ['store', `${result.bytesPerWorkload} bytes of heap per workload`],
     ['machine', `${machine.cpus} CPUs, kernel ${machine.kernel}, Node ${machine.node}`],
   ];
   return facts.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('');
+}
+
+function memoryText({ mode, agentRssMiB, controlRssMiB }: ScaleResult): string {
+  return mode === 'embedded'
+    ? `${agentRssMiB} MiB resident, agent and control in one process`
+    : `agent ${agentRssMiB} MiB, control ${controlRssMiB} MiB resident`;
 }
 
 /** Nearest rank; `values` is not empty. */

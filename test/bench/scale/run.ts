@@ -3,19 +3,17 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PodwireError } from '../../../src/errors.ts';
-import { cpuSeconds, rssMiB } from '../process-usage.ts';
 import { Sandbox } from '../sandbox.ts';
-import { ScaleAgent } from './agent.ts';
 import { Changes } from './changes.ts';
 import { KernelServices } from './kernel-services.ts';
-import { scaleMesh, spread, writeMesh, type ScaleMesh } from './mesh.ts';
+import { scaleMesh, spread, type ScaleMesh } from './mesh.ts';
 import type { ScaleOptions } from './options.ts';
 import { percentile, round, type ScaleResult } from './result.ts';
+import { ScaleSystem } from './system.ts';
 
 export interface ScaleInput {
   readonly options: ScaleOptions;
@@ -35,7 +33,7 @@ export async function runScale(input: ScaleInput): Promise<ScaleResult> {
   progress(`filling a store with ${mesh.pods} workloads`);
   const bytesPerWorkload = await heapPerWorkload(mesh.pods, signal);
   const sandbox = new Sandbox();
-  let agent: ScaleAgent | undefined;
+  let system: ScaleSystem | undefined;
   try {
     progress(`making ${options.localPods} pods`);
     const names = Array.from({ length: options.localPods }, (_, i) => `pod${i}`);
@@ -43,27 +41,23 @@ export async function runScale(input: ScaleInput): Promise<ScaleResult> {
       names.map((name) => sandbox.addPod(name)),
       mesh,
     );
-    const folder = join(sandbox.folder, 'config');
-    mkdirSync(folder);
-    writeMesh(folder, mesh, local);
-    progress(`starting the agent with ${mesh.pods} pods and ${mesh.services} Services`);
-    const cgroup = sandbox.addCgroup('scale');
-    agent = await ScaleAgent.start({ sandbox, cgroup, config: folder, signal });
+    progress(`starting with ${mesh.pods} pods and ${mesh.services} Services (${options.mode})`);
+    system = await ScaleSystem.start({ sandbox, mode: options.mode, mesh, local, signal });
     const kernel = new KernelServices(sandbox.bpffs);
     try {
       checkComplete(kernel, mesh);
-      progress(`ready after ${Math.round(agent.startMs)} ms; changing one endpoint at a time`);
-      const changes = new Changes({ folder, mesh, local, kernel });
-      const measured = await measure({ options, changes, agent, signal, progress });
+      progress(`ready after ${Math.round(system.startMs)} ms; changing one endpoint at a time`);
+      const changes = new Changes({ folder: system.folder, mesh, local, kernel });
+      const measured = await measure({ options, changes, system, signal, progress });
       return {
         pods: mesh.pods,
         services: mesh.services,
-        coldStartMs: Math.round(agent.startMs),
+        coldStartMs: Math.round(system.startMs),
         ...measured,
         bytesPerWorkload,
-        mode: 'embedded',
+        mode: options.mode,
         localPods: local.size,
-        coldStartCpuMs: Math.round(agent.startCpuMs),
+        coldStartCpuMs: Math.round(system.startCpuMs),
         machine: { cpus: availableParallelism(), kernel: release(), node: process.version },
       };
     } finally {
@@ -72,7 +66,7 @@ export async function runScale(input: ScaleInput): Promise<ScaleResult> {
   } catch (error) {
     throw signal.aborted ? error : sandbox.explain(error);
   } finally {
-    await agent?.stop();
+    await system?.stop();
     sandbox.close();
   }
 }
@@ -92,25 +86,24 @@ type Measured = Pick<
 async function measure(input: {
   readonly options: ScaleOptions;
   readonly changes: Changes;
-  readonly agent: ScaleAgent;
+  readonly system: ScaleSystem;
   readonly signal: AbortSignal;
   readonly progress: (line: string) => void;
 }): Promise<Measured> {
-  const { options, changes, agent, signal, progress } = input;
+  const { options, changes, system, signal, progress } = input;
   const times = await changes.oneByOne(options.changes, signal);
-  const applied = agent.applied();
+  const applied = system.agent.applied();
   progress(`p99 ${round(percentile(times, 99))} ms; ${options.changesPerSecond} changes/s now`);
-  const [cpuBefore, wallBefore] = [cpuSeconds(agent.pid), performance.now()];
+  const [cpuBefore, wallBefore] = [system.cpuSeconds, performance.now()];
   const rate = await changes.stream(options.streamSeconds, options.changesPerSecond, signal);
-  const cpu = cpuSeconds(agent.pid) - cpuBefore;
+  const cpu = system.cpuSeconds - cpuBefore;
   const wall = (performance.now() - wallBefore) / 1000;
-  const rss = round(rssMiB(agent.pid));
   return {
     changeP50Ms: round(percentile(times, 50)),
     changeP99Ms: round(percentile(times, 99)),
     changesPerSecond: round(rate),
-    controlRssMiB: rss,
-    agentRssMiB: rss,
+    controlRssMiB: round(system.control.rssMiB),
+    agentRssMiB: round(system.agent.rssMiB),
     cpuCores: round(cpu / wall, 3),
     applyP50Ms: percentile(applied, 50),
     applyP99Ms: percentile(applied, 99),

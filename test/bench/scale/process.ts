@@ -1,12 +1,12 @@
 /**
- * The process under test: `podwire agent` on a config folder, with control inside, at default settings.
+ * A process under test: `podwire agent` or `podwire control`, at default settings.
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '../../support/repository.ts';
-import { cpuSeconds } from '../process-usage.ts';
+import { cpuSeconds, rssMiB } from '../process-usage.ts';
 import type { Sandbox } from '../sandbox.ts';
 import { waitFor } from '../wait.ts';
 
@@ -20,60 +20,56 @@ interface LogLine {
   readonly ms?: number;
 }
 
-export class ScaleAgent {
-  readonly pid: number;
-  readonly startMs: number;
-  /** when it was ready */
-  readonly startCpuMs: number;
+export class ScaleProcess {
+  readonly name: string;
   readonly #child: ChildProcess;
   readonly #log: string;
 
-  private constructor(input: {
-    readonly child: ChildProcess;
-    readonly pid: number;
-    readonly log: string;
-    readonly startedAt: number;
-  }) {
-    const { child, pid, log, startedAt } = input;
+  private constructor(name: string, child: ChildProcess, log: string) {
+    this.name = name;
     this.#child = child;
     this.#log = log;
-    this.pid = pid;
-    this.startCpuMs = cpuSeconds(pid) * 1000;
-    const ready = this.#lines().find(({ msg }) => msg === 'ready');
-    this.startMs = Date.parse(ready?.time ?? '') - startedAt;
   }
 
-  static async start(input: {
+  /** `args`: verb and options */
+  static spawn(input: {
     readonly sandbox: Sandbox;
+    readonly name: string;
+    readonly args: readonly string[];
     readonly cgroup: string;
-    readonly config: string;
-    readonly signal: AbortSignal;
-  }): Promise<ScaleAgent> {
-    const { sandbox, cgroup, config, signal } = input;
+  }): ScaleProcess {
+    const { sandbox, name, args, cgroup } = input;
     const main = join(repositoryRoot(), 'dist/src/main.js');
     if (!existsSync(main)) throw new Error(`${main} is not built; fix: npm run build`);
-    mkdirSync(sandbox.bpffs, { recursive: true });
-    const log = join(sandbox.folder, 'agent.log');
-    const startedAt = Date.now();
-    const child = sandbox.start(
-      process.execPath,
-      [
-        ...[main, 'agent', '--config', config, '--cgroup', cgroup, '--bpffs', sandbox.bpffs],
-        ...['--state-dir', join(sandbox.folder, 'state'), '--metrics', 'off'],
-        ...['--admin', join(sandbox.folder, 'admin.sock')],
-      ],
-      { place: { cgroup }, log },
-    );
-    const text = (): string => readFileSync(log, 'utf8');
-    const pid = await waitFor({
-      what: 'podwire agent',
-      child,
+    const log = join(sandbox.folder, `${name}.log`);
+    const child = sandbox.start(process.execPath, [main, ...args], { place: { cgroup }, log });
+    return new ScaleProcess(name, child, log);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get cpuSeconds(): number {
+    return cpuSeconds(this.pid);
+  }
+
+  get rssMiB(): number {
+    return rssMiB(this.pid);
+  }
+
+  /** Resolves with the time it said so, in milliseconds since 1970. */
+  async whenReady(signal: AbortSignal): Promise<number> {
+    const text = (): string => readFileSync(this.#log, 'utf8');
+    await waitFor({
+      what: `podwire ${this.name}`,
+      child: this.#child,
       timeoutMs: START_MS,
       signal,
       isReady: () => text().includes('"msg":"ready"'),
       explain: () => text().trim().split('\n').slice(-5).join('\n'),
     });
-    return new ScaleAgent({ child, pid, log, startedAt });
+    return Date.parse(this.#lines().find(({ msg }) => msg === 'ready')?.time ?? '');
   }
 
   /** What each application of changes took so far, in milliseconds, the first of all left out. */
