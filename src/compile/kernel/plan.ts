@@ -111,6 +111,7 @@ export function nextPlan(
     identities,
     numbers,
   });
+  policyCache.release();
   const { services, slots, claims } = planServices(previous, snapshot, numbers);
   return {
     plan: { cidrTables, policies, slots, services, ...pods },

@@ -6,6 +6,7 @@
  */
 import { denyAll, type Authorization } from '../../../model/authorization.ts';
 import { equal } from '../../../model/equal.ts';
+import { parseSpiffe, type Identity } from '../../../model/identity.ts';
 import { ipFamily } from '../../../model/ip.ts';
 import type { Snapshot } from '../../../model/snapshot.ts';
 import type { Workload } from '../../../model/workload.ts';
@@ -32,6 +33,9 @@ export class PolicyCache {
   readonly #used = new Map<string, CachedTable>();
   /** of the last comparison: what came between these two */
   #growth: { from: NumberTable; to: NumberTable; added: Identities | undefined } | undefined;
+
+  #list: { readonly of: NumberTable; readonly identities: Identities } | undefined;
+  readonly #parsed = new Map<string, Identity | undefined>();
 
   constructor(previous: ReadonlyMap<string, CachedTable> = new Map()) {
     this.#previous = previous;
@@ -68,13 +72,35 @@ export class PolicyCache {
     const compiled = compilePolicy({
       policies,
       addresses: workload.addresses,
-      identities: added ?? identities.byKey,
+      identities: added ?? this.#all(identities),
+      parse: (spiffe) => this.#parse(spiffe),
       policyNumber: (name) => numbers.policies.number(name),
       cidrTableNumber: (content) => numbers.cidrTables.number(content),
     });
     const table = added && known?.table && compiled ? extend(known.table, compiled) : compiled;
     this.#used.set(key, { policies, identities, table });
     return table;
+  }
+
+  /** One list for the tables of all pods. */
+  #all(table: NumberTable): Identities {
+    if (this.#list?.of !== table) {
+      const identities = [...table.byKey].sort(([, a], [, b]) => a - b);
+      this.#list = { of: table, identities };
+    }
+    return this.#list.identities;
+  }
+
+  #parse(spiffe: string): Identity | undefined {
+    if (!this.#parsed.has(spiffe)) this.#parsed.set(spiffe, parseSpiffe(spiffe));
+    return this.#parsed.get(spiffe);
+  }
+
+  /** Of the walk that has just ended. */
+  release(): void {
+    this.#list = undefined;
+    this.#growth = undefined;
+    this.#parsed.clear();
   }
 
   /** undefined: not only additions */
