@@ -49,7 +49,7 @@ export class ScaleSystem {
     const agent = [...common, '--admin', at('admin.sock'), '--metrics', 'off'];
     const startedAt = Date.now();
     const processes: ScaleProcess[] = [];
-    const spawn = (name: string, args: readonly string[]): void => {
+    const spawn = (name: 'agent' | 'control', args: readonly string[]): void => {
       processes.unshift(ScaleProcess.spawn({ sandbox, name, args: [name, ...args], cgroup }));
     };
     try {
@@ -64,6 +64,8 @@ export class ScaleSystem {
           ...['--config', folder, '--listen', socket, '--plaintext', '--drain', '0'],
           ...['--admin', at('control.sock'), '--metrics', 'off', '--state-dir', at('control')],
         ]);
+        // An agent that finds no server backs off, by chance and by seconds: that is not what is measured.
+        await processes[0]!.whenReady(signal);
         spawn('agent', ['--config', enrolled, '--xds', socket, ...agent]);
       }
       const readyAt = await processes[0]!.whenReady(signal);
