@@ -1,7 +1,7 @@
 /**
  * Where an inspecting verb takes its resources from: the agent (what it holds) or control (what it would send to a node).
  */
-import { Command, Option } from 'commander';
+import { Option, type Command } from 'commander';
 import type { ResourceKind, ResourcesView, ResourceView } from '../../admin/resource-view.ts';
 import { DEFAULT_CONTROL_ADMIN_SOCKET } from '../../config/defaults.ts';
 import { PodwireError } from '../../errors.ts';
