@@ -47,6 +47,8 @@ export function controlCommand(): Command {
       several,
     )
     .option('--namespace <name>', 'its own, in Kubernetes', 'podwire-system')
+    .option('--tls-cert <file>', 'PEM chain to serve with, instead of one of its own CA')
+    .option('--tls-key <file>', 'its key')
     .option('--ca-cert <file>', 'certificate that signs, instead of a root of its own')
     .option('--ca-key <file>', 'its key')
     .option('--ca-chain <file>', 'from it to the root, when it is signed by another')

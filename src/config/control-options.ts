@@ -38,6 +38,8 @@ export interface RawControlOptions {
   readonly host?: readonly string[] | undefined;
   readonly agent?: readonly string[] | undefined;
   readonly namespace?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
   readonly caCert?: string | undefined;
   readonly caKey?: string | undefined;
   readonly caChain?: string | undefined;
@@ -72,6 +74,8 @@ export interface ControlProcessOptions {
   readonly agents: readonly { readonly namespace: string; readonly serviceAccount: string }[];
   /** control's own, in Kubernetes */
   readonly namespace: string;
+  /** undefined: a certificate of control's own CA */
+  readonly tlsFiles: { readonly certificate: string; readonly key: string } | undefined;
   /** undefined: control makes its own root */
   readonly caFiles:
     | {
@@ -147,6 +151,9 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
   if (given !== 0 && given !== 3) {
     refuse('--ca-cert', 'is not complete', 'give --ca-cert, --ca-key and --ca-root together');
   }
+  if ((raw.tlsCert === undefined) !== (raw.tlsKey === undefined)) {
+    refuse('--tls-cert', 'is not complete', 'give --tls-cert and --tls-key together');
+  }
   const agents = (raw.agent ?? [DEFAULT_AGENT_ACCOUNT]).map((text) => {
     const fix = `NAMESPACE/SERVICEACCOUNT, such as ${DEFAULT_AGENT_ACCOUNT}`;
     const [namespace = '', serviceAccount = ''] = matching('--agent', text, ACCOUNT, fix).split(
@@ -169,6 +176,13 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
     hosts,
     agents,
     namespace: matching('--namespace', raw.namespace ?? 'podwire-system', NAME, nameFix),
+    tlsFiles:
+      raw.tlsCert === undefined
+        ? undefined
+        : {
+            certificate: path('--tls-cert', raw.tlsCert),
+            key: path('--tls-key', raw.tlsKey ?? ''),
+          },
     caFiles:
       given === 3
         ? {

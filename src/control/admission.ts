@@ -5,7 +5,7 @@ import { status } from '@grpc/grpc-js';
 import { NotAdmittedError, type AdsCall } from '../xds/server/admission.ts';
 import type { StreamClient } from '../xds/server/scope.ts';
 import type { AccessRules } from './auth/access-rules.ts';
-import { AuthenticationError, type Authenticator } from './auth/caller.ts';
+import { AuthenticationError, type Authenticator, type Credentials } from './auth/caller.ts';
 import { credentialsOf } from './auth/credentials.ts';
 
 export interface AdmissionOptions {
@@ -33,6 +33,20 @@ export async function admit(
     const cause = new Error(`${caller.credential} of ${JSON.stringify(caller.identity)}`);
     throw new NotAdmittedError(status.PERMISSION_DENIED, 'denied', 'not an agent', cause);
   }
-  const { identity, node, cluster } = caller;
-  return { identity, node, ...(cluster !== undefined && { cluster }) };
+  const { identity, node, cluster, credential } = caller;
+  const client = { identity, node, ...(cluster !== undefined && { cluster }) };
+  // A pod's token ends with its pod and is for the API server to say, which may be away while the agent is fine.
+  return credential === 'certificate'
+    ? { ...client, recheck: () => counts(authenticator, credentialsOf(call)) }
+    : client;
+}
+
+async function counts(authenticator: Authenticator, credentials: Credentials): Promise<boolean> {
+  try {
+    await authenticator.authenticate(credentials);
+    return true;
+  } catch (error) {
+    if (error instanceof AuthenticationError) return false;
+    throw error;
+  }
 }

@@ -2,10 +2,13 @@
  * What a control process reads, and when it has read enough to serve it.
  */
 import { getServers } from 'node:dns';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlProcessOptions } from '../config/control-options.ts';
+import { Backoff } from '../lifecycle/backoff.ts';
 import type { Log } from '../log.ts';
 import type { Clusters } from './clusters.ts';
 import { HeardSource } from './heard.ts';
+import { KubernetesError } from './kubernetes/error.ts';
 import { parseDnsRecords } from './sources/dns/record.ts';
 import { DnsResolver, type DnsServer } from './sources/dns/resolver.ts';
 import { DnsSource } from './sources/dns/source.ts';
@@ -29,6 +32,27 @@ export function openSources(
     sources.push(new DnsSource(parseDnsRecords(dns), new DnsResolver(nameServers())));
   }
   return { required, sources };
+}
+
+/**
+ * Tries again while the API server cannot be asked: control is of use as soon as it can be, and who started both at once
+ * is not to be told of an error.  Rejects with any other error, and when `signal` is aborted before.
+ */
+export async function whenAnswered<T>(
+  start: () => Promise<T>,
+  signal: AbortSignal,
+  log: Log,
+): Promise<T> {
+  const backoff = new Backoff({ firstMs: 250, maxMs: 10_000 });
+  for (;;) {
+    try {
+      return await start();
+    } catch (err) {
+      if (!(err instanceof KubernetesError) || (err.status > 0 && err.status < 500)) throw err;
+      log.warn({ err }, 'the API server does not answer yet');
+      await sleep(backoff.nextMs(), undefined, { signal });
+    }
+  }
 }
 
 /** Rejects when `signal` is aborted before. */

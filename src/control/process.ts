@@ -35,7 +35,7 @@ import { ControlMetrics } from './metrics.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
 import { translateOptions } from './translate/options.ts';
-import { openSources, whenHeard } from './open-sources.ts';
+import { openSources, whenAnswered, whenHeard } from './open-sources.ts';
 import { configView, nodesView, syncView } from './views.ts';
 
 export interface ControlProcessParts {
@@ -88,9 +88,8 @@ async function start(
   const clusterId = clusters?.cluster ?? options.clusterId;
 
   const workloads = new WorkloadIndex(clusterId);
-  const certification = await startCertification(
-    await certificationOptions(options, clusters, workloads, log),
-  );
+  const trust = await certificationOptions(options, clusters, workloads, log);
+  const certification = await whenAnswered(() => startCertification(trust), signal, log);
   resources.add('certification', () => certification.close());
 
   const local: StreamClient | undefined =
@@ -234,6 +233,7 @@ async function certificationOptions(
     kubernetes: clusters?.authenticator,
     agents,
     hosts: hosts.length > 0 ? hosts : defaultHosts(namespace),
+    servingFiles: options.tlsFiles,
     log: log.child({ component: 'ca' }),
   };
 }

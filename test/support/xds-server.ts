@@ -42,7 +42,7 @@ export interface ServerUnderTest {
   readonly grpc: Server;
   readonly port: number;
   readonly seen: Seen;
-  stop(): void;
+  readonly stop: () => void;
 }
 
 /** Everybody is admitted, as the account and node of the header `test-node`. */

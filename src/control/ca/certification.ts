@@ -19,7 +19,7 @@ import { CertificateService } from './certificate-service.ts';
 import { type GivenFiles, GivenSigner } from './given-signer.ts';
 import { OwnSigner } from './own-signer.ts';
 import type { RootStore } from './root-store.ts';
-import { ServingCredentials } from './serving-credentials.ts';
+import { ServingCredentials, type ServingCredentialsOptions } from './serving-credentials.ts';
 import type { SignerSource } from './signer.ts';
 
 export interface CertificationOptions {
@@ -37,6 +37,8 @@ export interface CertificationOptions {
   readonly ownIdentity?: boolean;
   /** DNS names and addresses at which agents reach control */
   readonly hosts: readonly string[];
+  /** see ServingCredentialsOptions */
+  readonly servingFiles?: ServingCredentialsOptions['files'];
   readonly log: Log;
 }
 
@@ -69,6 +71,7 @@ export async function startCertification(options: CertificationOptions): Promise
       authority,
       hosts,
       lifeMs: lives.serving,
+      files: options.servingFiles,
       log,
     });
     const close = async (): Promise<void> => {

@@ -5,7 +5,10 @@
  * certificate.  One that does not verify counts as none.
  */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import { experimental, type ServerCredentials } from '@grpc/grpc-js';
+import { PodwireError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { CertificateAuthority } from './authority.ts';
 
@@ -15,6 +18,8 @@ export interface ServingCredentialsOptions {
   readonly hosts: readonly string[];
   /** of a serving certificate, in ms */
   readonly lifeMs: number;
+  /** PEM files, read again every so often, instead of a certificate of the CA; undefined: of the CA */
+  readonly files?: { readonly certificate: string; readonly key: string } | undefined;
   readonly log: Log;
 }
 
@@ -24,6 +29,8 @@ type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0
 
 /** after a failure */
 const RETRY_MS = 30_000;
+/** given files are looked at */
+const REREAD_MS = 60_000;
 
 export class ServingCredentials {
   readonly #options: ServingCredentialsOptions;
@@ -50,7 +57,7 @@ export class ServingCredentials {
       credentials.close();
       throw error;
     }
-    credentials.#schedule(options.lifeMs / 2);
+    credentials.#schedule(credentials.#periodMs);
     return credentials;
   }
 
@@ -80,24 +87,56 @@ export class ServingCredentials {
     this.#stopWatching();
   }
 
+  get #periodMs(): number {
+    const { files, lifeMs } = this.#options;
+    return files === undefined ? lifeMs / 2 : REREAD_MS;
+  }
+
   async #renew(): Promise<void> {
-    const { lifeMs, log } = this.#options;
     try {
       await this.#issue();
-      this.#schedule(lifeMs / 2);
+      this.#schedule(this.#periodMs);
     } catch (err) {
-      log.error({ err }, 'the server certificate cannot be renewed');
-      this.#schedule(Math.min(RETRY_MS, lifeMs / 2));
+      this.#options.log.error({ err }, 'the server certificate cannot be renewed');
+      this.#schedule(Math.min(RETRY_MS, this.#periodMs));
     }
   }
 
   async #issue(): Promise<void> {
-    const { authority, hosts } = this.#options;
+    const { authority, hosts, files } = this.#options;
+    if (files !== undefined) {
+      await this.#read(files);
+      this.#tell();
+      return;
+    }
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     const chain = await authority.issueServing(hosts, createPublicKey(privateKey));
     this.#certificate = Buffer.from(chain.slice(0, -1).join(''));
     this.#roots = Buffer.from(chain.at(-1) ?? '');
     this.#key = Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' }));
+    this.#tell();
+  }
+
+  /** Both or neither: files that are being replaced may not belong together. Throws PodwireError. */
+  async #read(files: { readonly certificate: string; readonly key: string }): Promise<void> {
+    try {
+      const [certificate, key] = await Promise.all([
+        readFile(files.certificate),
+        readFile(files.key),
+      ]);
+      createSecureContext({ cert: certificate, key });
+      this.#certificate = certificate;
+      this.#key = key;
+      this.#roots = Buffer.from(this.#options.authority.bundle());
+    } catch (cause) {
+      throw new PodwireError('ERR_CONFIG', `the server certificate cannot be used`, {
+        cause,
+        hint: `check ${files.certificate} and ${files.key}: PEM, and of one another`,
+      });
+    }
+  }
+
+  #tell(): void {
     for (const listener of this.#caListeners) listener({ caCertificate: this.#roots });
     for (const listener of this.#identityListeners) {
       listener({ certificate: this.#certificate, privateKey: this.#key });

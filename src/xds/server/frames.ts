@@ -46,7 +46,7 @@ export function frameOf(typeUrl: string, name: string, content: Uint8Array): Fra
 /** The same content under another name: what was asked for by an address is answered under it. */
 export function frameUnder(name: string, { delta, sotwOffset, version }: Frame): Frame {
   const tail = delta.subarray(sotwOffset);
-  return write(name, version, tail.length, (buffer, start) => void buffer.set(tail, start));
+  return write(name, version, tail.length, (buffer, start) => buffer.set(tail, start));
 }
 
 export function sotwBytes({ delta, sotwOffset }: Frame): Buffer {

@@ -21,6 +21,8 @@ export interface ServerLimits {
   readonly firstRequestMs: number;
   /** a stream is ended at this age, give or take a fifth, so that agents spread over the replicas */
   readonly streamAgeMs: number;
+  /** credentials that can be revoked are looked at again */
+  readonly recheckMs: number;
   readonly quietMs: number;
   readonly maxDelayMs: number;
 }
@@ -37,6 +39,7 @@ export const SERVER_LIMITS: ServerLimits = {
   ackMs: 30_000,
   firstRequestMs: 20_000,
   streamAgeMs: 30 * 60_000,
+  recheckMs: 10_000,
   quietMs: 10,
   maxDelayMs: 100,
 };

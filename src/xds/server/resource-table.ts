@@ -70,11 +70,11 @@ export class ResourceTable {
     for (const key of RESOURCE_ORDER) {
       const delta = update[key] as Delta<AnyResource> | undefined;
       if (delta === undefined) continue;
-      const { nameOf } = RESOURCE_TYPES[key] as ResourceType;
+      const type = RESOURCE_TYPES[key] as ResourceType;
       const table = this.type(key);
       for (const name of delta.removals) this.#remove(table, name, changes);
       for (const resource of delta.upserts) {
-        this.#upsert(table, nameOf(resource), resource, changes);
+        this.#upsert(table, type.nameOf(resource), resource, changes);
       }
     }
   }

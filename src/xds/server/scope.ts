@@ -13,6 +13,8 @@ export interface StreamClient {
   readonly node: string | undefined;
   /** undefined: control's own */
   readonly cluster?: string;
+  /** Whether the credential still counts; absent: for as long as the stream lives. */
+  readonly recheck?: () => Promise<boolean>;
 }
 
 export interface Scope {

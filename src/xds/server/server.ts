@@ -5,19 +5,14 @@
  *
  * It holds no state of its own: whoever comes back to it, or to another replica, says what it has by content hashes.
  */
-import {
-  type Server,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  Metadata,
-  status,
-} from '@grpc/grpc-js';
+import { type Server, Metadata, status } from '@grpc/grpc-js';
 import type { Log } from '../../log.ts';
 import type { MeshUpdate } from '../../model/messages.ts';
 import { formatSpiffe } from '../../model/identity.ts';
 import type { Codec } from '../codec.ts';
 import { RESOURCE_ORDER, type ResourceKey } from '../resource-types.ts';
 import { NotAdmittedError, type AdsCall } from './admission.ts';
+import { fail, rawResponses, type Call } from './call.ts';
 import { Debounce } from './debounce.ts';
 import { SERVER_LIMITS, type ServerLimits } from './limits.ts';
 import { PushBudget } from './push-budget.ts';
@@ -37,8 +32,8 @@ export interface XdsServerOptions {
   readonly limits?: Partial<ServerLimits>;
 }
 
-type Call = ServerDuplexStream<unknown, Buffer>;
-type EndReason = 'client' | 'ack-timeout' | 'no-request' | 'age' | 'drain' | 'limit' | 'error';
+type EndReason =
+  'client' | 'revoked' | 'ack-timeout' | 'no-request' | 'age' | 'drain' | 'limit' | 'error';
 
 /** Tells podwire's agents that listeners, routes and clusters are theirs. */
 const CONTROL_HEADER = 'podwire-control';
@@ -254,7 +249,20 @@ export class XdsServer {
         this.#end(stream, 'no-request', status.DEADLINE_EXCEEDED, 'no request');
       } else if (now - stream.openedAt > streamAgeMs * stream.patience) {
         this.#end(stream, 'age', status.OK, '');
+      } else if (now - stream.checkedAt > this.limits.recheckMs) {
+        stream.checkedAt = now;
+        void this.#recheck(stream);
       }
+    }
+  }
+
+  /** A credential that cannot be checked for now counts as it did. */
+  async #recheck(stream: AdsStream): Promise<void> {
+    try {
+      if ((await stream.client.recheck?.()) !== false) return;
+      this.#end(stream, 'revoked', status.UNAUTHENTICATED, 'request authenticate failure');
+    } catch (err) {
+      this.#options.log.warn({ err, node: stream.client.node }, 'a credential cannot be checked');
     }
   }
 
@@ -275,20 +283,6 @@ export class XdsServer {
     else this.#perClient.delete(key);
     stream.close();
   }
-}
-
-/** Responses come as bytes. */
-function rawResponses(definition: ServiceDefinition): ServiceDefinition {
-  return Object.fromEntries(
-    Object.entries(definition).map(([name, method]) => [
-      name,
-      { ...method, responseSerialize: (bytes: Buffer) => bytes },
-    ]),
-  );
-}
-
-function fail(call: Call, code: status, details: string): void {
-  call.emit('error', { code, details });
 }
 
 function keyOf({ identity, node, cluster }: StreamClient): string {

@@ -66,6 +66,8 @@ const LINKED = RESOURCE_ORDER.filter(
 
 export class AdsStream implements BudgetUser {
   readonly openedAt = performance.now();
+  /** when its credential was last looked at */
+  checkedAt = this.openedAt;
   readonly client: StreamClient;
   readonly variant: Variant;
   /** of the age it may reach */

@@ -51,8 +51,8 @@ export class Subscription {
 
   /** something is to be sent before what refers to it */
   get due(): boolean {
-    const due = this.#dirty.size + this.#upserts.size + this.#strays.size > 0;
-    return due || this.#owed || this.#rescan || this.#aliases.due;
+    if (this.#owed || this.#rescan || this.#aliases.due) return true;
+    return this.#dirty.size + this.#upserts.size + this.#strays.size > 0;
   }
 
   get removalsDue(): boolean {
@@ -185,14 +185,13 @@ export class Subscription {
     const news = this.#owed || this.#upserts.size + this.#removals.size + this.#strays.size > 0;
     const upserts = [...this.wanted()];
     const frames = upserts.map((entry) => this.#frameOf(entry));
-    const removals = [...this.#removals];
     const aliases = this.#aliases.plan();
     frames.push(...aliases.frames);
     return {
       kind: 'whole',
       upserts,
       frames,
-      removals,
+      removals: [...this.#removals],
       strays: [],
       aliases,
       bytes: bytesOf(frames),

@@ -5,29 +5,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
-import { parseIp } from '../../../src/model/ip.ts';
 import type { Address, MeshUpdate } from '../../../src/model/messages.ts';
-import type { Service } from '../../../src/model/service.ts';
 import { RESOURCE_TYPES, type MeshResources } from '../../../src/xds/resource-types.ts';
 import { decodeAddress } from '../../../src/xds/resources/address.ts';
 import { codec, pod, uid } from '../../support/xds-client.ts';
+import { service } from '../../support/xds-service.ts';
 import { open, startServer, until, type RawResponse } from '../../support/xds-server.ts';
 
 function addresses(upserts: readonly Address[], removals: readonly string[] = []): MeshUpdate {
   return { addresses: { upserts, removals } };
-}
-
-function service(name: string, vip: string): Address {
-  const service: Service = {
-    name,
-    namespace: 'default',
-    hostname: `${name}.default.svc.cluster.local`,
-    addresses: [parseIp(vip)!],
-    ports: [{ servicePort: 80, targetPort: 8080 }],
-    allowUnhealthy: false,
-    lbPolicy: 'round-robin',
-  };
-  return { kind: 'service', service };
 }
 
 const serviceName = (name: string): string => `default/${name}.default.svc.cluster.local`;
@@ -194,6 +180,7 @@ test('a name that is asked for again is sent again; one that is not there is a r
   const first = await stream.response('addresses', 0);
   assert.deepEqual([first.names, first.removed], [[uid('a')], [uid('b')]]);
   stream.subscribe('addresses', { resource_names_unsubscribe: [uid('a')] });
+  await until('the server knows', () => server.streams()[0]!.types[0]!.names === 1);
   server.apply(addresses([pod('a', '10.0.0.5')]));
   await sleep(50);
   assert.equal(stream.responses.length, 1, 'nobody asks for it');
@@ -232,6 +219,9 @@ test('the state of the world: all of it every time, names replaced, nothing agai
   const both = await named.response('addresses', 1);
   assert.deepEqual(ips(both).sort(), ['10.0.0.3', '10.0.0.4']);
   named.ack(both, [uid('c')]);
+  await until('the server knows', () =>
+    server.streams().some(({ node, types }) => node === 'n3' && types[0]!.names === 1),
+  );
   server.apply(addresses([pod('a', '10.0.0.6')]));
   await sleep(100);
   assert.equal(named.responses.length, 2, 'a is asked for no more');
