@@ -180,10 +180,7 @@ export class ControlCore {
       this.#options.log[level]({ code, file, resource, path }, line);
     }
     this.#logged = lines;
-    this.#logPauseMs = Math.max(
-      LOG_PAUSE_MS,
-      (performance.now() - started) * LOG_PAUSE_PER_MS,
-    );
+    this.#logPauseMs = Math.max(LOG_PAUSE_MS, (performance.now() - started) * LOG_PAUSE_PER_MS);
   }
 }
 

@@ -23,9 +23,17 @@ function matchText(match: Match): string {
   const accounts = (list: Match['serviceAccounts']): string[] =>
     list.map(({ namespace, serviceAccount }) => `${namespace}/${serviceAccount}`);
   const parts = [
-    ...condition('namespace', match.namespaces.map(stringText), match.notNamespaces.map(stringText)),
+    ...condition(
+      'namespace',
+      match.namespaces.map(stringText),
+      match.notNamespaces.map(stringText),
+    ),
     ...condition('account', accounts(match.serviceAccounts), accounts(match.notServiceAccounts)),
-    ...condition('principal', match.principals.map(stringText), match.notPrincipals.map(stringText)),
+    ...condition(
+      'principal',
+      match.principals.map(stringText),
+      match.notPrincipals.map(stringText),
+    ),
     ...condition('source', prefixTexts(match.sourceIps), prefixTexts(match.notSourceIps)),
     ...condition('to', prefixTexts(match.destinationIps), prefixTexts(match.notDestinationIps)),
     ...condition('port', match.destinationPorts.map(String), match.notDestinationPorts.map(String)),
@@ -112,8 +120,7 @@ function joined(word: 'and' | 'or', texts: readonly string[]): string {
 }
 
 function headerText({ name, match, invert }: HeaderMatcher): string {
-  const value =
-    match.type === 'range' ? `${match.start}-${match.end - 1}` : valueText(match);
+  const value = match.type === 'range' ? `${match.start}-${match.end - 1}` : valueText(match);
   return `${invert ? 'not ' : ''}${name} ${value}`;
 }
 

@@ -94,7 +94,15 @@ test('what agent and control hold', { skip: skipReason() }, async (t) => {
   });
 
   await t.test('an agent that is up to date differs in nothing', async () => {
-    const verbs = ['services', 'workloads', 'endpoints', 'policies', 'listeners', 'routes', 'clusters'];
+    const verbs = [
+      'services',
+      'workloads',
+      'endpoints',
+      'policies',
+      'listeners',
+      'routes',
+      'clusters',
+    ];
     for (const verb of verbs) {
       assert.deepEqual(await list(verb, '--diff'), [], verb);
     }

@@ -2,7 +2,11 @@
 import { EMPTY_MATCH } from '../../src/model/authorization.ts';
 import type { Cluster } from '../../src/model/cluster.ts';
 import { parseIp, parsePrefix } from '../../src/model/ip.ts';
-import type { FilterChainMatch, HttpConnectionManager, Listener } from '../../src/model/listener.ts';
+import type {
+  FilterChainMatch,
+  HttpConnectionManager,
+  Listener,
+} from '../../src/model/listener.ts';
 import type { LoadAssignment } from '../../src/model/load-assignment.ts';
 import { NO_HEADER_EDITS } from '../../src/model/matcher.ts';
 import type { MeshUpdate } from '../../src/model/messages.ts';

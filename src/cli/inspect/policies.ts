@@ -35,7 +35,9 @@ const NO_RULES = 'nothing';
 
 export function policiesCommand(): Command {
   const command = new Command('policies')
-    .description('List for each pod the policies in force, where they are decided, and their rules.')
+    .description(
+      'List for each pod the policies in force, where they are decided, and their rules.',
+    )
     .addOption(adminOption())
     .addOption(outputOption());
   return addSourceOptions(command).action(list);

@@ -77,7 +77,8 @@ export function planPods(
     const before = previous.pods.get(uid);
     if (before === undefined) continue;
     pods.delete(uid);
-    for (const addr of before.addrs) if (previous.locals.get(addr)?.uid === uid) locals.delete(addr);
+    for (const addr of before.addrs)
+      if (previous.locals.get(addr)?.uid === uid) locals.delete(addr);
     for (const port of before.portModes.keys()) portModes.delete(portKey(uid, port));
   }
   for (const uid of touched) {

@@ -37,7 +37,10 @@ export function renderScale(result: ScaleResult): string {
     ['mesh', `${pods} pods (${localPods} here), ${services} Services`],
     ['cold start', `${result.coldStartMs} ms (CPU ${result.coldStartCpuMs} ms)`],
     ['one change', `p50 ${result.changeP50Ms} ms, p99 ${result.changeP99Ms} ms, save to kernel`],
-    ['  of which', `p50 ${result.applyP50Ms} ms, p99 ${result.applyP99Ms} ms in store, plan, kernel`],
+    [
+      '  of which',
+      `p50 ${result.applyP50Ms} ms, p99 ${result.applyP99Ms} ms in store, plan, kernel`,
+    ],
     ['stream', `${result.changesPerSecond} changes/s with ${result.cpuCores} cores`],
     ['memory', memoryText(result)],
     ['store', `${result.bytesPerWorkload} bytes of heap per workload`],

@@ -193,7 +193,10 @@ async function controlSocket(t: TestContext, sent: ResourcesView): Promise<strin
 }
 
 for (const [verb, line] of [
-  ['workloads', /^shop +db-1 +10\.0\.0\.2,fd00::2 +n1 +spiffe:\S+\/sa\/db +HBONE +yes +shop\/db\./m],
+  [
+    'workloads',
+    /^shop +db-1 +10\.0\.0\.2,fd00::2 +n1 +spiffe:\S+\/sa\/db +HBONE +yes +shop\/db\./m,
+  ],
   ['endpoints', /^outbound\|80\|\|db\S+ +L7 +\[fd00::2\]:5432 +\S+db-1 +no +3$/m],
   ['policies', /^shop\/web-1 +shop\/own +ALLOW +NAMESPACE +kernel +namespace shop$/m],
   ['listeners', /^inbound\|5432\|\S+ +inbound +\*:5432 +http +otherwise +http by \S+ \(rbac\)$/m],
@@ -227,7 +230,10 @@ for (const [verb, line] of [
 
 test('podwire workloads --diff names the field that differs', async (t) => {
   const { socket } = await adminServer(t);
-  const text = JSON.stringify(resourcesView(SAMPLE_SNAPSHOT)).replace('"capacity":1', '"capacity":7');
+  const text = JSON.stringify(resourcesView(SAMPLE_SNAPSHOT)).replace(
+    '"capacity":1',
+    '"capacity":7',
+  );
   const control = await controlSocket(t, JSON.parse(text) as ResourcesView);
   const asked = ['--admin', socket, '--control', control, '--node', 'n1', '--diff'];
   const { stdout } = await podwire('workloads', ...asked);
@@ -245,7 +251,11 @@ test('podwire workloads --diff names the field that differs', async (t) => {
 test('without control --diff and --from control say what to do, exit code 4', async (t) => {
   const { socket } = await adminServer(t);
   const none = join(temporaryFolder(t), 'none.sock');
-  for (const args of [['routes', '--diff'], ['status', '--from', 'control'], ['services', '--diff']]) {
+  for (const args of [
+    ['routes', '--diff'],
+    ['status', '--from', 'control'],
+    ['services', '--diff'],
+  ]) {
     const { code, stderr } = await podwire(...args, '--admin', socket, '--control', none);
     assert.equal(code, 4);
     assert.match(stderr, /no control plane answers on .*none\.sock/);

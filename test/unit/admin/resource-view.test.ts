@@ -2,8 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configDump } from '../../../src/admin/config-dump.ts';
 import { RESOURCE_KINDS, resourcesView } from '../../../src/admin/resource-view.ts';
-import { RESOURCE_ORDER, RESOURCE_TYPES, type ResourceType } from '../../../src/xds/resource-types.ts';
-import { DB_UID, PRIVATE_KEY, SAMPLE_MESH, SAMPLE_SNAPSHOT } from '../../support/sample-resources.ts';
+import {
+  RESOURCE_ORDER,
+  RESOURCE_TYPES,
+  type ResourceType,
+} from '../../../src/xds/resource-types.ts';
+import {
+  DB_UID,
+  PRIVATE_KEY,
+  SAMPLE_MESH,
+  SAMPLE_SNAPSHOT,
+} from '../../support/sample-resources.ts';
 
 test('the view has every type of the wire, under the names of the wire', () => {
   assert.deepEqual(RESOURCE_KINDS, RESOURCE_ORDER);

@@ -79,13 +79,7 @@ test('policies of a pod: those of the kernel and those of the proxy, rules in wo
       rule,
     ]),
     [
-      [
-        'shop/db-1',
-        'shop/no-writes',
-        'DENY',
-        'user-space',
-        'from anyone; to :method POST',
-      ],
+      ['shop/db-1', 'shop/no-writes', 'DENY', 'user-space', 'from anyone; to :method POST'],
       [
         'shop/db-1',
         'shop/only-web',

@@ -112,7 +112,10 @@ function changed(snapshot: Snapshot, ...workloads: readonly Workload[]): Snapsho
 }
 
 /** Property reads of the snapshot's workloads while the next plan is made. */
-function counted<T>(snapshot: Snapshot, act: (watched: Snapshot) => T): { reads: number; value: T } {
+function counted<T>(
+  snapshot: Snapshot,
+  act: (watched: Snapshot) => T,
+): { reads: number; value: T } {
   let reads = 0;
   const { workloads } = snapshot;
   const watched = Object.create(workloads) as typeof workloads;
