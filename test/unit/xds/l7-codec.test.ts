@@ -7,7 +7,6 @@ import fc from 'fast-check';
 import { createCodec } from '../../../src/xds/codec.ts';
 import {
   RESOURCE_TYPES,
-  resourceKeyOf,
   RESOURCE_ORDER,
   type ResourceKey,
 } from '../../../src/xds/resource-types.ts';
