@@ -49,7 +49,8 @@ export async function inspect<T, Row>(
 ): Promise<void> {
   const read = async (from: SourceOptions['from']): Promise<readonly ResourceView<T>[]> => {
     const all = (await fetchResources(from, options, verb.kind)) as readonly ResourceView<T>[];
-    return all.filter(({ resource }) => verb.wanted?.(resource) ?? true);
+    const wanted = all.filter(({ resource }) => verb.wanted?.(resource) ?? true);
+    return wanted.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   };
   if (options.diff === true) {
     const difference = diffResources(await read('agent'), await read('control'));

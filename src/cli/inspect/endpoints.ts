@@ -38,8 +38,12 @@ async function list(options: SourceOptions): Promise<void> {
   const rows = [
     ...endpointRows(addresses as readonly ResourceView<PlainAddress>[]),
     ...assignmentRows(assignments as readonly ResourceView<LoadAssignment>[]),
-  ];
+  ].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   console.log(render(output, rows, () => renderTable(COLUMNS, rows, 'no endpoints')));
+}
+
+function keyOf({ layer, of, endpoint }: EndpointRow): string {
+  return `${layer} ${of} ${endpoint}`;
 }
 
 /** Endpoints of Services are part of the workloads: `podwire workloads --diff` compares them. */
