@@ -119,6 +119,16 @@ test('a last line that was cut off was never applied; damage before it makes all
   assert.deepEqual(loaded(folder), { numbers: numbersToJson(first), since: 1 });
 });
 
+test('tables without a journal, as earlier agents wrote them, are read; they would not read these', (t) => {
+  const folder = folderOf(t);
+  const numbers = withNames(emptyNumbers(), 'a', 'b');
+  const json = numbersToJson(numbers) as { version: number };
+  assert.notEqual(json.version, 1);
+  const old = { bootId: BOOT, since: 3, numbers: { ...json, version: 1 } };
+  writeFileSync(join(folder, 'numbers.json'), JSON.stringify(old));
+  assert.deepEqual(loaded(folder), { numbers: json, since: 3 });
+});
+
 test('numbers of another boot, and no file at all, are none', (t) => {
   const folder = folderOf(t);
   assert.equal(loaded(folder), undefined);
