@@ -46,7 +46,8 @@ export function numbersToJson(numbers: Numbers): unknown {
 /** undefined when any table is damaged. */
 export function numbersFromJson(json: unknown): Numbers | undefined {
   const { version, tables } = (json ?? {}) as { version?: unknown; tables?: unknown };
-  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null) return undefined;
+  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null)
+    return undefined;
   const read = each((name) => numberTableFromJson((tables as Record<string, unknown>)[name]));
   return TABLES.every((name) => read[name] !== undefined) ? (read as Numbers) : undefined;
 }
@@ -64,7 +65,8 @@ export function numbersAdded(previous: Numbers, next: Numbers): unknown {
 /** The tables with what numbersAdded said; undefined when it does not fit. */
 export function addNumbers(numbers: Numbers, json: unknown): Numbers | undefined {
   const { version, tables } = (json ?? {}) as { version?: unknown; tables?: unknown };
-  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null) return undefined;
+  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null)
+    return undefined;
   const read = each((name) => {
     const added = (tables as Record<string, unknown>)[name];
     return added === undefined ? numbers[name] : addToNumberTable(numbers[name], added);
