@@ -85,6 +85,42 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./cli/services.ts')).servicesCommand(),
   },
   {
+    name: 'workloads',
+    summary: 'workloads of the mesh: addresses, nodes, identities',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/addresses.ts')).workloadsCommand(),
+  },
+  {
+    name: 'endpoints',
+    summary: 'endpoints of Services (kernel) and of clusters (proxy)',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/endpoints.ts')).endpointsCommand(),
+  },
+  {
+    name: 'policies',
+    summary: 'policies in force for each pod, and their rules',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/policies.ts')).policiesCommand(),
+  },
+  {
+    name: 'listeners',
+    summary: 'listeners of the proxy and what they do',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/l7.ts')).listenersCommand(),
+  },
+  {
+    name: 'routes',
+    summary: 'HTTP routes of the proxy',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/l7.ts')).routesCommand(),
+  },
+  {
+    name: 'clusters',
+    summary: 'clusters of the proxy',
+    group: INSPECT,
+    load: async () => (await import('./cli/inspect/l7.ts')).clustersCommand(),
+  },
+  {
     name: 'trust',
     summary: 'which programs may be spliced',
     group: INSPECT,

@@ -1,12 +1,13 @@
 /**
- * /v1/config_dump under ztunnel's keys, so that `istioctl ztunnel-config` reads it.  Nothing secret is in it: podwire
- * keeps keys in memory only, and certificates are not part of the snapshot.
+ * /v1/config_dump under ztunnel's keys, so that `istioctl ztunnel-config` reads it, and the L7 types beside them.  Nothing
+ * secret is in it: of certificates the chain is shown, never the key.
  */
 import type { Authorization } from '../model/authorization.ts';
 import type { Service } from '../model/service.ts';
 import { serviceKey } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Workload } from '../model/workload.ts';
+import { resourcesView } from './resource-view.ts';
 
 export interface EnrolledState {
   /** uid of its workload */
@@ -36,6 +37,7 @@ export function configDump(options: ConfigDumpOptions): Readonly<Record<string, 
     version: { version, gitRevision: '', snapshot: snapshot.version },
     config,
     certificates: [],
+    ...l7(snapshot),
     workloadState: Object.fromEntries(
       pods.map(({ uid, namespace, name, serviceAccount, captured }) => [
         uid,
@@ -47,6 +49,14 @@ export function configDump(options: ConfigDumpOptions): Readonly<Record<string, 
       ]),
     ),
   };
+}
+
+function l7(snapshot: Snapshot): Record<string, unknown> {
+  const kinds = ['listeners', 'routes', 'clusters', 'loadAssignments', 'secrets'] as const;
+  const { types } = resourcesView(snapshot);
+  return Object.fromEntries(
+    kinds.map((kind) => [kind, (types[kind] ?? []).map(({ resource }) => resource)]),
+  );
 }
 
 function workload(one: Workload): Record<string, unknown> {

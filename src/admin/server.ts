@@ -11,6 +11,7 @@ import {
   type Reply,
   type Route,
 } from './http-server.ts';
+import { isResourceKind, RESOURCE_KINDS } from './resource-view.ts';
 import { listenOnSocket } from './socket.ts';
 import type { AdminActions, AdminView } from './view.ts';
 
@@ -57,6 +58,17 @@ function reading(view: AdminView): Route[] {
     show('connections', () => view.connections()),
     show('services', () => view.services()),
     show('policies', () => view.policies()),
+    {
+      method: 'GET',
+      path: '/v1/resources',
+      handle: async ({ query }) => {
+        const type = query.get('type') ?? undefined;
+        if (type === undefined || isResourceKind(type)) {
+          return jsonReply(200, await view.resources(type));
+        }
+        return errorReply(400, `type must be one of ${RESOURCE_KINDS.join(', ')}`);
+      },
+    },
     show('counters', () => view.counters()),
     show('trust', () => view.trust()),
     show('doctor', () => view.doctor()),

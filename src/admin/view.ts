@@ -3,6 +3,7 @@
  * command line read it.  Fields are only ever added.
  */
 import type { Finding } from '../model/finding.ts';
+import type { ResourceKind, ResourcesView } from './resource-view.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 
 export interface StatusView {
@@ -151,6 +152,10 @@ export interface PolicyView {
   readonly dryRun: boolean;
   /** enrolled pods of this node it is in force for, "namespace/name" */
   readonly pods: readonly string[];
+  /** where it is decided: before accept, or by the proxy for each request; dry-run policies are not enforced */
+  readonly form: 'kernel' | 'user-space' | 'none';
+  /** one line per rule */
+  readonly text: readonly string[];
 }
 
 export interface TrustView {
@@ -185,6 +190,8 @@ export interface AdminView {
   connections(): readonly ConnectionView[] | Promise<readonly ConnectionView[]>;
   services(): readonly ServiceView[] | Promise<readonly ServiceView[]>;
   policies(): readonly PolicyView[] | Promise<readonly PolicyView[]>;
+  /** `kind`: of one type only */
+  resources(kind?: ResourceKind): ResourcesView | Promise<ResourcesView>;
   counters(): CountersView | Promise<CountersView>;
   trust(): readonly TrustView[] | Promise<readonly TrustView[]>;
   doctor(): readonly DoctorView[] | Promise<readonly DoctorView[]>;

@@ -1,5 +1,6 @@
 /** The agent as the admin API shows it: joins the mesh, the kernel's maps and what was learnt into plain JSON. */
 import { configDump } from '../admin/config-dump.ts';
+import { resourcesView, type ResourceKind, type ResourcesView } from '../admin/resource-view.ts';
 import type {
   AdminView,
   ConnectionView,
@@ -11,7 +12,6 @@ import type {
   StatusView,
   TrustView,
 } from '../admin/view.ts';
-import { policyNames } from '../compile/kernel/policy/cache.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
 import {
@@ -28,6 +28,7 @@ import { isDenied } from '../telemetry/kernel-metrics.ts';
 import { counterNames } from '../kernel/abi/layout.gen.ts';
 import { connectionView, pathOf, preMeshView } from './connection-view.ts';
 import type { AgentParts } from './parts.ts';
+import { policyViews } from './policy-views.ts';
 import { PreMesh } from './pre-mesh.ts';
 import { serviceViews } from './service-views.ts';
 
@@ -132,23 +133,15 @@ export class AgentAdminView implements AdminView {
   }
 
   policies(): PolicyView[] {
-    const { snapshot } = this.#parts.mesh.state;
-    const inForce = this.#parts.reconciler.captured().map(({ entry }) => {
-      const workload = snapshot.workloads.get(entry.uid);
-      return {
-        name: `${entry.namespace}/${entry.name}`,
-        policies: new Set(workload ? policyNames(snapshot, workload) : []),
-      };
-    });
-    return [...snapshot.authorizations].map(([key, policy]) => ({
-      namespace: policy.namespace,
-      name: policy.name,
-      scope: policy.scope,
-      action: policy.action,
-      rules: policy.rules.length,
-      dryRun: policy.dryRun,
-      pods: inForce.filter(({ policies }) => policies.has(key)).map(({ name }) => name),
-    }));
+    const { mesh, reconciler } = this.#parts;
+    return policyViews(
+      mesh.state.snapshot,
+      reconciler.captured().map(({ entry }) => entry),
+    );
+  }
+
+  resources(kind?: ResourceKind): ResourcesView {
+    return resourcesView(this.#parts.mesh.state.snapshot, kind);
   }
 
   counters(): CountersView {

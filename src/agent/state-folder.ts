@@ -1,23 +1,14 @@
 /**
- * The agent's state between runs: small versioned JSON files, written by rename, readable by root only, never keys. Numbers
+ * The agent's state between runs: small versioned JSON files, readable by root only, never keys. Numbers
  * are bound to the boot: the kernel's cookies and pins start anew with it.
  */
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { PodwireError } from '../errors.ts';
-import { numbersFromJson, numbersToJson, type Numbers } from '../compile/kernel/numbers.ts';
-
-const NUMBERS = 'numbers.json';
-
-export interface SavedNumbers {
-  readonly numbers: Numbers;
-  /** the first generation of pins that was written with these tables; those before it mean other things by their numbers */
-  readonly since: number;
-}
+import { NumbersFile, type SavedNumbers } from './numbers-file.ts';
 
 export class StateFolder {
   readonly path: string;
-  readonly #bootId: string;
+  readonly #numbers: NumbersFile;
 
   constructor(path: string) {
     this.path = path;
@@ -34,31 +25,17 @@ export class StateFolder {
         },
       );
     }
-    this.#bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    this.#numbers = new NumbersFile(path, bootId);
   }
 
   /** undefined: none of this boot, or damaged; then the kernel's maps must not be adopted. */
   loadNumbers(): SavedNumbers | undefined {
-    try {
-      const saved = JSON.parse(readFileSync(join(this.path, NUMBERS), 'utf8')) as {
-        bootId?: unknown;
-        since?: unknown;
-        numbers?: unknown;
-      };
-      const numbers = saved.bootId === this.#bootId ? numbersFromJson(saved.numbers) : undefined;
-      return numbers && typeof saved.since === 'number'
-        ? { numbers, since: saved.since }
-        : undefined;
-    } catch {
-      return undefined;
-    }
+    return this.#numbers.load();
   }
 
   /** Before the plan that uses them is applied: a number in the kernel is always on disk. */
-  saveNumbers({ numbers, since }: SavedNumbers): void {
-    const path = join(this.path, NUMBERS);
-    const text = JSON.stringify({ bootId: this.#bootId, since, numbers: numbersToJson(numbers) });
-    writeFileSync(`${path}.tmp`, text, { mode: 0o600, flush: true });
-    renameSync(`${path}.tmp`, path);
+  saveNumbers(numbers: SavedNumbers): void {
+    this.#numbers.save(numbers);
   }
 }

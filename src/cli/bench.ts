@@ -14,6 +14,7 @@ import {
   type HttpServer,
   type VariantName,
 } from '../../test/bench/options.ts';
+import { MAX_PODS, MIN_PODS, scaleOptions } from '../../test/bench/scale/options.ts';
 import { DEFAULT_SHAPES, SHAPE_NAMES } from '../../test/bench/shapes.ts';
 import { PodwireError } from '../errors.ts';
 
@@ -27,6 +28,8 @@ interface Flags {
   readonly server: HttpServer;
   readonly unpinned: boolean;
   readonly hooks: boolean;
+  readonly scale?: number;
+  readonly embedded: boolean;
   readonly json?: string;
   readonly html?: string;
 }
@@ -71,6 +74,12 @@ export function benchCommand(): Command {
     )
     .option('--unpinned', 'let the scheduler place both ends of the -free shapes', false)
     .option('--hooks', "show what each of podwire's BPF programs costs a connection", false)
+    .option(
+      '--scale <pods>',
+      'instead: cold start, cost of changes and memory with so many pods and a tenth as many Services',
+      whole(MIN_PODS, MAX_PODS),
+    )
+    .option('--embedded', 'with --scale: control inside the agent instead of beside it', false)
     .option('--json <file>', 'write the result as JSON')
     .option('--html <file>', 'write the result as a page with charts')
     .action(async (flags: Flags) => bench(flags));
@@ -86,14 +95,15 @@ async function bench(flags: Flags): Promise<void> {
     controller.abort();
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
+  const { signal } = controller;
   try {
+    if (flags.scale !== undefined) {
+      await scale(flags.scale, flags, signal);
+      return;
+    }
     const { runBench } = await import('../../test/bench/bench.ts');
-    const outcome = await runBench({
-      options: toOptions(flags),
-      environment: process.env,
-      progress: (line) => console.error(`bench: ${line}`),
-      signal: controller.signal,
-    });
+    const options = toOptions(flags);
+    const outcome = await runBench({ options, environment: process.env, progress, signal });
     await write(outcome, flags);
   } catch (error) {
     if (stoppedBy === undefined) throw error;
@@ -102,6 +112,22 @@ async function bench(flags: Flags): Promise<void> {
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
+}
+
+function progress(line: string): void {
+  console.error(`bench: ${line}`);
+}
+
+async function scale(pods: number, flags: Flags, signal: AbortSignal): Promise<void> {
+  const { quick, json, embedded } = flags;
+  const [{ runScale }, { renderScale }] = await Promise.all([
+    import('../../test/bench/scale/run.ts'),
+    import('../../test/bench/scale/result.ts'),
+  ]);
+  const options = scaleOptions(pods, embedded ? 'embedded' : 'separate', quick);
+  const result = await runScale({ options, progress, signal });
+  process.stdout.write(renderScale(result));
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
 }
 
 function toOptions(flags: Flags): BenchOptions {

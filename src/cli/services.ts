@@ -4,10 +4,12 @@
 import { Command } from 'commander';
 import type { ServiceView } from '../admin/view.ts';
 import { adminOption, getAdmin } from './client.ts';
-import type { ListOptions } from './list-command.ts';
-import { outputOption, render, renderTable, type Column } from './output.ts';
+import { SENT_SERVICES, type PlainAddress } from './inspect/addresses.ts';
+import { inspect } from './inspect/command.ts';
+import { addSourceOptions, type SourceOptions } from './inspect/resources.ts';
+import { hostPort, outputOption, render, renderTable, type Column } from './output.ts';
 
-interface ServicesOptions extends ListOptions {
+interface ServicesOptions extends SourceOptions {
   readonly namespace?: string;
 }
 
@@ -36,19 +38,27 @@ const COLUMNS: readonly Column<Row>[] = [
 ];
 
 export function servicesCommand(): Command {
-  return new Command('services')
+  const command = new Command('services')
     .description('List Services, their endpoints and the connections each endpoint has.')
     .option('-n, --namespace <namespace>', 'only Services of this namespace')
     .addOption(adminOption())
-    .addOption(outputOption())
-    .action(async ({ admin, output, namespace }: ServicesOptions) => {
-      const all = await getAdmin<readonly ServiceView[]>(admin, '/v1/services');
-      const services = all.filter(
-        (service) => namespace === undefined || service.namespace === namespace,
-      );
-      const rows = services.flatMap(rowsOf);
-      console.log(render(output, services, () => renderTable(COLUMNS, rows, 'no Services')));
-    });
+    .addOption(outputOption());
+  return addSourceOptions(command).action(list);
+}
+
+async function list(options: ServicesOptions): Promise<void> {
+  const { admin, output, namespace, diff, from } = options;
+  const wanted = (service: { readonly namespace: string }): boolean =>
+    namespace === undefined || service.namespace === namespace;
+  if (diff === true || from === 'control') {
+    const isWanted = (address: PlainAddress): boolean =>
+      address.kind === 'service' && wanted(address.service);
+    await inspect({ ...SENT_SERVICES, wanted: isWanted }, options);
+    return;
+  }
+  const services = (await getAdmin<readonly ServiceView[]>(admin, '/v1/services')).filter(wanted);
+  const rows = services.flatMap(rowsOf);
+  console.log(render(output, services, () => renderTable(COLUMNS, rows, 'no Services')));
 }
 
 function rowsOf(service: ServiceView): Row[] {
@@ -73,8 +83,4 @@ function rowsOf(service: ServiceView): Row[] {
       active: String(endpoint.active),
     }));
   });
-}
-
-function hostPort(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,20 +1,36 @@
 /**
  * `podwire status`: is the agent well, what does it work on, and what is wrong with its configuration.
  */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { StatusView } from '../admin/view.ts';
+import { DEFAULT_CONTROL_ADMIN_SOCKET } from '../config/defaults.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
 import { xdsPage } from './xds-page.ts';
 import { adminOption, getAdmin } from './client.ts';
+import { nodesPage, type NodesView } from './inspect/nodes.ts';
+import { askFor, type SourceOptions } from './inspect/resources.ts';
 import type { ListOptions } from './list-command.ts';
 import { formatDuration, outputOption, render, renderFacts } from './output.ts';
 
+type StatusOptions = ListOptions & Pick<SourceOptions, 'from' | 'control'>;
+
 export function statusCommand(): Command {
   return new Command('status')
-    .description('Show how the agent of this node is and what it does.')
+    .description('Show how the agent of this node is, or which agents have what control sent.')
     .addOption(adminOption())
+    .addOption(
+      new Option('--from <process>', 'the agent, or control: all nodes it serves')
+        .choices(['agent', 'control'])
+        .default('agent'),
+    )
+    .option('--control <socket>', 'admin socket of control', DEFAULT_CONTROL_ADMIN_SOCKET)
     .addOption(outputOption())
-    .action(async ({ admin, output }: ListOptions) => {
+    .action(async ({ admin, from, control, output }: StatusOptions) => {
+      if (from === 'control') {
+        const nodes = await askFor<NodesView>(from, control, '/v1/nodes');
+        console.log(render(output, nodes, () => nodesPage(nodes)));
+        return;
+      }
       const status = await getAdmin<StatusView>(admin, '/v1/status');
       const findings = await getAdmin<readonly Finding[]>(admin, '/v1/findings');
       console.log(render(output, { ...status, problems: findings }, () => page(status, findings)));

@@ -21,6 +21,7 @@ export function xdsPage(status: XdsStatus): string {
   const types = renderTable<XdsTypeStatus>(
     [
       { head: 'TYPE', cell: ({ type }) => type },
+      { head: 'STATE', cell: (type) => stateOf(type, status) },
       { head: 'RESOURCES', cell: ({ resources }) => resources, align: 'right' },
       { head: 'VERSION', cell: ({ version }) => version || '-' },
       { head: 'PUSHES', cell: ({ pushes }) => pushes, align: 'right' },
@@ -42,4 +43,11 @@ export function xdsPage(status: XdsStatus): string {
     ),
   ];
   return [servers, types, ...(notes.length === 0 ? [] : [notes.join('\n')])].join('\n\n');
+}
+
+/** In control's words: nacked, something of it was refused; stale, it is of an earlier run or without a server. */
+function stateOf({ refused }: XdsTypeStatus, { stale, servers }: XdsStatus): string {
+  if (refused.length > 0) return 'nacked';
+  const up = servers.some(({ active, state }) => active && state === 'up');
+  return stale !== null || !up ? 'stale' : 'synced';
 }

@@ -22,7 +22,7 @@ import { MeshChecks } from './validate/mesh/mesh-checks.ts';
  * All findings are walked to find the new ones.  That is done at once as long as it costs little, and takes at most this
  * part of the time when changes keep coming in a large mesh.
  */
-const LOG_SHARE = 0.05;
+const LOG_SHARE = 0.01;
 const LOG_BURST_MS = 50;
 
 export interface CoreOptions {

@@ -1,9 +1,9 @@
 /**
  * What control shows of itself: plain JSON, without anything secret.
  */
+import { plain, plainSecret } from '../model/plain.ts';
 import type { Secret } from '../model/secret.ts';
 import { RESOURCE_ORDER, type ResourceKey } from '../xds/resource-types.ts';
-import type { AnyResource } from '../xds/server/entry.ts';
 import type { StreamClient } from '../xds/server/scope.ts';
 import type { XdsServer } from '../xds/server/server.ts';
 import type { StreamStatus, TypeStatus } from '../xds/server/status.ts';
@@ -70,25 +70,11 @@ export function configView(xds: XdsServer, client: StreamClient, type?: Resource
         (preview.get(key) ?? []).map(({ name, version, resource }) => ({
           name,
           version,
-          resource: plain(key === 'secrets' ? redacted(resource as Secret) : resource),
+          resource: key === 'secrets' ? plainSecret(resource as Secret) : plain(resource),
         })),
       ]),
     ),
   };
-}
-
-function redacted(secret: Secret): AnyResource {
-  return secret.type === 'certificate' ? { ...secret, key: '<redacted>' } : secret;
-}
-
-/** Maps as objects. */
-function plain(value: unknown): unknown {
-  if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([key, one]) => [String(key), plain(one)]));
-  }
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
 }
 
 function keyOf({ cluster, node, connectedSince }: StreamStatus): string {

@@ -1,8 +1,9 @@
 /**
- * Compiled policy in the kernel: an inner map per pod, replaced whole, and the tables of prefixes they point to. Every write to
- * the outer map waits until no program uses the old table any more (10 ms and more), so writes are few and in batches.
+ * Compiled policy in the kernel: an inner map per pod, and the tables of prefixes they point to. Every write to the outer map
+ * waits until no program uses the old table any more (10 ms and more), so writes are few and in batches. A table that only
+ * got more identities is not replaced but written to: nobody had them before, and a number it does not know is denied.
  */
-import type { CidrRule, PolicyTable } from '../compile/kernel/policy/compile.ts';
+import type { CidrRule, PolicyEntry, PolicyTable } from '../compile/kernel/policy/compile.ts';
 import { formatPrefix } from '../model/ip.ts';
 import { cidrFromText } from './abi/address.ts';
 import { CidrKey, PolicyKey, PolicyVerdict, Verdict } from './abi/layout.gen.ts';
@@ -12,15 +13,24 @@ import { TypedMap, u32 } from './typed-map.ts';
 const BPF_MAP_TYPE_HASH = 1;
 const BPF_F_NO_PREALLOC = 1;
 const TABLE_BITS = 32;
+/** Of a table: room for identities that are still to come. */
+const MIN_SPARE = 64;
 
 const VERDICTS = { allow: Verdict.ALLOW, deny: Verdict.DENY, cidr: Verdict.CIDR } as const;
+
+interface Written {
+  readonly table: PolicyTable;
+  readonly map: BpfMap;
+  /** entries that fit */
+  readonly room: number;
+}
 
 export class PolicyTables {
   readonly #binding: Binding;
   readonly #policies: BpfMap;
   readonly #rules: TypedMap<CidrKey, PolicyVerdict>;
   /** what this agent wrote, by pod */
-  readonly #written = new Map<number, PolicyTable>();
+  readonly #written = new Map<number, Written>();
 
   constructor(options: { binding: Binding; map: (name: string) => BpfMap }) {
     this.#binding = options.binding;
@@ -34,51 +44,66 @@ export class PolicyTables {
 
   /** All of them, or those before the one the kernel refuses. */
   putAll(tables: ReadonlyMap<number, PolicyTable>): void {
-    const fresh = [...tables].filter(([podId, table]) => this.#written.get(podId) !== table);
+    const fresh = [...tables].filter(([podId, table]) => !this.#extend(podId, table));
     if (fresh.length === 0) return;
     const keys = new Uint8Array(fresh.length * u32.size);
     const values = new Uint8Array(fresh.length * u32.size);
-    const maps: BpfMap[] = [];
+    const filled = new Map<number, Written>();
     try {
       fresh.forEach(([podId, table], i) => {
-        const map = this.#fill(table);
-        maps.push(map);
+        const written = this.#fill(table);
+        filled.set(podId, written);
         keys.set(u32.encode(podId), i * u32.size);
-        values.set(u32.encode(map.fd), i * u32.size);
+        values.set(u32.encode(written.map.fd), i * u32.size);
       });
-      for (const [podId] of fresh) this.#written.delete(podId);
+      for (const [podId] of fresh) this.#forget(podId);
       this.#policies.updateBatch(keys, values, fresh.length);
-      for (const [podId, table] of fresh) this.#written.set(podId, table);
-    } finally {
-      for (const map of maps) map.close();
+    } catch (error) {
+      for (const { map } of filled.values()) map.close();
+      throw error;
     }
+    for (const [podId, written] of filled) this.#written.set(podId, written);
   }
 
-  #fill(table: PolicyTable): BpfMap {
+  /** True when the pod's table in the kernel is this one now. */
+  #extend(podId: number, table: PolicyTable): boolean {
+    const written = this.#written.get(podId);
+    if (written === undefined) return false;
+    if (written.table === table) return true;
+    const { entries } = written.table;
+    if (table.entries.length > written.room || !startsWith(table.entries, entries)) return false;
+    write(written.map, table.entries.slice(entries.length));
+    this.#written.set(podId, { ...written, table });
+    return true;
+  }
+
+  #fill(table: PolicyTable): Written {
+    const { length } = table.entries;
+    const room = length + Math.max(MIN_SPARE, length >> 2);
     const map = this.#binding.createMap({
       type: BPF_MAP_TYPE_HASH,
       name: 'policy_table',
       keySize: PolicyKey.size,
       valueSize: PolicyVerdict.size,
-      maxEntries: Math.max(1, table.entries.length),
+      maxEntries: room,
       flags: BPF_F_NO_PREALLOC,
     });
     try {
-      new TypedMap('policy_table', map, PolicyKey, PolicyVerdict).setMany(
-        table.entries.map(({ identity, port, verdict, policy, cidrTable }) => [
-          { identity, port },
-          { verdict: VERDICTS[verdict], policy, cidrTable },
-        ]),
-      );
-      return map;
+      write(map, table.entries);
+      return { table, map, room };
     } catch (error) {
       map.close();
       throw error;
     }
   }
 
-  delete(podId: number): void {
+  #forget(podId: number): void {
+    this.#written.get(podId)?.map.close();
     this.#written.delete(podId);
+  }
+
+  delete(podId: number): void {
+    this.#forget(podId);
     const key = u32.encode(podId);
     if (this.#policies.lookup(key)) this.#policies.delete(key);
   }
@@ -109,6 +134,19 @@ export class PolicyTables {
       .filter(({ table }) => !tables.has(table));
     this.#rules.deleteMany(stale);
   }
+}
+
+function write(map: BpfMap, entries: readonly PolicyEntry[]): void {
+  new TypedMap('policy_table', map, PolicyKey, PolicyVerdict).setMany(
+    entries.map(({ identity, port, verdict, policy, cidrTable }) => [
+      { identity, port },
+      { verdict: VERDICTS[verdict], policy, cidrTable },
+    ]),
+  );
+}
+
+function startsWith(list: readonly PolicyEntry[], start: readonly PolicyEntry[]): boolean {
+  return list.length >= start.length && start.every((entry, index) => entry === list[index]);
 }
 
 function keyOf(table: number, rule: CidrRule): CidrKey {

@@ -81,8 +81,10 @@ class SnapshotEdit {
     for (const key of workload.services.keys()) this.#endpointsOf(key).set(workload.uid, workload);
     if (workload.hostNetwork) return;
     for (const ip of workload.addresses) {
-      const uids = this.#byAddress.get(ip) ?? [];
-      this.#byAddress.set(ip, [...uids, workload.uid].sort(byClaim));
+      const uids = this.#byAddress.get(ip);
+      // A literal holds just its one element, a spread leaves room for 17.
+      const claims = uids === undefined ? [workload.uid] : [...uids, workload.uid].sort(byClaim);
+      this.#byAddress.set(ip, claims);
     }
   }
 

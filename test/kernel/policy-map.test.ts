@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { compilePolicy } from '../../src/compile/kernel/policy/compile.ts';
+import { compilePolicy, type PolicyTable } from '../../src/compile/kernel/policy/compile.ts';
 import { evaluate } from '../../src/compile/kernel/policy/evaluate.ts';
 import { PolicyTables } from '../../src/kernel/policy-tables.ts';
 import { Reason, RecordFlags } from '../../src/kernel/abi/layout.gen.ts';
@@ -164,4 +164,51 @@ test('a number that the table does not know is denied', { skip }, (t) => {
   assert.equal(lookup.denied(Reason.IDENTITY_UNKNOWN), 1);
   tables.delete(POD.id);
   assert.equal(lookup.run(syn).passed, true, 'no table, no policy');
+});
+
+test('new identities are added to the table that is there, also beyond its room', { skip }, (t) => {
+  const lookup = openLookup(t);
+  const tables = new PolicyTables({ binding: lookup.binding, map: (name) => lookup.map(name) });
+  const fromA: Authorization = {
+    ...{ name: 'p', namespace: 'default', scope: 'NAMESPACE', action: 'ALLOW', dryRun: false },
+    rules: [
+      {
+        clauses: [{ matches: [{ ...EMPTY_MATCH, namespaces: [{ type: 'exact', value: 'a' }] }] }],
+      },
+    ],
+  };
+  const compiled = (identities: ReadonlyMap<string, number>): PolicyTable =>
+    compilePolicy({
+      policies: [fromA],
+      addresses: ADDRESSES,
+      identities,
+      policyNumber: () => 1,
+      cidrTableNumber: () => 1,
+    })!;
+  const syn = { from: '10.1.0.1', fromPort: 1, to: '10.1.0.2', port: 80 };
+  const passes = (identity: number): boolean => {
+    lookup.putRecord(syn, { flags: RecordFlags.POD, identity });
+    return lookup.run(syn).passed;
+  };
+  const innerMap = (): string =>
+    Buffer.from(lookup.map('policies').lookup(podKey)!).toString('hex');
+  const podKey = new Uint8Array(new Uint32Array([POD.id]).buffer);
+  let table = compiled(new Map([['spiffe://d/ns/a/sa/x', 1]]));
+  tables.put(POD.id, table);
+  const first = innerMap();
+  const replaced = new Set([first]);
+  for (let number = 2; number <= 200; number++) {
+    assert.equal(passes(number), false, `${number} is not known yet`);
+    const namespace = number % 2 === 0 ? 'a' : 'b';
+    const added = compiled(new Map([[`spiffe://d/ns/${namespace}/sa/s${number}`, number]]));
+    const fresh = added.entries.filter(({ identity }) => identity === number);
+    table = { entries: [...table.entries, ...fresh], cidrTables: new Map() };
+    tables.put(POD.id, table);
+    replaced.add(innerMap());
+    assert.equal(passes(number), namespace === 'a', `${number} of ${namespace}`);
+  }
+  assert.equal(passes(1), true);
+  assert.ok(replaced.size >= 2 && replaced.size <= 4, `${replaced.size} maps for 200 identities`);
+  tables.delete(POD.id);
+  assert.equal(passes(1000), true, 'no table, no policy');
 });

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { StateFolder } from '../../src/agent/state-folder.ts';
 import type { Finding } from '../../src/model/finding.ts';
 import { type Agent, podResource, type Resource, startAgent } from '../support/agent.ts';
 import { createMesh, type Mesh } from '../support/netns.ts';
@@ -257,14 +258,11 @@ test('who is let in', { skip }, async (t) => {
   await t.test('numbers of identities survive a restart with another order', async () => {
     await enforce(agent, { name: 'p', app: 'server', rules: [fromAccounts('alice')] });
     const live = await alice.open(v4, PORT);
-    const identities = (): unknown => {
-      const text = readFileSync(join(mesh.folder, 'agent/state/numbers.json'), 'utf8');
-      const { numbers } = JSON.parse(text) as {
-        numbers: { tables: { identities: { numbers: Record<string, number> } } };
-      };
-      return numbers.tables.identities.numbers;
+    const identities = (): Record<string, number> => {
+      const saved = new StateFolder(join(mesh.folder, 'agent/state')).loadNumbers();
+      return Object.fromEntries(saved?.numbers.identities.byKey ?? []);
     };
-    const before = identities() as Record<string, number>;
+    const before = identities();
     await agent.kill('SIGKILL');
     assert.ok(await alice.echoes(live), 'the live connection does not need the agent');
     await assertRefused(bob, v4);
@@ -284,7 +282,7 @@ test('who is let in', { skip }, async (t) => {
     agent.writeResource('aaa.yaml', more);
     writeFileSync(join(agent.configFolder, 'ab.yaml'), documents.join('---\n'));
     const next = await startAgent({ mesh });
-    const after = identities() as Record<string, number>;
+    const after = identities();
     for (const [name, number] of Object.entries(before)) assert.equal(after[name], number, name);
     assert.ok(Object.keys(after).length > Object.keys(before).length);
     await assertRefused(bob, v4);

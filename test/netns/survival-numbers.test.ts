@@ -3,11 +3,12 @@
  * folder with live connections.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { StateFolder } from '../../src/agent/state-folder.ts';
 import { type Resource, meshResources, placesOf, startAgent } from '../support/agent.ts';
 import { type Mesh, type Pod, createMesh } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
@@ -33,11 +34,8 @@ function allowAccounts(...accounts: readonly string[]): Resource {
 
 /** Number of each service account in the saved tables. */
 function savedIdentities(mesh: Mesh): Readonly<Record<string, number>> {
-  const text = readFileSync(join(placesOf(mesh).state, 'numbers.json'), 'utf8');
-  const saved = JSON.parse(text) as {
-    numbers: { tables: { identities: { numbers: Record<string, number> } } };
-  };
-  return saved.numbers.tables.identities.numbers;
+  const saved = new StateFolder(placesOf(mesh).state).loadNumbers();
+  return Object.fromEntries(saved?.numbers.identities.byKey ?? []);
 }
 
 const ALICE = 'spiffe://cluster.local/ns/default/sa/alice';

@@ -102,17 +102,37 @@ export function numberTableToJson(table: NumberTable): NumberTableJson {
   return { version: 1, next: table.next, numbers: Object.fromEntries(table.byKey) };
 }
 
+/** What `next` holds more than `previous`; undefined when anything was removed or renumbered. */
+export function numberTableAdded(
+  previous: NumberTable,
+  next: NumberTable,
+): NumberTableJson | undefined {
+  const numbers: [string, number][] = [];
+  for (const key of next.byKey.changedSince(previous.byKey)) {
+    const number = next.byKey.get(key);
+    if (number === undefined || previous.byKey.has(key)) return undefined;
+    numbers.push([key, number]);
+  }
+  return { version: 1, next: next.next, numbers: Object.fromEntries(numbers) };
+}
+
 /** undefined when it is not a table this version wrote whole: no number may ever stand for two names. */
 export function numberTableFromJson(json: unknown): NumberTable | undefined {
+  return addToNumberTable(emptyNumberTable(), json);
+}
+
+/** The same for what numberTableAdded gave. */
+export function addToNumberTable(table: NumberTable, json: unknown): NumberTable | undefined {
   if (typeof json !== 'object' || json === null) return undefined;
   const { version, next, numbers } = json as Partial<Record<keyof NumberTableJson, unknown>>;
   if (version !== 1 || !isNumber(next) || typeof numbers !== 'object' || numbers === null) {
     return undefined;
   }
-  const byKey = SharedMap.empty<number>().edit();
-  const byNumber = SharedMap.empty<string>().edit();
+  const byKey = table.byKey.edit();
+  const byNumber = table.byNumber.edit();
   for (const [key, number] of Object.entries(numbers)) {
     if (!isNumber(number) || byNumber.get(String(number)) !== undefined) return undefined;
+    if (byKey.get(key) !== undefined) return undefined;
     byKey.set(key, number);
     byNumber.set(String(number), key);
   }

@@ -2,8 +2,10 @@
  * All number tables of one node's kernel state; saved together in the state folder.
  */
 import {
+  addToNumberTable,
   emptyNumberTable,
   NumberAllocator,
+  numberTableAdded,
   numberTableFromJson,
   numberTableToJson,
   type NumberTable,
@@ -11,6 +13,10 @@ import {
 
 const TABLES = ['identities', 'services', 'backends', 'limits', 'policies', 'cidrTables'] as const;
 type TableName = (typeof TABLES)[number];
+
+/** 2: a journal may hold more.  A reader of version 1 would give out its numbers twice, so it must not take these. */
+const VERSION = 2;
+const READABLE: readonly unknown[] = [1, VERSION];
 
 /**
  * identities: by SPIFFE id; services: by VIP and port; backends: by address and port; limits: by Service and port;
@@ -34,14 +40,37 @@ export function allocated(all: Allocators, previous: Numbers): Numbers {
 }
 
 export function numbersToJson(numbers: Numbers): unknown {
-  return { version: 1, tables: each((name) => numberTableToJson(numbers[name])) };
+  return { version: VERSION, tables: each((name) => numberTableToJson(numbers[name])) };
 }
 
 /** undefined when any table is damaged. */
 export function numbersFromJson(json: unknown): Numbers | undefined {
   const { version, tables } = (json ?? {}) as { version?: unknown; tables?: unknown };
-  if (version !== 1 || typeof tables !== 'object' || tables === null) return undefined;
+  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null)
+    return undefined;
   const read = each((name) => numberTableFromJson((tables as Record<string, unknown>)[name]));
+  return TABLES.every((name) => read[name] !== undefined) ? (read as Numbers) : undefined;
+}
+
+/** What `next` has more than `previous`, as JSON; undefined when anything was removed or renumbered. */
+export function numbersAdded(previous: Numbers, next: Numbers): unknown {
+  const tables = TABLES.flatMap((name) => {
+    if (next[name] === previous[name]) return [];
+    return [[name, numberTableAdded(previous[name], next[name])] as const];
+  });
+  if (tables.some(([, added]) => added === undefined)) return undefined;
+  return { version: VERSION, tables: Object.fromEntries(tables) };
+}
+
+/** The tables with what numbersAdded said; undefined when it does not fit. */
+export function addNumbers(numbers: Numbers, json: unknown): Numbers | undefined {
+  const { version, tables } = (json ?? {}) as { version?: unknown; tables?: unknown };
+  if (!READABLE.includes(version) || typeof tables !== 'object' || tables === null)
+    return undefined;
+  const read = each((name) => {
+    const added = (tables as Record<string, unknown>)[name];
+    return added === undefined ? numbers[name] : addToNumberTable(numbers[name], added);
+  });
   return TABLES.every((name) => read[name] !== undefined) ? (read as Numbers) : undefined;
 }
 

@@ -1,8 +1,9 @@
 /**
  * Snapshot + enrolled pods → everything the kernel should hold, as plain data under string keys.
  *
- * Computed from the previous plan: services are compiled again only where they or their endpoints changed, pods and
- * policies are those of this node.  Entries that stay the same are the same objects, so that diff.ts compares references.
+ * Computed from the previous plan: services are compiled again only where they or their endpoints changed, the pods of
+ * this node and their policies likewise (node-pods.ts).  Entries that stay the same are the same objects, so that diff.ts
+ * compares references.
  */
 import type { EnrolledPod } from '../../model/enrolment.ts';
 import { equal } from '../../model/equal.ts';
@@ -11,8 +12,17 @@ import { emptySnapshot, type Snapshot } from '../../model/snapshot.ts';
 import type { LocalityPreference } from '../../model/service.ts';
 import { workloadIdentity, type Place } from '../../model/workload.ts';
 import { placeOfNode } from './locality.ts';
+import type { NumberTable } from './number-table.ts';
 import { allocated, allocators, emptyNumbers, type Allocators, type Numbers } from './numbers.ts';
-import { compilePod, type LocalEntry, type PodEntry, type PortModeEntry } from './pods.ts';
+import {
+  NO_ENROLMENT,
+  nextEnrolment,
+  planPods,
+  planPolicies,
+  touchedPods,
+  type Enrolment,
+} from './node-pods.ts';
+import type { LocalEntry, PodEntry, PortModeEntry } from './pods.ts';
 import type { CidrRule, PolicyTable } from './policy/compile.ts';
 import { PolicyCache } from './policy/cache.ts';
 import { compileService, serviceEntryKeys, type Backend, type ServiceEntry } from './services.ts';
@@ -49,6 +59,9 @@ export interface PlanState {
   /** by "address|port": the Services that claim it, the one in force first */
   readonly claims: SharedMap<readonly string[]>;
   readonly policyCache: PolicyCache;
+  /** those the policy tables answer for */
+  readonly identities: NumberTable;
+  readonly enrolment: Enrolment;
 }
 
 export function emptyPlan(): KernelPlan {
@@ -72,7 +85,9 @@ export function initialPlanState(numbers: Numbers = emptyNumbers()): PlanState {
     place: placeOfNode(emptySnapshot(), [], undefined),
     unknownPods: [],
     claims: SharedMap.empty(),
-    policyCache: new PolicyCache(new Map()),
+    policyCache: new PolicyCache(),
+    identities: numbers.identities,
+    enrolment: NO_ENROLMENT,
   };
 }
 
@@ -88,39 +103,70 @@ export function nextPlan(
     const workload = snapshot.workloads.get(uid);
     if (workload !== undefined) numbers.identities.number(workloadIdentity(workload));
   }
-  const place = reuse(previous.place, placeOfNode(snapshot, enrolled, node));
-  const services = planServices(previous, snapshot, place, numbers);
-  const pods = planPods(previous, snapshot, enrolled, numbers);
+  const enrolment = nextEnrolment(previous.enrolment, enrolled);
+  const touched = touchedPods(previous, snapshot, enrolment);
+  const { plan } = previous;
+  const place = nextPlace(previous, touched, { snapshot, enrolled, node });
+  const pods = planPods(plan, touched, { snapshot, enrolment }, numbers);
   // After all identities have their numbers: a pod's table answers for every one of them.
   const identities = numbers.identities.table();
-  const policyCache = previous.policyCache.next();
-  const policies = new Map<string, PolicyTable>();
-  const cidrTables = new Map<string, readonly CidrRule[]>();
-  for (const pod of pods.pods.values()) {
-    const workload = snapshot.workloads.get(pod.uid)!;
-    const table = policyCache.table(snapshot, workload, identities, numbers);
-    if (table === undefined) continue;
-    policies.set(pod.uid, table);
-    for (const [number, rules] of table.cidrTables) cidrTables.set(String(number), rules);
-  }
-  const { plan } = previous;
+  const everywhere = concernsAllPods(previous, snapshot, identities);
+  const policyCache = everywhere ? previous.policyCache.next() : previous.policyCache;
+  const { policies, cidrTables } = planPolicies(plan, everywhere ? undefined : touched, {
+    snapshot,
+    pods: pods.pods,
+    cache: policyCache,
+    identities,
+    numbers,
+  });
+  policyCache.release();
+  const { services, slots, claims } = planServices(previous, snapshot, place, numbers);
   return {
-    plan: {
-      cidrTables: replaceAll(plan.cidrTables, cidrTables),
-      policies: replaceAll(plan.policies, policies),
-      slots: services.slots,
-      services: services.services,
-      portModes: replaceAll(plan.portModes, pods.portModes),
-      pods: replaceAll(plan.pods, pods.pods),
-      locals: replaceAll(plan.locals, pods.locals),
-    },
+    plan: { cidrTables, policies, slots, services, ...pods },
     numbers: allocated(numbers, previous.numbers),
     snapshot,
     place,
-    unknownPods: pods.unknown,
-    claims: services.claims,
+    unknownPods:
+      touched.size === 0
+        ? previous.unknownPods
+        : enrolled.flatMap(({ uid }) => (snapshot.workloads.has(uid) ? [] : [uid])),
+    claims,
     policyCache,
+    identities,
+    enrolment,
   };
+}
+
+/** Of this node's pods only, and only when one of them changed. */
+function nextPlace(
+  previous: PlanState,
+  touched: ReadonlySet<string>,
+  {
+    snapshot,
+    enrolled,
+    node,
+  }: { snapshot: Snapshot; enrolled: readonly EnrolledPod[]; node: string | undefined },
+): Place {
+  if (touched.size === 0 && previous.place.node === (node ?? previous.place.node)) {
+    return previous.place;
+  }
+  const place = placeOfNode(snapshot, enrolled, node);
+  return equal(previous.place, place) ? previous.place : place;
+}
+
+/** Whether the policy tables of pods that did not change may differ. */
+function concernsAllPods(
+  previous: PlanState,
+  snapshot: Snapshot,
+  identities: NumberTable,
+): boolean {
+  const before = previous.snapshot;
+  return (
+    identities !== previous.identities ||
+    snapshot.authorizations !== before.authorizations ||
+    snapshot.scopedPolicies !== before.scopedPolicies ||
+    previous.policyCache.isLarge
+  );
 }
 
 function planServices(
@@ -177,51 +223,4 @@ function unclaim(claims: SharedMapEditor<readonly string[]>, entry: string, key:
   const rest = (claims.get(entry) ?? []).filter((other) => other !== key);
   if (rest.length > 0) claims.set(entry, rest);
   else claims.delete(entry);
-}
-
-function planPods(
-  previous: PlanState,
-  snapshot: Snapshot,
-  enrolled: readonly EnrolledPod[],
-  numbers: Allocators,
-): {
-  pods: Map<string, PodEntry>;
-  locals: Map<string, LocalEntry>;
-  portModes: Map<string, PortModeEntry>;
-  unknown: string[];
-} {
-  const pods = new Map<string, PodEntry>();
-  const locals = new Map<string, LocalEntry>();
-  const portModes = new Map<string, PortModeEntry>();
-  const unknown: string[] = [];
-  for (const enrolment of enrolled) {
-    const { uid } = enrolment;
-    const workload = snapshot.workloads.get(uid);
-    if (workload === undefined) {
-      unknown.push(uid);
-      continue;
-    }
-    const fresh = compilePod(enrolment, workload, (spiffe) => numbers.identities.number(spiffe));
-    const pod = reuse(previous.plan.pods.get(uid), fresh);
-    pods.set(uid, pod);
-    for (const addr of pod.addrs) {
-      // Two claims of one address (foreign xDS servers send them): the better one, as everywhere.
-      if (snapshot.byAddress.get(addr)?.[0] !== uid) continue;
-      locals.set(addr, { addr, uid, identity: pod.identity });
-    }
-    for (const [port, mode] of pod.portModes) portModes.set(`${uid}|${port}`, { uid, port, mode });
-  }
-  return { pods, locals, portModes, unknown };
-}
-
-/** The next version of a small map that was computed whole: equal values stay the same objects. */
-function replaceAll<V>(previous: SharedMap<V>, next: ReadonlyMap<string, V>): SharedMap<V> {
-  const edit = previous.edit();
-  for (const key of previous.keys()) if (!next.has(key)) edit.delete(key);
-  for (const [key, value] of next) edit.set(key, reuse(previous.get(key), value));
-  return edit.done();
-}
-
-function reuse<V>(before: V | undefined, after: V): V {
-  return before !== undefined && equal(before, after) ? before : after;
 }

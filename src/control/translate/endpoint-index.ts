@@ -13,8 +13,11 @@ export class EndpointIndex {
   readonly #byAddress = new Map<Ip, SliceEndpoint[]>();
   /** Service name → its slices */
   readonly #byService = new Map<string, Set<EndpointSliceResource>>();
+  /** Services whose slices changed since flips(), and whether they had any then: a new version of a slice is two changes */
+  readonly #had = new Map<string, boolean>();
 
   add(slice: EndpointSliceResource): void {
+    this.#remember(slice.service);
     const slices = this.#byService.get(slice.service) ?? new Set();
     this.#byService.set(slice.service, slices.add(slice));
     for (const endpoint of slice.endpoints) {
@@ -27,6 +30,7 @@ export class EndpointIndex {
   }
 
   delete(slice: EndpointSliceResource): void {
+    this.#remember(slice.service);
     const slices = this.#byService.get(slice.service);
     slices?.delete(slice);
     if (slices?.size === 0) this.#byService.delete(slice.service);
@@ -40,6 +44,17 @@ export class EndpointIndex {
   /** A Service that has slices takes its endpoints from them, not from its selector. */
   has(service: string): boolean {
     return this.#byService.has(service);
+  }
+
+  /** Services that got their first slice or lost their last one since the last call. */
+  flips(): string[] {
+    const flipped = [...this.#had].filter(([service, had]) => had !== this.has(service));
+    this.#had.clear();
+    return flipped.map(([service]) => service);
+  }
+
+  #remember(service: string): void {
+    if (!this.#had.has(service)) this.#had.set(service, this.has(service));
   }
 
   slicesOf(service: string): Iterable<EndpointSliceResource> {

@@ -13,6 +13,7 @@ import type {
   Resource,
   ServiceResource,
 } from '../../model/resource.ts';
+import { Sharing } from '../../model/sharing.ts';
 import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
@@ -51,6 +52,7 @@ export class NamespaceTranslator {
   /** Services whose named target port a pod lacks */
   readonly #unresolved = new Tally<ServiceResource>();
 
+  readonly #shared = new Sharing();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyAddresses = new Set<Ip>();
   #allDirty = false;
@@ -92,6 +94,10 @@ export class NamespaceTranslator {
 
   /** Sends what the changes since the last call touch. */
   flush(sink: WorkloadSink): void {
+    // The first slice puts a Service's selector out of force, the last one brings it back.
+    if (this.#slices.flips().some((name) => this.#services.get(name)?.selector !== undefined)) {
+      this.#allDirty = true;
+    }
     if (this.#allDirty) for (const name of this.#pods.keys()) this.#dirtyPods.add(name);
     if (this.#allDirty) {
       for (const slice of this.#sliceList) this.#markAddresses(addressesOf(slice));
@@ -156,7 +162,6 @@ export class NamespaceTranslator {
   }
 
   #updateSlice(slice: EndpointSliceResource, present: boolean): void {
-    const before = this.#slices.has(slice.service);
     if (present) {
       this.#slices.add(slice);
       this.#sliceList.add(slice);
@@ -165,9 +170,6 @@ export class NamespaceTranslator {
       this.#sliceList.delete(slice);
     }
     this.#markAddresses(addressesOf(slice));
-    // The first slice puts the selector out of force, the last one brings it back.
-    const selector = this.#services.get(slice.service)?.selector;
-    if (before !== this.#slices.has(slice.service) && selector !== undefined) this.#allDirty = true;
   }
 
   #updatePolicy(policy: Policy, present: boolean): void {
@@ -234,8 +236,8 @@ export class NamespaceTranslator {
     policies.push(...this.#mesh.rootPolicies(pod));
     this.#selected.set(name, [...bySelector, ...selecting]);
     const attachments = {
-      services,
-      policies: [...new Set(policies)].sort(),
+      services: this.#shared.services(services),
+      policies: this.#shared.texts([...new Set(policies)].sort()),
       locality: this.#mesh.localityOf(pod.node),
     };
     const workload = podWorkload(pod, attachments, this.#options);

@@ -2,6 +2,7 @@
  * istio.workload.Workload ↔ Workload.
  */
 import { ipFromBytes, ipWireBytes, type Ip } from '../../model/ip.ts';
+import { Sharing } from '../../model/sharing.ts';
 import {
   NO_LOCALITY,
   type Locality,
@@ -11,6 +12,9 @@ import {
 } from '../../model/workload.ts';
 import type { WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
+
+/** Of all streams: what they bring is the same mesh. */
+const shared = new Sharing();
 
 /** What an absent capacity means. */
 const DEFAULT_CAPACITY = 1;
@@ -49,33 +53,36 @@ export function workloadFromWire(wire: WireWorkload, error: FieldError): Workloa
   return {
     uid: wire.uid,
     name: wire.name,
-    namespace: wire.namespace,
-    addresses: wire.addresses.flatMap((bytes, index) =>
-      addressFromWire(bytes, `workload.addresses[${index}]`, error),
-    ),
-    hostname: wire.hostname,
-    network: wire.network,
+    namespace: shared.text(wire.namespace),
+    // flatMap leaves room for 17; slice fits
+    addresses: wire.addresses
+      .flatMap((bytes, index) => addressFromWire(bytes, `workload.addresses[${index}]`, error))
+      .slice(),
+    hostname: shared.text(wire.hostname),
+    network: shared.text(wire.network),
     tunnelProtocol: tunnelFromWire(wire.tunnel_protocol, error),
-    trustDomain: wire.trust_domain,
-    serviceAccount: wire.service_account,
-    node: wire.node,
-    locality: localityFromWire(wire.locality),
-    canonicalName: wire.canonical_name,
-    canonicalRevision: wire.canonical_revision,
+    trustDomain: shared.text(wire.trust_domain),
+    serviceAccount: shared.text(wire.service_account),
+    node: shared.text(wire.node),
+    locality: shared.locality(localityFromWire(wire.locality)),
+    canonicalName: shared.text(wire.canonical_name),
+    canonicalRevision: shared.text(wire.canonical_revision),
     workloadType: wire.workload_type,
-    workloadName: wire.workload_name,
+    workloadName: shared.text(wire.workload_name),
     nativeTunnel: wire.native_tunnel,
-    services: new Map(
-      Object.entries(wire.services).map(([key, list]) => [
-        key,
-        list.ports.map((port, index) =>
-          portFromWire(port, `workload.services["${key}"].ports[${index}]`, error),
-        ),
-      ]),
+    services: shared.services(
+      new Map(
+        Object.entries(wire.services).map(([key, list]) => [
+          key,
+          list.ports.map((port, index) =>
+            portFromWire(port, `workload.services["${key}"].ports[${index}]`, error),
+          ),
+        ]),
+      ),
     ),
-    authorizationPolicies: wire.authorization_policies,
+    authorizationPolicies: shared.texts(wire.authorization_policies),
     healthy: wire.status === 'HEALTHY',
-    clusterId: wire.cluster_id,
+    clusterId: shared.text(wire.cluster_id),
     hostNetwork: wire.network_mode === 'HOST_NETWORK',
     capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
   };

@@ -5,10 +5,17 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { extname, join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { adminServer, temporaryFolder, VIEW } from './fixture.ts';
+import { startControlAdmin } from '../../../src/admin/control-server.ts';
+import {
+  resourcesView,
+  type ResourceKind,
+  type ResourcesView,
+} from '../../../src/admin/resource-view.ts';
+import { PRIVATE_KEY, SAMPLE_SNAPSHOT } from '../../support/sample-resources.ts';
+import { adminServer, SILENT, temporaryFolder, VIEW } from './fixture.ts';
 
 const EXTENSION = extname(import.meta.url);
 const MAIN = fileURLToPath(new URL(`../../../src/main${EXTENSION}`, import.meta.url));
@@ -37,7 +44,9 @@ async function run(main: string, args: readonly string[]): Promise<Result> {
 test('--help names every verb and every exit code', async () => {
   const { code, stdout } = await podwire('--help');
   assert.equal(code, 0);
-  const verbs = 'agent doctor validate cleanup status pods connections services trust counters';
+  const verbs =
+    'agent doctor validate cleanup status pods connections services workloads endpoints policies ' +
+    'listeners routes clusters trust counters';
   for (const verb of `${verbs} bench demo`.split(' ')) {
     assert.match(stdout, new RegExp(`^  ${verb} +\\S`, 'm'));
   }
@@ -89,7 +98,9 @@ test('agent options that cannot be used are named with their fix', async (t) => 
   );
 });
 
-for (const verb of ['status', 'pods', 'connections', 'services', 'trust', 'counters']) {
+const LISTS = ['workloads', 'endpoints', 'policies', 'listeners', 'routes', 'clusters'] as const;
+
+for (const verb of ['status', 'pods', 'connections', 'services', 'trust', 'counters', ...LISTS]) {
   test(`podwire ${verb} without an agent says so, exit code 4`, async (t) => {
     const socket = join(temporaryFolder(t), 'none.sock');
     const { code, stdout, stderr } = await podwire(verb, '--admin', socket);
@@ -159,6 +170,102 @@ test('podwire services has a line per endpoint, also when there is none', async 
     /^shop\/db +10\.1\.0\.1:5432 +least-conn +\[fd00::2\]:5432 +shop\/db-1 +yes +yes +1 +3$/m,
   );
   assert.match(stdout, /^shop\/db +10\.1\.0\.1:80 +least-conn +none /m);
+});
+
+/** Control as far as these verbs ask it: what it would send to node n1, and its nodes. */
+async function controlSocket(t: TestContext, sent: ResourcesView): Promise<string> {
+  const socket = join(temporaryFolder(t), 'control.sock');
+  const server = await startControlAdmin({
+    socket,
+    log: SILENT,
+    actions: { shutdown: () => {}, setLogLevel: () => false },
+    view: {
+      status: () => ({}),
+      nodes: () => ({ nodes: [] }),
+      findings: () => [],
+      syncz: () => [],
+      configDump: ({ node, type }) =>
+        node === 'n1' ? { types: { [type!]: sent.types[type as ResourceKind] } } : { types: {} },
+    },
+  });
+  t.after(() => server.close());
+  return socket;
+}
+
+for (const [verb, line] of [
+  [
+    'workloads',
+    /^shop +db-1 +10\.0\.0\.2,fd00::2 +n1 +spiffe:\S+\/sa\/db +HBONE +yes +shop\/db\./m,
+  ],
+  ['endpoints', /^outbound\|80\|\|db\S+ +L7 +\[fd00::2\]:5432 +\S+db-1 +no +3$/m],
+  ['policies', /^shop\/web-1 +shop\/own +ALLOW +NAMESPACE +kernel +namespace shop$/m],
+  ['listeners', /^inbound\|5432\|\S+ +inbound +\*:5432 +http +otherwise +http by \S+ \(rbac\)$/m],
+  ['routes', /^outbound\|80\|\S+ +db,db\.shop +\/v2\[\/\*\] x-canary +a \(90\), b \(10\)$/m],
+  ['clusters', /^outbound\|80\|\|db\S+ +eds +least-request +http2 +no +shop\/db$/m],
+] as const) {
+  test(`podwire ${verb} lists, as JSON too, and compares with control`, async (t) => {
+    const { socket } = await adminServer(t);
+    const table = await podwire(verb, '--admin', socket);
+    assert.equal(table.code, 0, table.stderr);
+    assert.match(table.stdout, line);
+    const json = await podwire(verb, '--admin', socket, '-o', 'json');
+    assert.ok((JSON.parse(json.stdout) as unknown[]).length > 0);
+    assert.ok(!json.stdout.includes(PRIVATE_KEY));
+
+    const sent = resourcesView(SAMPLE_SNAPSHOT);
+    const control = await controlSocket(t, sent);
+    const asked = ['--admin', socket, '--control', control, '--node', 'n1'];
+    const same = await podwire(verb, ...asked, '--diff');
+    assert.deepEqual(same, {
+      code: 0,
+      stdout: 'the agent holds what control would send\n',
+      stderr: '',
+    });
+    const fromControl = await podwire(verb, ...asked, '--from', 'control', '-o', 'json');
+    assert.ok((JSON.parse(fromControl.stdout) as unknown[]).length > 0);
+    const unknown = await podwire(verb, '--admin', socket, '--control', control, '--diff');
+    assert.match(unknown.stdout, / held +not sent$/m);
+  });
+}
+
+test('podwire workloads --diff names the field that differs', async (t) => {
+  const { socket } = await adminServer(t);
+  const text = JSON.stringify(resourcesView(SAMPLE_SNAPSHOT)).replace(
+    '"capacity":1',
+    '"capacity":7',
+  );
+  const control = await controlSocket(t, JSON.parse(text) as ResourcesView);
+  const asked = ['--admin', socket, '--control', control, '--node', 'n1', '--diff'];
+  const { stdout } = await podwire('workloads', ...asked);
+  assert.match(stdout, /^Kubernetes\/\/Pod\/shop\/db-1 +workload\.capacity +1 +7$/m);
+  const json = JSON.parse((await podwire('workloads', ...asked, '-o', 'json')).stdout) as unknown;
+  assert.deepEqual(json, [
+    {
+      name: 'Kubernetes//Pod/shop/db-1',
+      state: 'differs',
+      fields: [{ path: 'workload.capacity', agent: 1, control: 7 }],
+    },
+  ]);
+});
+
+test('without control --diff and --from control say what to do, exit code 4', async (t) => {
+  const { socket } = await adminServer(t);
+  const none = join(temporaryFolder(t), 'none.sock');
+  for (const args of [
+    ['routes', '--diff'],
+    ['status', '--from', 'control'],
+    ['services', '--diff'],
+  ]) {
+    const { code, stderr } = await podwire(...args, '--admin', socket, '--control', none);
+    assert.equal(code, 4);
+    assert.match(stderr, /no control plane answers on .*none\.sock/);
+  }
+});
+
+test('podwire status --from control lists the nodes', async (t) => {
+  const control = await controlSocket(t, { types: {} });
+  const { stdout, code } = await podwire('status', '--from', 'control', '--control', control);
+  assert.deepEqual([stdout, code], ['no agent is connected\n', 0]);
 });
 
 test('podwire status is a page for people with the problems of the configuration', async (t) => {

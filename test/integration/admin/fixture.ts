@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { startAdminServer, type AdminServer } from '../../../src/admin/server.ts';
+import { resourcesView } from '../../../src/admin/resource-view.ts';
 import type { AdminActions, AdminView } from '../../../src/admin/view.ts';
+import { SAMPLE_SNAPSHOT } from '../../support/sample-resources.ts';
 
 export const SILENT = pino({ level: 'silent' });
 
@@ -105,7 +107,20 @@ export const VIEW: AdminView = {
       ],
     },
   ],
-  policies: () => [],
+  policies: () => [
+    {
+      namespace: 'shop',
+      name: 'own',
+      scope: 'NAMESPACE',
+      action: 'ALLOW',
+      rules: 1,
+      dryRun: false,
+      pods: ['shop/web-1'],
+      form: 'kernel',
+      text: ['namespace shop'],
+    },
+  ],
+  resources: (kind) => resourcesView(SAMPLE_SNAPSHOT, kind),
   counters: () => ({ connects: 4, spliced: 0 }),
   trust: () => [
     {

@@ -72,11 +72,16 @@ function dump() {
   return JSON.parse(JSON.stringify(result)) as Record<string, never>;
 }
 
-test('the keys are ztunnel’s', () => {
+test('the keys are ztunnel’s, and those of the L7 types', () => {
   assert.deepEqual(Object.keys(dump()).sort(), [
     'certificates',
+    'clusters',
     'config',
+    'listeners',
+    'loadAssignments',
     'policies',
+    'routes',
+    'secrets',
     'services',
     'stagedServices',
     'staticConfig',

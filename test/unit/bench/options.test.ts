@@ -34,6 +34,7 @@ suite('options of the bench', () => {
     assert.match(await refusal('--rounds', '1.5'), /whole number/);
     assert.match(await refusal('--seconds', 'long'), /number from 0\.05/);
     assert.match(await refusal('--iptables-rules', '-1'), /whole number from 0/);
+    assert.match(await refusal('--scale', '99'), /whole number from 100 to 1000000/);
   });
 });
 

@@ -54,7 +54,7 @@ test('servers, types, and what is wrong', () => {
   const page = xdsPage(STATUS);
   assert.match(page, /^istiod:15012 \* +up +delta +2026-01-01T00:00:00\.000Z +2 +-$/m);
   assert.match(page, /^backup:15012 +idle +- +- +0 +-$/m);
-  assert.match(page, /^addresses +3 +7 +4 +1 +2026-01-01T00:00:01\.000Z$/m);
+  assert.match(page, /^addresses +nacked +3 +7 +4 +1 +2026-01-01T00:00:01\.000Z$/m);
   assert.match(page, /^held back: listeners l \(needs routes r\)$/m);
   assert.match(page, /^refused: addresses a: workload\.uid: is missing$/m);
 });

@@ -74,6 +74,40 @@ test('a plan built change by change = the plan of the last mesh with the same nu
   );
 });
 
+test('what a plan keeps is what it was, object for object', () => {
+  fc.assert(
+    fc.property(steps, (series) => {
+      const states = run(series);
+      for (let i = 1; i < states.length; i++) {
+        const [before, after] = [states[i - 1]!.plan, states[i]!.plan];
+        const written = new Set(diffPlans(before, after).map(({ map, key }) => `${map} ${key}`));
+        // Slots are made anew with their Service, and compared by value.
+        for (const map of PLAN_ORDER.filter((name) => name !== 'slots')) {
+          for (const [key, value] of after[map] as Iterable<[string, unknown]>) {
+            if (written.has(`${map} ${key}`)) continue;
+            assert.equal(value, before[map].get(key), `${map} ${key}`);
+          }
+        }
+      }
+    }),
+  );
+});
+
+test('a pod that joins, changes its account and leaves: every plan is that of its mesh alone', () => {
+  fc.assert(
+    fc.property(steps, fc.array(enrolled, { minLength: 1, maxLength: 4 }), (series, lists) => {
+      let state = run(series).at(-1)!;
+      // Pods come and go while the mesh stays as it is.
+      for (const pods of lists) {
+        state = nextPlan(state, state.snapshot, pods);
+        const alone = nextPlan(initialPlanState(state.numbers), state.snapshot, pods);
+        assert.deepEqual(held(alone.plan), held(state.plan));
+        assert.deepEqual(alone.unknownPods, state.unknownPods);
+      }
+    }),
+  );
+});
+
 test('the same mesh twice is no operation and no new number', () => {
   fc.assert(
     fc.property(steps, (series) => {

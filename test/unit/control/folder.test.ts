@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { chmod, chown, mkdir, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ConfigFolder } from '../../../src/control/sources/file/folder.ts';
 import { PodwireError } from '../../../src/errors.ts';
 import { control, pod, policy, save, temporaryFolder } from './temporary-folder.ts';
 
@@ -202,4 +203,38 @@ test('a file that cannot be read is one finding', async (t) => {
   assert.deepEqual(watched.findings, ['FILE_UNREADABLE | b.yaml |  | ']);
   await rm(join(dir, 'b.yaml'), { recursive: true });
   await watched.until(() => watched.codes.length === 0);
+});
+
+test('a scan of named files looks at these alone, and one of another entry at all', async (t) => {
+  const dir = await temporaryFolder(t, { 'a.yaml': a, 'b.yaml': b });
+  const folder = new ConfigFolder(dir);
+  assert.equal((await folder.scan()).changed.size, 2);
+  await writeFile(join(dir, 'a.yaml'), pod('a', '10.0.0.7'));
+  await writeFile(join(dir, 'b.yaml'), pod('b', '10.0.0.8'));
+  const names = async (...touched: readonly string[]) => [
+    ...(await folder.scan(new Set(touched))).changed.keys(),
+  ];
+  assert.deepEqual(await names('a.yaml', 'gone.tmp'), ['a.yaml']);
+  assert.deepEqual(await names('a.yaml'), []);
+  await writeFile(join(dir, 'other.txt'), 'x');
+  assert.deepEqual(await names('other.txt'), ['b.yaml']);
+  await unlink(join(dir, 'a.yaml'));
+  const { changed } = await folder.scan(new Set(['a.yaml']));
+  assert.deepEqual([...changed], [['a.yaml', undefined]]);
+  assert.deepEqual(await names('a.yaml'), []);
+});
+
+test('what a file links to is followed: a mounted ConfigMap changes by its ..data alone', async (t) => {
+  const dir = await temporaryFolder(t);
+  const version = async (name: string, text: string) => {
+    await mkdir(join(dir, name));
+    await writeFile(join(dir, name, 'a.yaml'), text);
+    await symlink(name, join(dir, '..data_tmp'));
+    await rename(join(dir, '..data_tmp'), join(dir, '..data'));
+  };
+  await version('..1', a);
+  await symlink('..data/a.yaml', join(dir, 'a.yaml'));
+  const { watched } = await control(t, dir);
+  await version('..2', pod('a', '10.0.0.9'));
+  await watched.until(() => watched.workload('shop/a')?.addresses[0] === '10.0.0.9');
 });

@@ -10,8 +10,8 @@ import type { RouteConfiguration } from '../../../src/model/route.ts';
 import { createCodec } from '../../../src/xds/codec.ts';
 import {
   RESOURCE_TYPES,
-  resourceKeyOf,
   RESOURCE_ORDER,
+  resourceKeyOf,
   type ResourceKey,
 } from '../../../src/xds/resource-types.ts';
 import { service, workload } from '../compile/plan-arbitraries.ts';

@@ -2,16 +2,19 @@
  * Compiled policy tables of the last plan.
  *
  * Most pods of a node share their policies and most changes touch none: a table is compiled again only when one of its
- * policies, the set of identities, or (where policies ask for it) the pod's addresses differ.
+ * policies or (where policies ask for it) the pod's addresses differ.  New identities are added to the table that is there.
  */
 import { denyAll, type Authorization } from '../../../model/authorization.ts';
 import { equal } from '../../../model/equal.ts';
+import { parseSpiffe, type Identity } from '../../../model/identity.ts';
 import { ipFamily } from '../../../model/ip.ts';
 import type { Snapshot } from '../../../model/snapshot.ts';
 import type { Workload } from '../../../model/workload.ts';
 import type { NumberTable } from '../number-table.ts';
 import type { Allocators } from '../numbers.ts';
-import { compilePolicy, type PolicyTable } from './compile.ts';
+import { byIdentity, compilePolicy, NO_IDENTITY, type PolicyTable } from './compile.ts';
+
+type Identities = readonly (readonly [string, number])[];
 
 interface CachedTable {
   readonly policies: readonly Authorization[];
@@ -22,17 +25,29 @@ interface CachedTable {
 /** "_" is illegal in Kubernetes names. */
 const MISSING_PREFIX = 'podwire_missing_';
 
+/** More are dropped at the next walk over all pods: those of pods and addresses that are gone. */
+const LARGE = 4096;
+
 export class PolicyCache {
   readonly #previous: ReadonlyMap<string, CachedTable>;
   readonly #used = new Map<string, CachedTable>();
+  /** of the last comparison: what came between these two */
+  #growth: { from: NumberTable; to: NumberTable; added: Identities | undefined } | undefined;
 
-  constructor(previous: ReadonlyMap<string, CachedTable>) {
+  #list: { readonly of: NumberTable; readonly identities: Identities } | undefined;
+  readonly #parsed = new Map<string, Identity | undefined>();
+
+  constructor(previous: ReadonlyMap<string, CachedTable> = new Map()) {
     this.#previous = previous;
   }
 
-  /** The cache of the next plan: it keeps what this one used. */
+  /** The cache of a plan that asks for the tables of all pods: it keeps what this one gave out. */
   next(): PolicyCache {
     return new PolicyCache(this.#used);
+  }
+
+  get isLarge(): boolean {
+    return this.#used.size > LARGE;
   }
 
   table(
@@ -50,15 +65,55 @@ export class PolicyCache {
       this.#used.set(key, known);
       return known.table;
     }
-    const table = compilePolicy({
+    const added =
+      known && same(known.policies, policies)
+        ? this.#addedSince(known.identities, identities)
+        : undefined;
+    const compiled = compilePolicy({
       policies,
       addresses: workload.addresses,
-      identities: identities.byKey,
+      identities: added ?? this.#all(identities),
+      parse: (spiffe) => this.#parse(spiffe),
       policyNumber: (name) => numbers.policies.number(name),
       cidrTableNumber: (content) => numbers.cidrTables.number(content),
     });
+    const table = added && known?.table && compiled ? extend(known.table, compiled) : compiled;
     this.#used.set(key, { policies, identities, table });
     return table;
+  }
+
+  /** One list for the tables of all pods. */
+  #all(table: NumberTable): Identities {
+    if (this.#list?.of !== table) {
+      const identities = [...table.byKey].sort(([, a], [, b]) => a - b);
+      this.#list = { of: table, identities };
+    }
+    return this.#list.identities;
+  }
+
+  #parse(spiffe: string): Identity | undefined {
+    if (!this.#parsed.has(spiffe)) this.#parsed.set(spiffe, parseSpiffe(spiffe));
+    return this.#parsed.get(spiffe);
+  }
+
+  /** Of the walk that has just ended. */
+  release(): void {
+    this.#list = undefined;
+    this.#growth = undefined;
+    this.#parsed.clear();
+  }
+
+  /** undefined: not only additions */
+  #addedSince(from: NumberTable, to: NumberTable): Identities | undefined {
+    if (this.#growth?.from !== from || this.#growth.to !== to) {
+      const changed = to.byKey.changedSince(from.byKey);
+      const grown = changed.every((spiffe) => to.byKey.has(spiffe) && !from.byKey.has(spiffe));
+      const added = grown
+        ? changed.map((spiffe) => [spiffe, to.byKey.get(spiffe)!] as const)
+        : undefined;
+      this.#growth = { from, to, added };
+    }
+    return this.#growth.added;
   }
 }
 
@@ -97,6 +152,15 @@ function addressKey(policies: readonly Authorization[], workload: Workload): str
     ),
   );
   return workload.addresses.map((ip) => (asked ? ip : ipFamily(ip))).join(',');
+}
+
+/** `more` was compiled of the same policies for other identities. */
+function extend(table: PolicyTable, more: PolicyTable): PolicyTable {
+  const fresh = more.entries.filter(({ identity }) => identity !== NO_IDENTITY);
+  return {
+    entries: byIdentity([...table.entries, ...fresh]),
+    cidrTables: new Map([...table.cidrTables, ...more.cidrTables]),
+  };
 }
 
 function same(a: readonly Authorization[], b: readonly Authorization[]): boolean {

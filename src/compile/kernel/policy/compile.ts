@@ -42,7 +42,11 @@ export interface PolicyEntry {
   readonly cidrTable: number;
 }
 
+/** of a connection without one */
+export const NO_IDENTITY = 0;
+
 export interface PolicyTable {
+  /** by identity: a table that only got new identities starts like the one before, entry for entry */
   readonly entries: readonly PolicyEntry[];
   /** the tables the entries point to, by number */
   readonly cidrTables: ReadonlyMap<number, readonly CidrRule[]>;
@@ -54,6 +58,8 @@ export interface PolicyInput {
   readonly addresses: readonly Ip[];
   /** every identity of the mesh with its number */
   readonly identities: Iterable<readonly [string, number]>;
+  /** parseSpiffe, or one that remembers */
+  readonly parse?: typeof parseSpiffe;
   readonly policyNumber: (key: string) => number;
   /** number of a CIDR table, by its content: equal tables are one, and a table never changes under its number */
   readonly cidrTableNumber: (content: string) => number;
@@ -73,7 +79,7 @@ export function compilePolicy(input: PolicyInput): PolicyTable | undefined {
   );
   const prefixes = mentionedPrefixes(matches, input.addresses);
   const ports = mentionedPorts(matches);
-  const classOf = identityClassifier(matches);
+  const classOf = identityClassifier(matches, input.parse ?? parseSpiffe);
 
   const cidrTables = new Map<number, readonly CidrRule[]>();
   const answers = new Map<string, readonly PolicyAnswer[]>();
@@ -94,14 +100,27 @@ export function compilePolicy(input: PolicyInput): PolicyTable | undefined {
   };
 
   const entries: PolicyEntry[] = [];
-  for (const answer of answersFor(undefined)) entries.push({ identity: 0, ...answer });
+  for (const answer of answersFor(undefined)) entries.push(entryOf(NO_IDENTITY, answer));
   for (const [spiffe, identity] of input.identities) {
-    for (const answer of answersFor(spiffe)) entries.push({ identity, ...answer });
+    for (const answer of answersFor(spiffe)) entries.push(entryOf(identity, answer));
   }
-  return { entries, cidrTables };
+  return { entries: byIdentity(entries), cidrTables };
+}
+
+/** Sorts in place; stable, so an identity's ports keep their order. */
+export function byIdentity(entries: PolicyEntry[]): PolicyEntry[] {
+  return entries.sort((a, b) => a.identity - b.identity);
 }
 
 type PolicyAnswer = Omit<PolicyEntry, 'identity'>;
+
+/** Field by field: there is one per identity of the mesh and pod of the node, and a spread costs ten times as much. */
+function entryOf(
+  identity: number,
+  { port, verdict, policy, cidrTable }: PolicyAnswer,
+): PolicyEntry {
+  return { identity, port, verdict, policy, cidrTable };
+}
 
 /** One answer per prefix; a prefix that says what the next shorter one says is left out. */
 function rulesFor(
@@ -195,23 +214,27 @@ function mentionedPorts(matches: readonly Match[]): number[] {
 }
 
 /** Identities for which every condition gives the same answer get the same text. */
-function identityClassifier(matches: readonly Match[]): (spiffe: string | undefined) => string {
+function identityClassifier(
+  matches: readonly Match[],
+  parse: typeof parseSpiffe,
+): (spiffe: string | undefined) => string {
   const principals = matches.flatMap((match) => [...match.principals, ...match.notPrincipals]);
   const namespaces = matches.flatMap((match) => [...match.namespaces, ...match.notNamespaces]);
   const accounts = matches.flatMap((match) => [
     ...match.serviceAccounts,
     ...match.notServiceAccounts,
   ]);
+  const parsed = namespaces.length + accounts.length > 0;
   return (spiffe) => {
-    const principal = spiffe?.slice(SPIFFE_SCHEME.length) ?? '';
-    const identity = spiffe === undefined ? undefined : parseSpiffe(spiffe);
+    const identity = spiffe === undefined || !parsed ? undefined : parse(spiffe);
     const namespace = identity?.namespace ?? '';
-    return [
-      ...principals.map((match) => matchesPrincipal(match, principal)),
-      ...namespaces.map((match) => matchesString(match, namespace)),
-      ...accounts.map((match) => matchesAccount(match, identity)),
-    ]
-      .map(Number)
-      .join('');
+    let bits = '';
+    if (principals.length > 0) {
+      const principal = spiffe?.slice(SPIFFE_SCHEME.length) ?? '';
+      for (const match of principals) bits += matchesPrincipal(match, principal) ? '1' : '0';
+    }
+    for (const match of namespaces) bits += matchesString(match, namespace) ? '1' : '0';
+    for (const match of accounts) bits += matchesAccount(match, identity) ? '1' : '0';
+    return bits;
   };
 }

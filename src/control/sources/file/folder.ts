@@ -5,8 +5,9 @@
  * and its findings say so; only a file that is gone loses its resources.  Unchanged files are not read again, unchanged
  * documents not parsed again.
  */
+import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { Finding, FindingCode } from '../../../model/finding.ts';
 import type { Resource } from '../../../model/resource.ts';
@@ -43,7 +44,7 @@ export interface FolderScan {
 
 interface FileState {
   readonly signature: string;
-  /** by text: what each document of the last good content meant */
+  /** by digest of its text: what each document of the last good content meant */
   readonly documents: ReadonlyMap<string, ValidatedDocument>;
   readonly resources: readonly Resource[];
 }
@@ -56,13 +57,18 @@ export class ConfigFolder {
     this.#dir = dir;
   }
 
-  /** Throws FolderError when the folder itself is unreadable or not trusted: what was read before stays in force. */
-  async scan(): Promise<FolderScan> {
-    const { root, names } = await this.#trustedFolder();
-    const present = new Set(names);
+  /**
+   * Throws FolderError when the folder itself is unreadable or not trusted: what was read before stays in force.  `touched`:
+   * entries that may differ since the last scan; undefined: any.
+   */
+  async scan(touched?: ReadonlySet<string>): Promise<FolderScan> {
+    const root = await this.#trustedFolder();
+    const some = touched && (await this.#filesAmong(touched));
+    const names = some?.present ?? (await this.#allNames());
     const changed = new Map<string, FileContent | undefined>();
-    for (const name of this.#files.keys()) {
-      if (!present.has(name)) changed.set(name, undefined);
+    const present = new Set(names);
+    for (const name of some?.gone ?? this.#files.keys()) {
+      if (!present.has(name) && this.#files.has(name)) changed.set(name, undefined);
     }
     for (let i = 0; i < names.length; i += PARALLEL_STATS) {
       const batch = names.slice(i, i + PARALLEL_STATS);
@@ -76,23 +82,44 @@ export class ConfigFolder {
     return { changed };
   }
 
-  async #trustedFolder(): Promise<{ root: string; names: readonly string[] }> {
+  /** undefined when another entry is among them: files may be links to it (a mounted ConfigMap's are, to ..data). */
+  async #filesAmong(
+    touched: ReadonlySet<string>,
+  ): Promise<{ present: readonly string[]; gone: readonly string[] } | undefined> {
+    const present: string[] = [];
+    const gone: string[] = [];
+    for (const name of [...touched].sort()) {
+      const there = await isThere(join(this.#dir, name));
+      if (!there) gone.push(name);
+      else if (YAML_NAME.test(name)) present.push(name);
+      else return undefined;
+    }
+    return { present, gone };
+  }
+
+  async #allNames(): Promise<readonly string[]> {
+    try {
+      const entries = await readdir(this.#dir);
+      return entries.filter((name) => YAML_NAME.test(name)).sort();
+    } catch (error) {
+      throw unreadable(error);
+    }
+  }
+
+  async #trustedFolder(): Promise<string> {
     let stats: BigIntStats;
     let root: string;
-    let entries: readonly string[];
     try {
       root = await realpath(this.#dir);
       stats = await stat(root, { bigint: true });
-      entries = await readdir(root);
     } catch (error) {
-      const fix = 'name a folder of YAML files that the agent can read';
-      throw new FolderError('FOLDER_UNREADABLE', (error as Error).message, fix);
+      throw unreadable(error);
     }
     const distrust = await distrustOf(root, stats);
     if (distrust !== undefined) {
       throw new FolderError('FOLDER_NOT_TRUSTED', `${this.#dir} ${distrust.message}`, distrust.fix);
     }
-    return { root, names: entries.filter((name) => YAML_NAME.test(name)).sort() };
+    return root;
   }
 
   /** undefined: nothing changed */
@@ -151,7 +178,8 @@ export class ConfigFolder {
       return this.#keep(name, signature, { code: 'YAML_INVALID', message: 'is empty', fix });
     }
     for (const document of parts) {
-      let validated = known?.get(document.text);
+      const digest = digestOf(document.text);
+      let validated = known?.get(digest);
       if (validated === undefined) {
         const parsed = parseText(document);
         if (!parsed.ok) {
@@ -164,7 +192,7 @@ export class ConfigFolder {
         }
         validated = validateDocument(parsed.content, name);
       }
-      documents.set(document.text, validated);
+      documents.set(digest, validated);
       resources.push(...validated.resources);
       findings.push(...validated.findings);
     }
@@ -191,6 +219,20 @@ export class ConfigFolder {
   }
 }
 
+function unreadable(error: unknown): FolderError {
+  const fix = 'name a folder of YAML files that the agent can read';
+  return new FolderError('FOLDER_UNREADABLE', (error as Error).message, fix);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 interface Refusal {
   readonly code: FindingCode;
   readonly message: string;
@@ -199,6 +241,10 @@ interface Refusal {
 
 function signatureOf(stats: BigIntStats): string {
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
 function isErrno(error: unknown): error is NodeJS.ErrnoException {

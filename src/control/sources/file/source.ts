@@ -30,9 +30,9 @@ export class FolderSource implements Source {
       if (!(error instanceof FolderError)) throw error;
       throw new PodwireError('ERR_CONFIG', error.message, { cause: error, hint: error.fix });
     }
-    this.#watcher = watchFolder(this.#dir, async () => {
+    this.#watcher = watchFolder(this.#dir, async (names) => {
       try {
-        const { changed } = await this.#folder.scan();
+        const { changed } = await this.#folder.scan(names);
         sink.unavailable(undefined);
         if (changed.size > 0) sink.apply(changed);
       } catch (err) {
