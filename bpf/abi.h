@@ -12,7 +12,7 @@
 #define PODWIRE_ABI_H
 
 #ifndef PODWIRE_ABI_VERSION
-#define PODWIRE_ABI_VERSION 1
+#define PODWIRE_ABI_VERSION 2
 #endif
 
 enum abi_limits {
@@ -24,6 +24,8 @@ enum abi_limits {
 	MAX_SERVICES = 65536, /* VIP and port */
 	MAX_BACKENDS = 262144,
 	MAX_LB_SLOTS = 1048576,
+	MAX_AFFINITY =
+		32768, /* (client pod, Service port) pairs of one node that session affinity remembers */
 	MAX_CIDR_RULES = 65536,
 	MAX_TRUST = 8192,
 	MAX_LISTENING = 16384, /* listening ports of enrolled pods */
@@ -34,6 +36,9 @@ enum abi_limits {
 	TURN_SLOTS = 65536,
 	FULL_SCAN_BACKENDS =
 		8, /* least connections looks at all slots up to here, then at two random ones */
+	LATENCY_HALF_LIFE_MS = 7000, /* of what is known of a backend's latency */
+	LATENCY_PENALTY_MS =
+		1000, /* of a backend that refused or timed out, or is busy and was never measured */
 };
 
 /* Reasons: why a connection was denied or not spliced.  Names are stable: logs, metrics and `explain` print them. */
@@ -48,6 +53,7 @@ enum reason {
 	REASON_NO_AGENT, /* needs the agent and its listener is gone */
 	REASON_REVOKED, /* live connection that policy no longer allows */
 	REASON_STALLED_READER, /* reset: its reader cannot see spliced bytes */
+	REASON_CONNECTION_LIMIT, /* the Service's maxConnections are open from this node */
 	REASON_RECORD_QUOTA, /* the pod's quota of provenance records is used up */
 	REASON_MAP_FULL,
 	/* not spliced */
@@ -154,6 +160,7 @@ enum lb_policy {
 	LB_ROUND_ROBIN,
 	LB_RANDOM,
 	LB_LEAST_CONN,
+	LB_LEAST_LATENCY,
 };
 
 enum trust_state {
@@ -270,7 +277,9 @@ struct service {
 	__u32 slots; /* 0: no ready endpoint */
 	__u32 policy; /* enum lb_policy */
 	__u32 cursor_slot; /* index in lb_cursors */
-	__u32 flags;
+	__u32 affinity_s; /* session affinity by client pod: idle time after which it is forgotten, 0: none */
+	__u32 max_connections; /* open from this node, 0: any number */
+	__u32 limit; /* key of lb_limits, 0: none */
 };
 
 /* lb_slots: weights are expanded into slots by user space */
@@ -284,7 +293,34 @@ struct backend {
 	__u8 addr[16];
 	__u16 port;
 	__u16 pad;
-	__u32 id; /* key of lb_active */
+	__u32 id; /* key of lb_loads */
+};
+
+/* lb_members: the backends of a table by their id, for Services with session affinity only */
+struct member_key {
+	__u32 service;
+	__u32 generation;
+	__u32 backend;
+};
+
+/* lb_loads: what the kernel knows of a backend; the entry is made by user space */
+struct backend_load {
+	__u64 active; /* connections it has now */
+	__u64 sampled_ns; /* when latency_ns was last written, 0: never */
+	__u64 latency_ns; /* of the round trip: jumps to peaks, comes down slowly */
+};
+
+/* lb_affinity: which backend a pod's connections to a Service port go to */
+struct affinity_key {
+	__u64 netns; /* of the client */
+	__u32 service;
+	__u32 pad;
+};
+
+struct affinity {
+	__u64 used_ns; /* last connect */
+	__u32 backend;
+	__u32 pad;
 };
 
 /* inner map of policies: (source identity, port) → policy_verdict; port 0 is "any other port", identity 0 "no identity" */
@@ -410,12 +446,15 @@ struct intent {
 	__u16 target_port;
 	__u32 service;
 	__u32 backend;
+	__u32 limit; /* INTENT_LIMITED: key of lb_limits */
 	__u32 flags; /* INTENT_* */
 };
 
 enum intent_flags {
 	INTENT_CAPTURED = 1,
 	INTENT_COUNTED = 2, /* the backend's active count was raised */
+	INTENT_LIMITED = 4, /* one of the Service's connections is taken */
+	INTENT_MEASURED = 8, /* the round trip is a sample of the backend's latency */
 };
 
 /* agent_socks: set by the agent by fd before connect or listen */

@@ -78,6 +78,24 @@ static __always_inline bool connect_allowed(const struct pod *pod, const struct 
 	return false;
 }
 
+/* false: the Service has as many connections from this node as it may; the caller refuses. */
+static __always_inline bool connect_within_limit(const struct service *svc, struct intent *intent)
+{
+	__u32 limit = svc->limit;
+	__u64 *taken = bpf_map_lookup_elem(&lb_limits, &limit);
+	__u32 zero = 0, *used = bpf_map_lookup_elem(&lb_limited, &zero);
+
+	if (!taken || !used)
+		return true;
+	if (!*used)
+		*used = 1;
+	if (!limit_take(taken, svc->max_connections))
+		return false;
+	intent->limit = limit;
+	intent->flags |= INTENT_LIMITED;
+	return true;
+}
+
 /*
  * 1: go on, *to may have been rewritten (*changed); 0: refused.
  * The active count of the backend is raised later, when the SYN leaves: a connect() may still fail in between.
@@ -90,25 +108,35 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 	struct destination dialled = *to;
 	struct service_key key = { .port = to->port };
 	struct service *svc;
-	struct backend *backend;
+	struct backend *backend = NULL;
 	struct intent *intent;
 	__u32 service = 0, backend_id = 0, flags = 0;
 
 	if (!pod || !sk || bpf_sk_storage_get(&agent_socks, sk, NULL, 0))
 		return 1;
 	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
-	if (intent) /* the socket was used before: connect(AF_UNSPEC), or a refused first try */
+	if (intent) { /* the socket was used before: connect(AF_UNSPEC), or a first try that failed */
+		limit_return(intent);
 		intent->dialled_port = intent->service = intent->backend = intent->flags = 0;
+	}
 	addr_copy(key.addr, to->addr);
 	svc = bpf_map_lookup_elem(&services, &key);
 	if (svc) {
+		backend = balance_pick(svc, pod->netns);
+		if (!backend && svc->slots) { /* its table was replaced meanwhile */
+			svc = bpf_map_lookup_elem(&services, &key);
+			backend = svc ? balance_pick(svc, pod->netns) : NULL;
+		}
+	}
+	if (svc) {
 		service = svc->id;
-		backend = balance_pick(svc);
 		if (!backend || (only4 && !addr_is_mapped(backend->addr)))
 			return connect_refuse(pod, to, REASON_NO_ENDPOINT, service);
 		addr_copy(to->addr, backend->addr);
 		to->port = backend->port;
 		backend_id = backend->id;
+		if (svc->policy == LB_LEAST_LATENCY)
+			flags = INTENT_MEASURED;
 		*changed = true;
 	}
 	if (pod->flags & POD_CAPTURE_PROXY && !addr_is_loopback(to->addr)) {
@@ -121,7 +149,7 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 			if (local && !connect_allowed(pod, local, to, service))
 				return 0;
 			if (connect_agent_listens(pod, addr_is_mapped(to->addr)))
-				flags = INTENT_CAPTURED;
+				flags = INTENT_CAPTURED; /* its round trip is the agent's */
 			else if (!(pod->flags & POD_FALLBACK_DIRECT))
 				return connect_refuse(pod, &dialled, REASON_NO_AGENT, service);
 		}
@@ -138,7 +166,12 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 	intent->service = service;
 	intent->backend = backend_id;
 	intent->flags = flags;
-	if (flags) {
+	/* Last of all, so that nothing refuses what has been taken. */
+	if (svc && svc->max_connections && !connect_within_limit(svc, intent)) {
+		intent->dialled_port = intent->service = intent->backend = intent->flags = 0;
+		return connect_refuse(pod, &dialled, REASON_CONNECTION_LIMIT, service);
+	}
+	if (flags & INTENT_CAPTURED) {
 		if (addr_is_mapped(to->addr)) {
 			addr_from4(to->addr, bpf_htonl(0x7f000001));
 		} else {
@@ -149,6 +182,24 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		count(COUNTER_CAPTURED_OUT);
 		*changed = true;
 	}
+	return 1;
+}
+
+/*
+ * A connect() that failed before its SYN (no route, no port left) or that a fast open has put off leaves what it took with
+ * the socket: given back when that is used again or closed.  From the SYN on sockops gives it back.
+ */
+SEC("cgroup/sock_release")
+int podwire_sock_release(struct bpf_sock *sk)
+{
+	__u32 zero = 0, *used = bpf_map_lookup_elem(&lb_limited, &zero);
+	struct intent *intent;
+
+	if (!used || !*used)
+		return 1;
+	intent = bpf_sk_storage_get(&intents, sk, NULL, 0);
+	if (intent && !(intent->flags & INTENT_COUNTED))
+		limit_return(intent);
 	return 1;
 }
 

@@ -63,14 +63,46 @@ struct {
 	__type(value, struct backend);
 } lb_slots SEC(".maps");
 
-/* Connections a backend has now, by its id; the entry is made by user space, the count belongs to the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_LB_SLOTS);
+	__type(key, struct member_key);
+	__type(value, struct backend);
+} lb_members SEC(".maps");
+
+/* By backend id.  The entry is made by user space, its content belongs to the kernel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_BACKENDS);
 	__type(key, __u32);
+	__type(value, struct backend_load);
+} lb_loads SEC(".maps");
+
+/* Connections taken of each limit, by its number; made by user space, counted by the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
 	__type(value, __u64);
-} lb_active SEC(".maps");
+} lb_limits SEC(".maps");
+
+/* 1 once a connection was counted against a limit: most nodes never pay for a look-up when a socket is closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_limited SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_AFFINITY);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity);
+} lb_affinity SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

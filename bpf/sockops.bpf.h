@@ -334,6 +334,28 @@ static __always_inline bool has_received(struct tcp_sock *tp)
 	return tp->rcv_nxt != tp->copied_seq || tp->bytes_received;
 }
 
+/* srtt_us of struct tcp_sock is eight times the smoothed round trip. */
+static __always_inline void measure(struct tcp_sock *tp, __u32 backend)
+{
+	__u64 latency_ns = tp->srtt_us * 1000ull / 8;
+
+	if (latency_ns)
+		balance_sample(backend, latency_ns);
+}
+
+/* A backend that answers with RST is quick, and the wrong one to prefer. */
+static __always_inline void measure_closed(struct bpf_sock *sk, __u32 backend, bool established)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return;
+	if (established)
+		measure(tp, backend);
+	else if (tp->inet_conn.icsk_inet.sk.sk_err)
+		balance_sample(backend, LATENCY_PENALTY_MS * NSEC_PER_MSEC);
+}
+
 /* What the server's end will say, as far as the client can know it. */
 static __always_inline __u32 server_reason(const struct flow_key *key, const struct record *rec,
 					   const struct local *local)
@@ -438,6 +460,8 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		addr_copy(conn->dialled, intent->dialled);
 		conn->dialled_port = intent->dialled_port;
 		conn->service = intent->service;
+		if (intent->flags & INTENT_MEASURED)
+			measure(tp, intent->backend);
 	} else {
 		addr_copy(conn->dialled, key.remote);
 		conn->dialled_port = key.remote_port;
@@ -760,6 +784,9 @@ static __always_inline void on_close(struct bpf_sock_ops *ops, struct bpf_sock *
 	if (intent && intent->flags & INTENT_COUNTED) {
 		intent->flags &= ~INTENT_COUNTED;
 		balance_closed(intent->backend);
+		limit_return(intent);
+		if (intent->flags & INTENT_MEASURED)
+			measure_closed(sk, intent->backend, ops->args[0] != BPF_TCP_SYN_SENT);
 	}
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	tp = bpf_skc_to_tcp_sock(sk);

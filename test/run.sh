@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [TIER|TIER/PART ...]: runs the tests in dist/test and ends with one line, `N passed, N failed, N skipped`.
 #
-# Tiers: unit and integration (no root), kernel and netns (root).  TIER/PART runs the files of a tier whose path contains
+# Tiers: unit, integration and kubernetes (no root), kernel and netns (root).  TIER/PART runs the files of a tier whose path contains
 # PART.  The root tiers change the machine, so only one such run goes on at a time, one file after the other, and what a
 # test leaves behind is shown, removed and counted as a failure.
 set -eu
@@ -19,10 +19,10 @@ count() { grep -c "^$1 " "$work/counts" || true; }
   echo "run.sh: nothing is built: npm run build" >&2
   exit 2
 }
-[ $# -gt 0 ] || set -- unit integration kernel netns
+[ $# -gt 0 ] || set -- unit integration kubernetes kernel netns
 for arg in "$@"; do
-  case ${arg%%/*} in unit | integration | kernel | netns) ;; *)
-    echo "run.sh: no tier '${arg%%/*}': unit, integration, kernel, netns" >&2
+  case ${arg%%/*} in unit | integration | kubernetes | kernel | netns) ;; *)
+    echo "run.sh: no tier '${arg%%/*}': unit, integration, kubernetes, kernel, netns" >&2
     exit 2
     ;;
   esac
@@ -182,6 +182,8 @@ for arg in "$@"; do
   fi
   case $tier in
     unit | integration) run_tier "$tier" "$(nproc)" $files ;;
+    # Every file has an API server or two, which take a core each to start.
+    kubernetes) run_tier "$tier" 1 $files ;;
     *)
       if ! is_root; then
         echo "run.sh: $tier SKIPPED: its $(echo "$files" | wc -l) files need root (sudo npm test)"

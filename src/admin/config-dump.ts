@@ -65,6 +65,7 @@ function workload(one: Workload): Record<string, unknown> {
     canonicalName: one.canonicalName,
     canonicalRevision: one.canonicalRevision,
     node: one.node,
+    locality: one.locality,
     nativeTunnel: one.nativeTunnel,
     authorizationPolicies: one.authorizationPolicies,
     status: one.healthy ? 'Healthy' : 'Unhealthy',
@@ -96,9 +97,28 @@ function service(one: Service, snapshot: Snapshot): Record<string, unknown> {
         },
       ]),
     ),
-    loadBalancer: one.lbPolicy,
+    loadBalancer: loadBalancer(one),
+    // podwire's own, which ztunnel does not have
+    policy: one.lbPolicy,
+    sessionAffinitySeconds: one.sessionAffinitySeconds,
+    maxConnections: one.maxConnections,
     ipFamilies: null,
   };
+}
+
+/** null where all ready endpoints are alike, as ztunnel writes it. */
+function loadBalancer({ loadBalancing }: Service): Record<string, unknown> | null {
+  const { mode, routingPreference, healthPolicy } = loadBalancing;
+  if (mode === 'UNSPECIFIED' && healthPolicy === 'ONLY_HEALTHY') return null;
+  return {
+    mode: mode === 'UNSPECIFIED' ? 'Standard' : capitalized(mode),
+    routingPreferences: routingPreference.map(capitalized),
+    healthPolicy: healthPolicy === 'ALLOW_ALL' ? 'AllowAll' : 'OnlyHealthy',
+  };
+}
+
+function capitalized(name: string): string {
+  return name.slice(0, 1) + name.slice(1).toLowerCase();
 }
 
 function ports(

@@ -104,10 +104,17 @@ export interface EndpointView {
   readonly port: number;
   /** "namespace/name" */
   readonly workload: string;
+  readonly node: string;
+  /** "region/zone/subzone" as far as known */
+  readonly locality: string;
   readonly ready: boolean;
+  /** connections from this node go there: it is ready, has weight, and none is nearer where that matters */
+  readonly used: boolean;
   readonly weight: number;
   /** connections the kernel has given it that are still open */
   readonly active: number;
+  /** as least-latency knows it; null: not measured */
+  readonly latencyUs: number | null;
 }
 
 export interface ServiceView {
@@ -115,9 +122,19 @@ export interface ServiceView {
   readonly name: string;
   readonly hostname: string;
   readonly addresses: readonly string[];
-  readonly policy: 'round-robin' | 'random' | 'least-conn';
+  readonly policy: 'round-robin' | 'random' | 'least-conn' | 'least-latency';
+  /** 0: none */
+  readonly sessionAffinitySeconds: number;
+  readonly locality: {
+    readonly mode: 'UNSPECIFIED' | 'STRICT' | 'FAILOVER' | 'PASSTHROUGH';
+    readonly preference: readonly string[];
+  };
+  /** from this node, per port; 0: any number */
+  readonly maxConnections: number;
   readonly ports: readonly {
     readonly port: number;
+    /** connections counted against maxConnections now */
+    readonly limited: number;
     readonly endpoints: readonly EndpointView[];
   }[];
 }

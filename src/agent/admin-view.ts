@@ -5,7 +5,6 @@ import type {
   ConnectionView,
   CountersView,
   DoctorView,
-  EndpointView,
   PodView,
   PolicyView,
   ServiceView,
@@ -30,6 +29,7 @@ import { counterNames } from '../kernel/abi/layout.gen.ts';
 import { connectionView, pathOf, preMeshView } from './connection-view.ts';
 import type { AgentParts } from './parts.ts';
 import { PreMesh } from './pre-mesh.ts';
+import { serviceViews } from './service-views.ts';
 
 export interface AgentAdminViewOptions {
   readonly parts: AgentParts;
@@ -127,37 +127,7 @@ export class AgentAdminView implements AdminView {
 
   services(): ServiceView[] {
     const { mesh, reconciler } = this.#parts;
-    const { snapshot, plan } = mesh.state;
-    const active = reconciler.services.active();
-    return [...snapshot.services].map(([key, service]): ServiceView => ({
-      namespace: service.namespace,
-      name: service.name,
-      hostname: service.hostname,
-      addresses: service.addresses,
-      policy: service.lbPolicy,
-      ports: service.ports.map(({ servicePort, targetPort }) => ({
-        port: servicePort,
-        endpoints: [...(snapshot.endpoints.get(key)?.values() ?? [])].flatMap((workload) =>
-          workload.addresses.map((address): EndpointView => {
-            const own = workload.services
-              .get(key)
-              ?.find((port) => port.servicePort === servicePort);
-            const port = own?.targetPort || targetPort;
-            const backend = service.addresses
-              .flatMap((addr) => plan.services.get(`${addr}|${servicePort}`)?.slots ?? [])
-              .find((slot) => slot.addr === address && slot.port === port);
-            return {
-              address,
-              port,
-              workload: `${workload.namespace}/${workload.name}`,
-              ready: workload.healthy,
-              weight: workload.capacity,
-              active: Number(backend ? (active.get(backend.id) ?? 0n) : 0n),
-            };
-          }),
-        ),
-      })),
-    }));
+    return serviceViews(mesh.state, reconciler.services);
   }
 
   policies(): PolicyView[] {

@@ -166,6 +166,7 @@ async function build(
     reconciler,
     settings,
     log,
+    node: options.node,
     onPolicyChange: () => {
       revocation.schedule();
       learning.adoptSoon();

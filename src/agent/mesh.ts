@@ -23,6 +23,8 @@ export interface MeshOptions {
   readonly reconciler: Reconciler;
   readonly settings: Settings;
   readonly log: Log;
+  /** name of this node; undefined: its pods say */
+  readonly node: string | undefined;
   /** policies or identities changed: live connections must be looked at again */
   readonly onPolicyChange: () => void;
 }
@@ -77,11 +79,12 @@ export class Mesh {
       reconciler,
       settings,
       log,
+      node,
       onPolicyChange,
     } = this.#options;
     const started = performance.now();
     const previous = this.#state;
-    const next = nextPlan(previous, this.#store.current, this.#enrolled);
+    const next = nextPlan(previous, this.#store.current, this.#enrolled, node);
     const operations = diffPlans(previous.plan, next.plan);
     if (next.numbers !== previous.numbers) {
       folder.saveNumbers({ numbers: next.numbers, since: numbersSince });

@@ -42,6 +42,7 @@ export function agentCommand(): Command {
     .option('--workers <count>', 'threads of the proxy', '1')
     .option('--trust-domain <name>', 'of SPIFFE identities', DEFAULT_TRUST_DOMAIN)
     .option('--cluster-id <id>', 'name of the cluster in metrics and uids', DEFAULT_CLUSTER_ID)
+    .option('--node <name>', "spec.nodeName of this node's pods (default: what they say)")
     .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
     .option('--log-pretty', 'log for people instead of JSON')
     .action((raw: RawAgentOptions) =>

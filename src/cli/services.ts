@@ -18,6 +18,7 @@ interface Row {
   readonly endpoint: string;
   readonly workload: string;
   readonly ready: string;
+  readonly used: string;
   readonly weight: string;
   readonly active: string;
 }
@@ -29,6 +30,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { head: 'ENDPOINT', cell: (row) => row.endpoint },
   { head: 'WORKLOAD', cell: (row) => row.workload },
   { head: 'READY', cell: (row) => row.ready },
+  { head: 'USED', cell: (row) => row.used },
   { head: 'WEIGHT', cell: (row) => row.weight, align: 'right' },
   { head: 'ACTIVE', cell: (row) => row.active, align: 'right' },
 ];
@@ -57,13 +59,16 @@ function rowsOf(service: ServiceView): Row[] {
       policy: service.policy,
     };
     if (endpoints.length === 0) {
-      return [{ ...head, endpoint: 'none', workload: '', ready: '', weight: '', active: '' }];
+      return [
+        { ...head, endpoint: 'none', workload: '', ready: '', used: '', weight: '', active: '' },
+      ];
     }
     return endpoints.map((endpoint) => ({
       ...head,
       endpoint: hostPort(endpoint.address, endpoint.port),
       workload: endpoint.workload,
       ready: endpoint.ready ? 'yes' : 'no',
+      used: endpoint.used ? 'yes' : 'no',
       weight: String(endpoint.weight),
       active: String(endpoint.active),
     }));

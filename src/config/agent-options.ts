@@ -29,6 +29,7 @@ export interface RawAgentOptions {
   readonly logPretty?: boolean | undefined;
   readonly trustDomain?: string | undefined;
   readonly clusterId?: string | undefined;
+  readonly node?: string | undefined;
   readonly splice?: string | undefined;
   readonly workers?: string | undefined;
 }
@@ -51,6 +52,8 @@ export interface AgentOptions {
   readonly log: { readonly level: LogLevel; readonly pretty: boolean };
   readonly trustDomain: string;
   readonly clusterId: string;
+  /** spec.nodeName of this node's pods; undefined: what its pods say */
+  readonly node: string | undefined;
   readonly splice: boolean;
   readonly workers: number;
 }
@@ -128,6 +131,10 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
       CLUSTER_ID,
       'at most 63 letters, digits, dashes, dots and underscores',
     ),
+    node:
+      raw.node === undefined
+        ? undefined
+        : matching('--node', raw.node, DNS_NAME, "the node's name in Kubernetes"),
     splice: splice === 'on',
     workers,
   };

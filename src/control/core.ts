@@ -16,8 +16,12 @@ import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 
-/** All findings are walked to find the new ones; a stream of changes does not make that a load. */
-const LOG_PAUSE_MS = 250;
+/**
+ * All findings are walked to find the new ones.  That is done at once as long as it costs little, and takes at most this
+ * part of the time when changes keep coming in a large mesh.
+ */
+const LOG_SHARE = 0.05;
+const LOG_BURST_MS = 50;
 
 export interface CoreOptions {
   /** their names differ, and so do their origins */
@@ -29,6 +33,8 @@ export interface CoreOptions {
     apply(changes: readonly ResourceChange[]): readonly EnrolledPod[];
   };
   readonly onUpdate: (update: ControlUpdate) => void;
+  /** origins that were told anew or are gone; after the update */
+  readonly onOrigins?: (origins: Iterable<string>) => void;
 }
 
 export class ControlCore {
@@ -42,6 +48,9 @@ export class ControlCore {
   #early: Map<string, OriginContent | undefined> | undefined = new Map();
   #findings: readonly Finding[] | undefined;
   #logged = new Set<string>();
+  /** time spent on it, paid back by the share above */
+  #logDebtMs = 0;
+  #loggedMs = 0;
   #logTimer: NodeJS.Timeout | undefined;
   #delivered = false;
   #closed = false;
@@ -83,6 +92,15 @@ export class ControlCore {
     return this.#findings;
   }
 
+  /** Of every origin there is, those without a finding included; findings of no origin are left out. */
+  findingsByOrigin(): ReadonlyMap<string, readonly Finding[]> {
+    const byOrigin = new Map<string, Finding[]>();
+    for (const origin of this.#index.origins()) byOrigin.set(origin, []);
+    for (const origin of this.#originFindings.keys()) byOrigin.set(origin, []);
+    for (const finding of this.findings()) byOrigin.get(finding.file)?.push(finding);
+    return byOrigin;
+  }
+
   /** No update is delivered after this resolves; may be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -96,8 +114,13 @@ export class ControlCore {
       for (const [origin, content] of changes) this.#early.set(origin, content);
       return;
     }
+    this.#guarded(() => this.#deliver(changes));
+  }
+
+  /** What goes wrong here is no business of the source, which goes on. */
+  #guarded(work: () => void): void {
     try {
-      this.#deliver(changes);
+      work();
     } catch (err) {
       this.#options.log.error({ err }, 'a change of the configuration could not be applied');
     }
@@ -111,8 +134,7 @@ export class ControlCore {
     else this.#unavailable.set(source, finding);
     this.#findings = undefined;
     if (this.#early !== undefined) return;
-    this.#options.onUpdate(this.#update([]));
-    this.#logSoon();
+    this.#guarded(() => this.#options.onUpdate(this.#update([])));
   }
 
   #deliver(origins: OriginChanges): void {
@@ -128,6 +150,7 @@ export class ControlCore {
     }
     this.#delivered = true;
     if (news) this.#options.onUpdate(this.#update(changes));
+    this.#options.onOrigins?.(origins.keys());
   }
 
   #update(changes: readonly ResourceChange[]): ControlUpdate {
@@ -145,16 +168,24 @@ export class ControlCore {
   }
 
   #logSoon(): void {
-    if (this.#closed) return;
-    this.#logTimer ??= setTimeout(() => {
+    if (this.#closed || this.#logTimer !== undefined) return;
+    const paid = (performance.now() - this.#loggedMs) * LOG_SHARE;
+    const pause = (this.#logDebtMs - paid - LOG_BURST_MS) / LOG_SHARE;
+    if (pause <= 0) {
+      this.#logFindings();
+      return;
+    }
+    this.#logTimer = setTimeout(() => {
       this.#logTimer = undefined;
       this.#logFindings();
-    }, LOG_PAUSE_MS);
+    }, pause);
     this.#logTimer.unref();
   }
 
   /** Each finding once, when it first shows up. */
   #logFindings(): void {
+    const startMs = performance.now();
+    const paid = (startMs - this.#loggedMs) * LOG_SHARE;
     const lines = new Set<string>();
     for (const finding of this.findings()) {
       const line = formatFinding(finding);
@@ -165,6 +196,8 @@ export class ControlCore {
       this.#options.log[level]({ code, file, resource, path }, line);
     }
     this.#logged = lines;
+    this.#loggedMs = performance.now();
+    this.#logDebtMs = Math.max(0, this.#logDebtMs - paid) + this.#loggedMs - startMs;
   }
 }
 

@@ -57,6 +57,11 @@ export class ResourceIndex {
     return changes;
   }
 
+  /** Those that have resources. */
+  origins(): Iterable<string> {
+    return this.#files.keys();
+  }
+
   findings(): Finding[] {
     return [...this.#conflicts.values()].flat();
   }

@@ -22,6 +22,7 @@ const GENERATION_HOOKS = [
   'podwire_getsockname4',
   'podwire_getsockname6',
   'podwire_setsockopt',
+  'podwire_sock_release',
   'podwire_sockops',
 ] as const;
 

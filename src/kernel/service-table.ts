@@ -1,13 +1,16 @@
 /**
  * Services in the kernel. The slots of a service are written beside the old ones under a new generation, then its value is
- * replaced, then the old slots go: no connect() ever meets half a table. Active counts belong to backends and outlive tables.
+ * replaced, then the old slots go: no connect() ever meets half a table. Counts belong to backends and to limits, and outlive
+ * tables.
  */
 import type { Backend, ServiceEntry } from '../compile/kernel/services.ts';
 import { addrFromText } from './abi/address.ts';
 import {
   AbiLimits,
   Backend as BackendValue,
+  BackendLoad,
   LbPolicy,
+  MemberKey,
   Service,
   ServiceKey,
   SlotKey,
@@ -19,6 +22,7 @@ const POLICIES = {
   'round-robin': LbPolicy.ROUND_ROBIN,
   random: LbPolicy.RANDOM,
   'least-conn': LbPolicy.LEAST_CONN,
+  'least-latency': LbPolicy.LEAST_LATENCY,
 } as const satisfies Record<ServiceEntry['policy'], number>;
 
 interface Table {
@@ -26,20 +30,35 @@ interface Table {
   readonly generation: number;
   readonly slots: readonly Backend[];
   readonly count: number;
+  /** its backends are in lb_members too */
+  readonly members: boolean;
+  readonly limit: number;
 }
+
+const NO_LOAD: BackendLoad = { active: 0n, sampledNs: 0n, latencyNs: 0n };
 
 export class ServiceTable {
   readonly #services: TypedMap<ServiceKey, Service>;
   readonly #slots: TypedMap<SlotKey, BackendValue>;
-  readonly #active: TypedMap<number, bigint>;
+  readonly #members: TypedMap<MemberKey, BackendValue>;
   readonly #tables = new Map<string, Table>();
-  /** backend → services that use it */
-  readonly #uses = new Map<number, number>();
+  readonly #loads: Counts<BackendLoad>;
+  readonly #limits: Counts<bigint>;
 
   constructor(map: (name: string) => BpfMap) {
     this.#services = new TypedMap('services', map('services'), ServiceKey, Service);
     this.#slots = new TypedMap('lb_slots', map('lb_slots'), SlotKey, BackendValue);
-    this.#active = new TypedMap('lb_active', map('lb_active'), u32, u64);
+    this.#members = new TypedMap('lb_members', map('lb_members'), MemberKey, BackendValue);
+    this.#loads = new Counts(
+      new TypedMap('lb_loads', map('lb_loads'), u32, BackendLoad),
+      NO_LOAD,
+      ({ active }) => active === 0n,
+    );
+    this.#limits = new Counts(
+      new TypedMap('lb_limits', map('lb_limits'), u32, u64),
+      0n,
+      (taken) => taken === 0n,
+    );
   }
 
   put(entry: ServiceEntry): void {
@@ -51,21 +70,33 @@ export class ServiceTable {
       generation,
       slots: entry.slots,
       count: entry.slots.length,
+      members: entry.affinitySeconds > 0,
+      limit: entry.limit,
     };
-    this.#use(entry.slots);
+    this.#use(table);
     this.#slots.setMany(
       entry.slots.map((backend, slot) => [
         { service: entry.id, generation, slot },
-        { addr: addrFromText(backend.addr), port: backend.port, id: backend.id },
+        backendValue(backend),
       ]),
     );
+    if (table.members) {
+      this.#members.setMany(
+        distinct(entry.slots).map((backend) => [
+          { service: entry.id, generation, backend: backend.id },
+          backendValue(backend),
+        ]),
+      );
+    }
     this.#services.set(key, {
       id: entry.id,
       generation,
       slots: entry.slots.length,
       policy: POLICIES[entry.policy],
       cursorSlot: entry.id % AbiLimits.MAX_SERVICES,
-      flags: 0,
+      affinityS: entry.affinitySeconds,
+      maxConnections: entry.maxConnections,
+      limit: entry.limit,
     });
     this.#tables.set(entry.key, table);
     if (before) this.#drop(before);
@@ -93,51 +124,107 @@ export class ServiceTable {
         .map(([key]) => key)
         .filter((key) => kept.get(key.service) !== key.generation),
     );
-    for (const [id, count] of this.#active.entries()) {
-      if (!this.#uses.has(id) && count === 0n) this.#active.delete(id);
-    }
+    this.#members.deleteMany(
+      this.#members
+        .entries()
+        .map(([key]) => key)
+        .filter((key) => kept.get(key.service) !== key.generation),
+    );
+    this.#loads.prune();
+    this.#limits.prune();
   }
 
-  /** Connections per backend number, as the kernel counts them now. */
-  active(): Map<number, bigint> {
-    return new Map(this.#active.entries());
+  /** Per backend number, as the kernel has it now. */
+  loads(): Map<number, BackendLoad> {
+    return this.#loads.read();
+  }
+
+  /** Connections taken, per limit number. */
+  limits(): Map<number, bigint> {
+    return this.#limits.read();
   }
 
   #found(key: ServiceKey): Table | undefined {
     const value = this.#services.get(key);
-    return (
-      value && { service: value.id, generation: value.generation, slots: [], count: value.slots }
-    );
+    if (value === undefined) return undefined;
+    const { id: service, generation, slots: count } = value;
+    // Its members go with prune(): who they are is not in the value.
+    return { service, generation, slots: [], count, members: false, limit: 0 };
   }
 
-  #use(slots: readonly Backend[]): void {
-    const fresh: [number, bigint][] = [];
-    for (const id of new Set(slots.map((backend) => backend.id))) {
-      const uses = this.#uses.get(id) ?? 0;
-      this.#uses.set(id, uses + 1);
-      if (uses === 0 && this.#active.get(id) === undefined) fresh.push([id, 0n]);
-    }
-    this.#active.setMany(fresh);
+  #use({ slots, limit }: Table): void {
+    this.#loads.use(distinct(slots).map(({ id }) => id));
+    if (limit > 0) this.#limits.use([limit]);
   }
 
-  #drop(table: Table): void {
+  #drop({ service, generation, slots, count, members, limit }: Table): void {
     this.#slots.deleteMany(
-      Array.from({ length: table.count }, (_, slot) => ({
-        service: table.service,
-        generation: table.generation,
-        slot,
-      })),
+      Array.from({ length: count }, (_, slot) => ({ service, generation, slot })),
     );
-    for (const id of new Set(table.slots.map((backend) => backend.id))) {
-      const uses = (this.#uses.get(id) ?? 1) - 1;
+    const backends = distinct(slots).map(({ id }) => id);
+    if (members) {
+      this.#members.deleteMany(backends.map((backend) => ({ service, generation, backend })));
+    }
+    this.#loads.release(backends);
+    if (limit > 0) this.#limits.release([limit]);
+  }
+}
+
+/** What the kernel counts under a number: there while a table refers to it, and until the count is zero. */
+class Counts<V> {
+  readonly #map: TypedMap<number, V>;
+  readonly #initial: V;
+  readonly #isZero: (value: V) => boolean;
+  /** number → tables that refer to it */
+  readonly #uses = new Map<number, number>();
+
+  constructor(map: TypedMap<number, V>, initial: V, isZero: (value: V) => boolean) {
+    this.#map = map;
+    this.#initial = initial;
+    this.#isZero = isZero;
+  }
+
+  /** `numbers` are distinct */
+  use(numbers: readonly number[]): void {
+    const fresh: [number, V][] = [];
+    for (const number of numbers) {
+      const uses = this.#uses.get(number) ?? 0;
+      this.#uses.set(number, uses + 1);
+      if (uses === 0 && this.#map.get(number) === undefined) fresh.push([number, this.#initial]);
+    }
+    this.#map.setMany(fresh);
+  }
+
+  release(numbers: readonly number[]): void {
+    for (const number of numbers) {
+      const uses = (this.#uses.get(number) ?? 1) - 1;
       if (uses > 0) {
-        this.#uses.set(id, uses);
+        this.#uses.set(number, uses);
         continue;
       }
-      this.#uses.delete(id);
-      if (this.#active.get(id) === 0n) this.#active.delete(id);
+      this.#uses.delete(number);
+      const value = this.#map.get(number);
+      if (value !== undefined && this.#isZero(value)) this.#map.delete(number);
     }
   }
+
+  prune(): void {
+    for (const [number, value] of this.#map.entries()) {
+      if (!this.#uses.has(number) && this.#isZero(value)) this.#map.delete(number);
+    }
+  }
+
+  read(): Map<number, V> {
+    return new Map(this.#map.entries());
+  }
+}
+
+function distinct(slots: readonly Backend[]): Backend[] {
+  return [...new Map(slots.map((backend) => [backend.id, backend])).values()];
+}
+
+function backendValue({ addr, port, id }: Backend): BackendValue {
+  return { addr: addrFromText(addr), port, id };
 }
 
 function keyOf(entry: ServiceEntry): ServiceKey {

@@ -84,6 +84,7 @@ export interface OutlierDetection {
     | {
         readonly minimumHosts: number;
         readonly requestVolume: number;
+        /** thousandths of a standard deviation, as Envoy: 1900 */
         readonly stdevFactor: number;
       }
     | undefined;
@@ -120,7 +121,9 @@ export type TlsVersion = 'TLSv1_2' | 'TLSv1_3';
 export interface CertificateValidation {
   /** name of the Secret with the roots; undefined: those of the system */
   readonly roots: string | undefined;
+  /** any of them; none: the server name asked for, when there is one */
   readonly subjectAltNames: readonly StringMatcher[];
+  /** the chain is not checked */
   readonly insecure: boolean;
 }
 

@@ -83,6 +83,8 @@ export interface JwtAuthentication {
   /** the first that matches says what is required; none: nothing is */
   readonly rules: readonly { readonly path: PathMatcher; readonly requires: JwtRequirement }[];
   readonly requirements: ReadonlyMap<string, JwtRequirement>;
+  /** a CORS preflight needs no token; absent: it does */
+  readonly bypassCorsPreflight?: boolean;
 }
 
 export interface JwtProvider {
@@ -105,6 +107,7 @@ export interface JwtProvider {
   /** header that carries the payload, base64url; "" none */
   readonly payloadHeader: string;
   readonly claimHeaders: readonly { readonly header: string; readonly claim: string }[];
+  /** whole seconds on the wire, rounded up */
   readonly clockSkewMs: number;
 }
 
@@ -122,8 +125,9 @@ export interface ExtAuthz {
         readonly cluster: string;
         readonly pathPrefix: string;
         readonly timeoutMs: number;
-        /** headers the answer may add to the request or to the refusal */
+        /** headers of the answer that are added to the request; none: none of them */
         readonly upstreamHeaders: readonly StringMatcher[];
+        /** headers of the answer that a refusal has; none: all of them, as Envoy */
         readonly clientHeaders: readonly StringMatcher[];
         /** headers of the request the service gets */
         readonly requestHeaders: readonly StringMatcher[];

@@ -4,7 +4,7 @@
 import type { Ip } from './ip.ts';
 import type { Authorization } from './authorization.ts';
 import type { SpliceMode } from './enrolment.ts';
-import type { LbPolicy } from './service.ts';
+import type { LoadBalancer, LocalityPreference } from './service.ts';
 import type { Locality } from './workload.ts';
 import type { NamespaceResource, SecretResource, ServiceAccountResource } from './resource/core.ts';
 import type { DestinationRuleResource } from './resource/destination-rule.ts';
@@ -85,7 +85,7 @@ export interface ServiceResourcePort {
   readonly appProtocol?: string;
 }
 
-export interface ServiceResource extends ResourceMeta {
+export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
   readonly addresses: readonly Ip[];
   /** TCP only */
@@ -95,7 +95,7 @@ export interface ServiceResource extends ResourceMeta {
   readonly publishNotReady: boolean;
   /** namespaces that see it (networking.istio.io/exportTo); absent: all */
   readonly exportTo?: readonly string[];
-  readonly lbPolicy: LbPolicy;
+  readonly localityPreference: LocalityPreference;
 }
 
 export interface EndpointResource {
@@ -103,6 +103,11 @@ export interface EndpointResource {
   readonly ready: boolean;
   /** name of the pod behind it, when the slice says so */
   readonly pod: string | undefined;
+  /** "" where the slice does not say */
+  readonly node: string;
+  readonly zone: string;
+  /** share of the load; absent: 1 */
+  readonly weight?: number;
 }
 
 export interface EndpointSliceResource extends ResourceMeta {

@@ -3,8 +3,14 @@
  */
 import type { Ip } from './ip.ts';
 
-export type LbPolicy = 'round-robin' | 'random' | 'least-conn';
-export const LB_POLICIES: readonly LbPolicy[] = ['round-robin', 'random', 'least-conn'];
+export type LbPolicy = 'round-robin' | 'random' | 'least-conn' | 'least-latency';
+export const LB_POLICIES: readonly LbPolicy[] = [
+  'round-robin',
+  'random',
+  'least-conn',
+  'least-latency',
+];
+export const DEFAULT_LB_POLICY: LbPolicy = 'round-robin';
 
 export interface ServicePort {
   readonly servicePort: number;
@@ -12,7 +18,36 @@ export interface ServicePort {
   readonly targetPort: number;
 }
 
-export interface Service {
+/** What a client and an endpoint may have in common. */
+export type RoutingScope = 'NETWORK' | 'REGION' | 'ZONE' | 'SUBZONE' | 'NODE' | 'CLUSTER';
+
+/**
+ * UNSPECIFIED: all endpoints alike.  STRICT: only those that share every scope.  FAILOVER: those that share the most.
+ * PASSTHROUGH: none is chosen, the connection goes where it was sent.
+ */
+export type LoadBalancingMode = 'UNSPECIFIED' | 'STRICT' | 'FAILOVER' | 'PASSTHROUGH';
+
+export interface LocalityPreference {
+  readonly mode: LoadBalancingMode;
+  /** most important first: an endpoint's rank is how many it shares before the first it does not */
+  readonly routingPreference: readonly RoutingScope[];
+}
+
+export interface LoadBalancing extends LocalityPreference {
+  /** ALLOW_ALL: endpoints that are not ready get traffic too (publishNotReadyAddresses) */
+  readonly healthPolicy: 'ONLY_HEALTHY' | 'ALLOW_ALL';
+}
+
+/** podwire's own extension podwire.io/lb of the message. */
+export interface LoadBalancer {
+  readonly lbPolicy: LbPolicy;
+  /** a client pod keeps its endpoint until it has not connected for so long; 0: no affinity */
+  readonly sessionAffinitySeconds: number;
+  /** most connections open from one node to each port of the Service; 0: any number */
+  readonly maxConnections: number;
+}
+
+export interface Service extends LoadBalancer {
   readonly name: string;
   readonly namespace: string;
   readonly hostname: string;
@@ -24,10 +59,7 @@ export interface Service {
    */
   readonly clusterAddresses?: ReadonlyMap<string, readonly Ip[]>;
   readonly ports: readonly ServicePort[];
-  /** endpoints that are not ready get traffic too (publishNotReadyAddresses) */
-  readonly allowUnhealthy: boolean;
-  /** extension podwire.io/lb of the message */
-  readonly lbPolicy: LbPolicy;
+  readonly loadBalancing: LoadBalancing;
 }
 
 /** The Service as a node of that cluster may see it. */
@@ -36,6 +68,20 @@ export function serviceForCluster(service: Service, cluster: string): Service {
   if (clusterAddresses === undefined) return service;
   return { ...rest, addresses: clusterAddresses.get(cluster) ?? [] };
 }
+
+/**
+ * What a DestinationRule's trafficPolicy says of a Service as far as the kernel carries it out.  A field that is absent
+ * leaves what the Service itself says in force.
+ */
+export interface ServiceTrafficPolicy {
+  readonly lbPolicy?: LbPolicy;
+  /** see LoadBalancer; 0 is no limit */
+  readonly maxConnections?: number;
+  readonly sessionAffinitySeconds?: number;
+  readonly localityPreference?: LocalityPreference;
+}
+
+export const ALL_ENDPOINTS: LocalityPreference = { mode: 'UNSPECIFIED', routingPreference: [] };
 
 /** primary key: "namespace/hostname" */
 export function serviceKey(service: Pick<Service, 'namespace' | 'hostname'>): string {

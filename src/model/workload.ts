@@ -23,6 +23,9 @@ export interface Locality {
   readonly subzone: string;
 }
 
+/** What routing preferences compare: see RoutingScope. */
+export type Place = Pick<Workload, 'network' | 'locality' | 'node' | 'clusterId'>;
+
 export interface Workload {
   /** primary key; pods: "<cluster>//Pod/<namespace>/<name>" */
   readonly uid: string;
@@ -37,6 +40,7 @@ export interface Workload {
   /** "" means default */
   readonly serviceAccount: string;
   readonly node: string;
+  readonly locality: Locality;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   readonly workloadType: WorkloadType;
@@ -54,6 +58,7 @@ export interface Workload {
   readonly capacity: number;
 }
 
+export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };
 export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 
 export function podUid(clusterId: string, namespace: string, name: string): string {

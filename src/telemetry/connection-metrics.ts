@@ -44,6 +44,12 @@ interface Known {
   missed: number;
 }
 
+/** By reason; all others are DENY. */
+const REFUSED_FLAGS: Readonly<Partial<Record<string, ResponseFlags>>> = {
+  'no-endpoint': 'CONNECT',
+  'connection-limit': 'UO',
+};
+
 /** An end whose socket lingers after its event would be taken for a new connection: closed ids are kept until it is gone. */
 const MAX_CLOSED_IDS = 65_536;
 
@@ -93,7 +99,7 @@ export class ConnectionMetrics {
   }
 
   deniedSets(kind: FlowKind): readonly LabelSet[] {
-    return this.#setsOf(kind, kind.reason === 'no-endpoint' ? 'CONNECT' : 'DENY');
+    return this.#setsOf(kind, REFUSED_FLAGS[kind.reason] ?? 'DENY');
   }
 
   connectionClosed(sets: readonly LabelSet[], flow: FlowNumbers): void {

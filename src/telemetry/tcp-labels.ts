@@ -35,8 +35,8 @@ export const TCP_LABELS = [
 export type TcpLabel = (typeof TCP_LABELS)[number];
 export type TcpLabels = Readonly<Record<TcpLabel, string>>;
 
-/** ztunnel's: nothing to say, refused by policy, or no connection could be made. */
-export type ResponseFlags = '-' | 'DENY' | 'CONNECT';
+/** ztunnel's: nothing to say, refused by policy, no connection could be made; Envoy's: the Service's limit is reached. */
+export type ResponseFlags = '-' | 'DENY' | 'CONNECT' | 'UO';
 
 const UNKNOWN = 'unknown';
 

@@ -15,7 +15,12 @@ import {
   decodeAuthorization,
   encodeAuthorization,
 } from './resources/authorization.ts';
+import { decodeCluster, encodeCluster } from './resources/cluster.ts';
 import type { Decoded } from './resources/decoded.ts';
+import { decodeListener, encodeListener } from './resources/listener.ts';
+import { decodeLoadAssignment, encodeLoadAssignment } from './resources/load-assignment.ts';
+import { decodeRouteConfiguration, encodeRouteConfiguration } from './resources/route.ts';
+import { decodeSecret, encodeSecret } from './resources/secret.ts';
 
 /** The model of each type, by its key in MeshUpdate. */
 export interface MeshResources {
@@ -42,9 +47,6 @@ export interface ResourceType<K extends ResourceKey = ResourceKey> {
 
 type ResourceTypes = { readonly [K in ResourceKey]: ResourceType<K> };
 
-const pending = (): never => {
-  throw new Error('this type has no codec yet');
-};
 const nameOf = ({ name }: { readonly name: string }): string => name;
 
 export const RESOURCE_TYPES: ResourceTypes = Object.freeze({
@@ -66,36 +68,36 @@ export const RESOURCE_TYPES: ResourceTypes = Object.freeze({
     key: 'secrets',
     typeUrl: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
     nameOf,
-    encode: pending,
-    decode: pending,
+    encode: encodeSecret,
+    decode: decodeSecret,
   },
   clusters: {
     key: 'clusters',
     typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     nameOf,
-    encode: pending,
-    decode: pending,
+    encode: encodeCluster,
+    decode: decodeCluster,
   },
   loadAssignments: {
     key: 'loadAssignments',
     typeUrl: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
     nameOf,
-    encode: pending,
-    decode: pending,
+    encode: encodeLoadAssignment,
+    decode: decodeLoadAssignment,
   },
   routes: {
     key: 'routes',
     typeUrl: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
     nameOf,
-    encode: pending,
-    decode: pending,
+    encode: encodeRouteConfiguration,
+    decode: decodeRouteConfiguration,
   },
   listeners: {
     key: 'listeners',
     typeUrl: 'type.googleapis.com/envoy.config.listener.v3.Listener',
     nameOf,
-    encode: pending,
-    decode: pending,
+    encode: encodeListener,
+    decode: decodeListener,
   },
 } satisfies ResourceTypes);
 

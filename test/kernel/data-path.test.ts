@@ -11,7 +11,9 @@ import type { Backend, ServiceEntry } from '../../src/compile/kernel/services.ts
 import { addrFromText } from '../../src/kernel/abi/address.ts';
 import {
   Backend as BackendValue,
+  BackendLoad,
   LbPolicy,
+  MemberKey,
   Service,
   ServiceKey,
   SlotKey,
@@ -27,7 +29,9 @@ import { repositoryRoot } from '../support/repository.ts';
 import { makeNetns, makePinFolder } from './native-fixture.ts';
 
 const skip = skipReason('bpftool');
-const HOOKS = 8;
+const HOOKS = 9;
+
+const load = (active: bigint): BackendLoad => ({ active, sampledNs: 0n, latencyNs: 0n });
 
 interface Node {
   readonly binding: Binding;
@@ -71,7 +75,7 @@ test('attach pins everything, and closing takes nothing away', { skip }, (t) => 
   path.attach();
   assert.equal(node.attached().length, HOOKS);
   const { maps, conns } = path.generation;
-  for (const name of ['records', 'conns', 'policies', 'services', 'lb_active', 'trust', 'socks']) {
+  for (const name of ['records', 'conns', 'policies', 'services', 'lb_loads', 'trust', 'socks']) {
     assert.ok(existsSync(join(maps, name)), name);
   }
   assert.ok(existsSync(conns));
@@ -83,9 +87,9 @@ test('the next agent adopts maps and replaces programs in their links', { skip }
   const node = makeNode(t);
   const first = node.start(true);
   first.attach();
-  const active = new TypedMap('lb_active', first.map('lb_active'), u32, u64);
-  active.set(42, 7n);
-  const mapId = first.map('lb_active').info().id;
+  const active = new TypedMap('lb_loads', first.map('lb_loads'), u32, BackendLoad);
+  active.set(42, load(7n));
+  const mapId = first.map('lb_loads').info().id;
   const programs = node.attached();
   first.close();
   const second = node.start(true);
@@ -99,21 +103,27 @@ test('the next agent adopts maps and replaces programs in their links', { skip }
     node.attached().every((id) => !programs.includes(id)),
     'new programs',
   );
-  assert.equal(second.map('lb_active').info().id, mapId);
-  assert.equal(new TypedMap('lb_active', second.map('lb_active'), u32, u64).get(42), 7n);
+  assert.equal(second.map('lb_loads').info().id, mapId);
+  assert.equal(
+    new TypedMap('lb_loads', second.map('lb_loads'), u32, BackendLoad).get(42)?.active,
+    7n,
+  );
 });
 
 test('an agent whose numbers mean something else starts a generation', { skip }, (t) => {
   const node = makeNode(t);
   const first = node.start(true);
   first.attach();
-  new TypedMap('lb_active', first.map('lb_active'), u32, u64).set(42, 7n);
+  new TypedMap('lb_loads', first.map('lb_loads'), u32, BackendLoad).set(42, load(7n));
   first.close();
   const second = node.start(false);
   t.after(() => second.close());
   assert.equal(second.adopted, false);
   assert.equal(second.generation.number, first.generation.number + 1);
-  assert.equal(new TypedMap('lb_active', second.map('lb_active'), u32, u64).get(42), undefined);
+  assert.equal(
+    new TypedMap('lb_loads', second.map('lb_loads'), u32, BackendLoad).get(42),
+    undefined,
+  );
   second.attach();
   assert.deepEqual(
     second.generations.olderThan(second.generation).map(({ number }) => number),
@@ -146,11 +156,12 @@ test('Services: tables are replaced whole, active counts stay', { skip }, (t) =>
   const map = (name: string) => path.map(name);
   const services = new TypedMap('services', map('services'), ServiceKey, Service);
   const slots = new TypedMap('lb_slots', map('lb_slots'), SlotKey, BackendValue);
-  const active = new TypedMap('lb_active', map('lb_active'), u32, u64);
+  const active = new TypedMap('lb_loads', map('lb_loads'), u32, BackendLoad);
   const backend = (id: number): Backend => ({ id, addr: `10.0.0.${id}` as Ip, port: 8080 });
   const entry = (...ids: readonly number[]): ServiceEntry => ({
     ...{ key: '198.18.0.1|80', addr: '198.18.0.1' as Ip, port: 80, id: 5, rounded: false },
     ...{ policy: 'least-conn', slots: ids.map(backend) },
+    ...{ affinitySeconds: 0, maxConnections: 0, limit: 0 },
     service: { namespace: 'default', name: 'web', hostname: 'web.default.svc.cluster.local' },
   });
   const key = { addr: addrFromText('198.18.0.1'), port: 80 };
@@ -165,14 +176,14 @@ test('Services: tables are replaced whole, active counts stay', { skip }, (t) =>
     [1, 2, 2],
   );
   assert.equal(slots.entries().length, 3);
-  active.set(1, 4n);
+  active.set(1, load(4n));
 
   table.put(entry(2, 3));
   const second = services.get(key)!;
   assert.notEqual(second.generation, first.generation);
   assert.equal(slots.entries().length, 2, 'the old table is gone');
-  assert.equal(active.get(1), 4n, 'connections of a backend that left are still counted');
-  assert.equal(active.get(3), 0n);
+  assert.equal(active.get(1)?.active, 4n, 'connections of a backend that left are still counted');
+  assert.equal(active.get(3)?.active, 0n);
 
   table.put(entry());
   assert.equal(
@@ -183,12 +194,59 @@ test('Services: tables are replaced whole, active counts stay', { skip }, (t) =>
   assert.equal(slots.entries().length, 0);
 
   table.put(entry(1));
-  active.set(1, 0n);
+  active.set(1, load(0n));
   const next = new ServiceTable(map);
   next.prune();
   assert.deepEqual(services.entries(), [], 'what the next mesh does not have');
   assert.deepEqual(slots.entries(), []);
   assert.deepEqual(active.entries(), []);
+});
+
+test('Services: members follow their table, a limit lives as long as it counts', { skip }, (t) => {
+  const node = makeNode(t);
+  const path = node.start(true);
+  t.after(() => path.close());
+  const map = (name: string) => path.map(name);
+  const members = new TypedMap('lb_members', map('lb_members'), MemberKey, BackendValue);
+  const limits = new TypedMap('lb_limits', map('lb_limits'), u32, u64);
+  const table = new ServiceTable(map);
+  const entry = (ids: readonly number[], more: Partial<ServiceEntry> = {}): ServiceEntry => ({
+    ...{ key: '198.18.0.1|80', addr: '198.18.0.1' as Ip, port: 80, id: 5, rounded: false },
+    ...{ policy: 'round-robin', affinitySeconds: 60, maxConnections: 9, limit: 3 },
+    slots: ids.map((id) => ({ id, addr: `10.0.0.${id}` as Ip, port: 8080 })),
+    service: { namespace: 'default', name: 'web', hostname: 'web.default.svc.cluster.local' },
+    ...more,
+  });
+  const ids = () =>
+    members
+      .entries()
+      .map(([key, value]): [number, number] => [key.backend, value.id])
+      .sort(([a], [b]) => a - b);
+
+  table.put(entry([1, 2, 2]));
+  assert.deepEqual(ids(), [
+    [1, 1],
+    [2, 2],
+  ]);
+  assert.deepEqual(limits.entries(), [[3, 0n]]);
+  limits.set(3, 4n);
+  table.put(entry([2]));
+  assert.deepEqual(ids(), [[2, 2]]);
+  assert.equal(limits.get(3), 4n, 'another table of the same Service goes on counting');
+  table.put(entry([2], { affinitySeconds: 0, maxConnections: 0, limit: 0 }));
+  assert.deepEqual(ids(), []);
+  assert.equal(limits.get(3), 4n, 'open connections still give back what they took');
+  limits.set(3, 0n);
+  table.put(entry([1]));
+
+  const next = new ServiceTable(map);
+  next.put(entry([1]));
+  assert.equal(members.entries().length, 2, 'the table of the last agent is there until it prunes');
+  next.prune();
+  assert.deepEqual(ids(), [[1, 1]]);
+  new ServiceTable(map).prune();
+  assert.deepEqual(members.entries(), []);
+  assert.deepEqual(limits.entries(), []);
 });
 
 test('clean-up detaches and removes everything', { skip }, (t) => {

@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { ServiceView } from '../../src/admin/view.ts';
-import { PodUsage } from '../../src/kernel/abi/layout.gen.ts';
+import { BackendLoad, PodUsage } from '../../src/kernel/abi/layout.gen.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
 import { TypedMap, u32, u64 } from '../../src/kernel/typed-map.ts';
 import { type Agent, podResource, type Resource, startAgent } from '../support/agent.ts';
@@ -240,8 +240,14 @@ test(`${CHURN} connections that end in every way`, { skip }, async (t) => {
     pods: [{ name: 'client' }, ...['a', 'b'].map((name) => ({ name, labels: web }))],
   });
   const resources = [
-    service({ name: 'open', addresses: [VIP.robin], port: 80, targetPort: PORT, selector: web }),
-    service({ name: 'shut', addresses: [VIP.closed], port: 80, targetPort: 9, selector: web }),
+    service({
+      ...{ name: 'open', addresses: [VIP.robin], port: 80, targetPort: PORT, selector: web },
+      ...{ lb: 'least-latency', maxConnections: 1000 },
+    }),
+    service({
+      ...{ name: 'shut', addresses: [VIP.closed], port: 80, targetPort: 9, selector: web },
+      maxConnections: 1000,
+    }),
   ];
   const agent = await startAgent({ mesh, resources });
   const program = cProgram('lb-churn');
@@ -269,14 +275,21 @@ test(`${CHURN} connections that end in every way`, { skip }, async (t) => {
   );
   const binding = loadBinding();
   const folder = mapFolder(mesh);
-  const active = binding.openPinnedMap(join(folder, 'lb_active'));
-  const entries = new TypedMap('lb_active', active, u32, u64).entries();
+  const active = binding.openPinnedMap(join(folder, 'lb_loads'));
+  const entries = new TypedMap('lb_loads', active, u32, BackendLoad).entries();
   assert.ok(entries.length >= 4, `${entries.length} backends`);
   assert.deepEqual(
-    entries.filter(([, count]) => count !== 0n),
+    entries.filter(([, load]) => load.active !== 0n),
     [],
   );
   active.close();
+  const limits = binding.openPinnedMap(join(folder, 'lb_limits'));
+  const taken = new TypedMap('lb_limits', limits, u32, u64).entries();
+  assert.deepEqual(
+    taken.map(([, count]) => count),
+    [0n, 0n],
+  );
+  limits.close();
   const usage = binding.openPinnedMap(join(folder, 'pod_usage'));
   const used = new TypedMap('pod_usage', usage, u32, PodUsage).entries();
   assert.deepEqual(

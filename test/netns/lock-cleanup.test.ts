@@ -122,8 +122,8 @@ test('cleanup', { skip }, async (t) => {
   const ours = pinnedLinks(root);
 
   await t.test('removes everything of a dead agent, without the addon', () => {
-    /* two sk_lookup, connect, getpeername and getsockname for both families, setsockopt, sockops, the iterator */
-    assert.equal(ours.length, 2 + 8 + 1);
+    /* two sk_lookup, connect, getpeername and getsockname for both families, setsockopt, sock_release, sockops, the iterator */
+    assert.equal(ours.length, 2 + 9 + 1);
     const before = links();
     assert.ok(ours.every((id) => before.has(id)));
     const done = cleanup(mesh, tree);

@@ -35,23 +35,30 @@ export interface ServiceSpec {
   readonly port: number;
   readonly targetPort: number | string;
   readonly selector: Readonly<Record<string, string>>;
-  readonly lb?: 'round-robin' | 'random' | 'least-conn';
+  readonly lb?: 'round-robin' | 'random' | 'least-conn' | 'least-latency';
+  readonly maxConnections?: number;
+  /** further fields of spec */
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 export function service(spec: ServiceSpec): Resource {
-  const { name, addresses, port, targetPort, selector, lb } = spec;
+  const { name, addresses, port, targetPort, selector, lb, maxConnections, extra } = spec;
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
       name,
       namespace: 'default',
-      ...(lb ? { annotations: { 'podwire.io/lb': lb } } : {}),
+      annotations: {
+        ...(lb ? { 'podwire.io/lb': lb } : {}),
+        ...(maxConnections ? { 'podwire.io/max-connections': String(maxConnections) } : {}),
+      },
     },
     spec: {
       clusterIPs: addresses ?? ['None'],
       selector,
       ports: [{ name: 'main', port, targetPort }],
+      ...extra,
     },
   };
 }

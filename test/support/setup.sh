@@ -34,7 +34,7 @@ BUILD='clang:clang llvm:llvm-strip libbpf-dev:/usr/include/bpf/libbpf.h libelf-d
   zlib1g-dev:/usr/include/zlib.h bpftool:bpftool pkg-config:pkg-config g++:g++ make:make python3:python3'
 RUN='iproute2:ip iptables:iptables procps:sysctl openssl:openssl python3-venv:ensurepip'
 PEERS='wrk:wrk nginx-light:nginx'
-TEST='redis-server:redis-server haproxy:haproxy golang-go:go curl:curl ethtool:ethtool conntrack:conntrack
+TEST='dnsmasq-base:dnsmasq redis-server:redis-server haproxy:haproxy golang-go:go curl:curl ethtool:ethtool conntrack:conntrack
   clang-format-14:clang-format-14'
 
 present() {
@@ -200,6 +200,38 @@ ensure_envoy() {
   fi
 }
 
+# What the built program depends on; its change builds it anew.
+kubernetes_sources() { (cd test/apps/kubernetes && go version && cat main.go go.mod go.sum) | sha256sum; }
+
+build_kubernetes() {
+  version=$(sed -n 's,^\tk8s.io/kubernetes \(v[^ ]*\).*,\1,p' test/apps/kubernetes/go.mod)
+  minor=${version#v1.}
+  names="gitVersion=$version gitMajor=1 gitMinor=${minor%%.*}"
+  flags='-s -w'
+  for name in $names; do flags="$flags -X k8s.io/component-base/version.$name"; done
+  (cd test/apps/kubernetes && CGO_ENABLED=0 GOFLAGS='-buildvcs=false' nice go build -trimpath -ldflags "$flags" -o "$1" .)
+}
+
+# The API server for the tests.  A clone's first build takes minutes; the output and Go's build cache are kept.
+ensure_kubernetes() {
+  [ "$MODE" = test ] || return 0
+  output=$PWD/test/apps/.output
+  if ! present go; then
+    warn "there is no Go: the kubernetes tests will fail"
+    return 0
+  fi
+  if [ -x "$output/kubernetes" ] && [ "$(kubernetes_sources)" = "$(cat "$output/kubernetes.sources" 2>/dev/null)" ]; then return 0; fi
+  say "building etcd and kube-apiserver (test/apps/kubernetes); the first time takes minutes"
+  mkdir -p "$output"
+  if build_kubernetes "$output/kubernetes.new"; then
+    mv "$output/kubernetes.new" "$output/kubernetes"
+    kubernetes_sources >"$output/kubernetes.sources"
+  else
+    [ -z "${CI:-}" ] || die "etcd and kube-apiserver could not be built (Go 1.24 or newer is needed)"
+    warn "etcd and kube-apiserver could not be built (Go 1.24 or newer is needed): the kubernetes tests will fail"
+  fi
+}
+
 build() {
   # npm test builds in steps of its own.
   case $MODE in test) return 0 ;; esac
@@ -214,4 +246,5 @@ ensure_packages
 ensure_mounts
 ensure_node_modules
 ensure_envoy
+ensure_kubernetes
 build

@@ -9,12 +9,12 @@ import {
   type NumberTable,
 } from './number-table.ts';
 
-const TABLES = ['identities', 'services', 'backends', 'policies', 'cidrTables'] as const;
+const TABLES = ['identities', 'services', 'backends', 'limits', 'policies', 'cidrTables'] as const;
 type TableName = (typeof TABLES)[number];
 
 /**
- * identities: by SPIFFE id; services: by VIP and port; backends: by address and port; policies: by "namespace/name";
- * cidrTables: by content.
+ * identities: by SPIFFE id; services: by VIP and port; backends: by address and port; limits: by Service and port;
+ * policies: by "namespace/name"; cidrTables: by content.
  */
 export type Numbers = { readonly [T in TableName]: NumberTable };
 export type Allocators = { readonly [T in TableName]: NumberAllocator };

@@ -8,7 +8,9 @@ import type { EnrolledPod } from '../../model/enrolment.ts';
 import { equal } from '../../model/equal.ts';
 import { SharedMap, type SharedMapEditor } from '../../model/shared-map.ts';
 import { emptySnapshot, type Snapshot } from '../../model/snapshot.ts';
-import { workloadIdentity } from '../../model/workload.ts';
+import type { LocalityPreference } from '../../model/service.ts';
+import { workloadIdentity, type Place } from '../../model/workload.ts';
+import { placeOfNode } from './locality.ts';
 import { allocated, allocators, emptyNumbers, type Allocators, type Numbers } from './numbers.ts';
 import { compilePod, type LocalEntry, type PodEntry, type PortModeEntry } from './pods.ts';
 import type { CidrRule, PolicyTable } from './policy/compile.ts';
@@ -40,6 +42,8 @@ export interface PlanState {
   /** to be saved before the plan is applied */
   readonly numbers: Numbers;
   readonly snapshot: Snapshot;
+  /** of this node */
+  readonly place: Place;
   /** enrolled pods the mesh does not know yet, by uid */
   readonly unknownPods: readonly string[];
   /** by "address|port": the Services that claim it, the one in force first */
@@ -65,23 +69,27 @@ export function initialPlanState(numbers: Numbers = emptyNumbers()): PlanState {
     plan: emptyPlan(),
     numbers,
     snapshot: emptySnapshot(),
+    place: placeOfNode(emptySnapshot(), [], undefined),
     unknownPods: [],
     claims: SharedMap.empty(),
     policyCache: new PolicyCache(new Map()),
   };
 }
 
+/** `node`: its name, where the operator gave it; otherwise its pods say */
 export function nextPlan(
   previous: PlanState,
   snapshot: Snapshot,
   enrolled: readonly EnrolledPod[],
+  node?: string,
 ): PlanState {
   const numbers = allocators(previous.numbers);
   for (const uid of snapshot.workloads.changedSince(previous.snapshot.workloads)) {
     const workload = snapshot.workloads.get(uid);
     if (workload !== undefined) numbers.identities.number(workloadIdentity(workload));
   }
-  const services = planServices(previous, snapshot, numbers);
+  const place = reuse(previous.place, placeOfNode(snapshot, enrolled, node));
+  const services = planServices(previous, snapshot, place, numbers);
   const pods = planPods(previous, snapshot, enrolled, numbers);
   // After all identities have their numbers: a pod's table answers for every one of them.
   const identities = numbers.identities.table();
@@ -108,6 +116,7 @@ export function nextPlan(
     },
     numbers: allocated(numbers, previous.numbers),
     snapshot,
+    place,
     unknownPods: pods.unknown,
     claims: services.claims,
     policyCache,
@@ -117,6 +126,7 @@ export function nextPlan(
 function planServices(
   previous: PlanState,
   snapshot: Snapshot,
+  place: Place,
   numbers: Allocators,
 ): Pick<KernelPlan, 'services' | 'slots'> & Pick<PlanState, 'claims'> {
   const before = previous.snapshot;
@@ -135,12 +145,18 @@ function planServices(
   for (const key of snapshot.endpoints.changedSince(before.endpoints)) {
     for (const entry of serviceEntryKeys(snapshot.services.get(key))) touched.add(entry);
   }
+  if (place !== previous.place) {
+    for (const service of snapshot.services.values()) {
+      if (!isPlaced(service.loadBalancing)) continue;
+      for (const entry of serviceEntryKeys(service)) touched.add(entry);
+    }
+  }
 
   const services = previous.plan.services.edit();
   const slots = previous.plan.slots.edit();
   for (const key of touched) {
     const owner = snapshot.services.get(claims.get(key)?.[0] ?? '');
-    const entry = owner && compileService(snapshot, owner, key, numbers);
+    const entry = owner && compileService(snapshot, owner, key, place, numbers);
     if (entry === undefined) {
       services.delete(key);
       slots.delete(key);
@@ -150,6 +166,11 @@ function planServices(
     }
   }
   return { services: services.done(), slots: slots.done(), claims: claims.done() };
+}
+
+/** Whether it matters to the Service where the node is. */
+function isPlaced({ mode }: LocalityPreference): boolean {
+  return mode === 'STRICT' || mode === 'FAILOVER';
 }
 
 function unclaim(claims: SharedMapEditor<readonly string[]>, entry: string, key: string): void {

@@ -12,6 +12,7 @@ export function prunePlanNumbers(state: PlanState, liveIdentities: ReadonlySet<n
   for (const workload of snapshot.workloads.values()) identities.add(workloadIdentity(workload));
   const backends = new Set<number>();
   for (const slots of plan.slots.values()) for (const { id } of slots) backends.add(id);
+  const limits = new Set([...plan.services.values()].map(({ limit }) => limit));
   const policies = new Set<number>();
   for (const table of plan.policies.values()) {
     for (const { policy } of table.entries) policies.add(policy);
@@ -27,6 +28,7 @@ export function prunePlanNumbers(state: PlanState, liveIdentities: ReadonlySet<n
       ),
       services: pruneNumbers(numbers.services, (key) => plan.services.has(key)),
       backends: pruneNumbers(numbers.backends, (_, number) => backends.has(number)),
+      limits: pruneNumbers(numbers.limits, (_, number) => limits.has(number)),
       policies: pruneNumbers(numbers.policies, (_, number) => policies.has(number)),
       cidrTables: pruneNumbers(numbers.cidrTables, (_, number) =>
         plan.cidrTables.has(String(number)),

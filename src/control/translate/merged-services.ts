@@ -45,7 +45,7 @@ export class MergedServices {
     const own = this.#options.clusterId;
     const names = [...clusters.keys()].sort();
     const leading = clusters.get(clusters.has(own) ? own : names[0]!)!;
-    const message = serviceMessage(leading, this.#options);
+    const message = serviceMessage(leading, this.#options, undefined);
     if (names.length === 1 && clusters.has(own)) return message;
     const clusterAddresses = new Map<string, readonly Ip[]>();
     for (const name of names) clusterAddresses.set(name, clusters.get(name)!.addresses);

@@ -1,16 +1,22 @@
 /**
  * Resources → the two messages, change by change.
  *
- * Routes every change to its namespace, owns what several of these share (policies; Services that exist in more than one
- * cluster) and what was sent last.
+ * Routes every change to its namespace, owns what several of these share (nodes; policies; Services that exist in more than
+ * one cluster) and what was sent last.
  *
  * Clusters are one mesh: a namespace is the same in all of them, so its policies select its pods everywhere, and Services
  * of one name are one Service.  Selectors of Services and EndpointSlices reach their own cluster only, as in Kubernetes.
  */
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
+import { equal } from '../../model/equal.ts';
 import type { Address, L4Update } from '../../model/messages.ts';
-import type { AuthorizationPolicyResource, PodResource, Resource } from '../../model/resource.ts';
+import type {
+  AuthorizationPolicyResource,
+  NodeResource,
+  PodResource,
+  Resource,
+} from '../../model/resource.ts';
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
@@ -29,6 +35,8 @@ export class MeshTranslator {
   /** by namespace */
   readonly #policies = new Map<string, Set<Policy>>();
   readonly #services: MergedServices;
+  /** by cluster and name */
+  readonly #nodes = new Map<string, NodeResource>();
   readonly #rootPolicies = new Set<Policy>();
   readonly #rootSelectors = new LabelIndex<Policy>();
   readonly #addresses = new Outbox<Address>();
@@ -42,6 +50,13 @@ export class MeshTranslator {
   /** The messages that differ after these changes. */
   apply(changes: readonly ResourceChange[]): L4Update {
     const touched = new Set<NamespaceTranslator>();
+    const moved = this.#changeNodes(changes);
+    if (moved.size > 0) {
+      for (const namespace of this.#namespaces.values()) {
+        namespace.invalidateNodes(moved);
+        touched.add(namespace);
+      }
+    }
     // Removals first: a name or an address may have moved to another resource in the same save.
     for (const { before } of changes) {
       if (before !== undefined) this.#change(before, false, touched);
@@ -80,6 +95,21 @@ export class MeshTranslator {
       }
     }
     return findings;
+  }
+
+  /** Names of the nodes that are somewhere else now; a node's many other changes matter to nobody here. */
+  #changeNodes(changes: readonly ResourceChange[]): Set<string> {
+    const moved = new Set<string>();
+    for (const { before, after } of changes) {
+      const node = after ?? before;
+      if (node?.kind !== 'Node') continue;
+      const key = this.#clusterKey(node.cluster, node.name);
+      const known = this.#nodes.get(key);
+      if (after === undefined) this.#nodes.delete(key);
+      else this.#nodes.set(key, node);
+      if (!equal(known?.locality, this.#nodes.get(key)?.locality)) moved.add(node.name);
+    }
+    return moved;
   }
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
@@ -134,15 +164,22 @@ export class MeshTranslator {
 
   #namespace({ cluster, namespace: name }: Resource): NamespaceTranslator {
     const clusterId = cluster ?? this.#options.clusterId;
-    const key = `${clusterId} ${name}`;
+    const key = this.#clusterKey(clusterId, name);
     let namespace = this.#namespaces.get(key);
     if (namespace === undefined) {
       const options = { ...this.#options, clusterId };
-      namespace = new NamespaceTranslator(name, options, (pod) => this.#rootPoliciesOf(pod));
+      namespace = new NamespaceTranslator(name, options, {
+        rootPolicies: (pod) => this.#rootPoliciesOf(pod),
+        localityOf: (node) => this.#nodes.get(this.#clusterKey(clusterId, node))?.locality,
+      });
       for (const policy of this.#policies.get(name) ?? []) namespace.change(undefined, policy);
       this.#namespaces.set(key, namespace);
     }
     return namespace;
+  }
+
+  #clusterKey(cluster: string | undefined, name: string): string {
+    return `${cluster ?? this.#options.clusterId} ${name}`;
   }
 
   *#rootPoliciesOf(pod: PodResource): IterableIterator<string> {

@@ -18,6 +18,7 @@ import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
 import { LabelIndex } from './label-index.ts';
 import { authorizationMessageKey } from './authorization.ts';
+import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
 import { Tally } from './tally.ts';
 import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
@@ -35,8 +36,7 @@ export interface WorkloadSink {
 export class NamespaceTranslator {
   readonly name: string;
   readonly #options: TranslateOptions;
-  /** names of the mesh-wide policies that select a pod */
-  readonly #rootPolicies: (pod: PodResource) => Iterable<string>;
+  readonly #mesh: MeshView;
   readonly #pods = new Map<string, PodResource>();
   readonly #podAt = new Map<Ip, PodResource>();
   readonly #services = new Map<string, ServiceResource>();
@@ -55,14 +55,10 @@ export class NamespaceTranslator {
   readonly #dirtyAddresses = new Set<Ip>();
   #allDirty = false;
 
-  constructor(
-    name: string,
-    options: TranslateOptions,
-    rootPolicies: (pod: PodResource) => Iterable<string>,
-  ) {
+  constructor(name: string, options: TranslateOptions, mesh: MeshView) {
     this.name = name;
     this.#options = options;
-    this.#rootPolicies = rootPolicies;
+    this.#mesh = mesh;
   }
 
   /** holds nothing but policies, which are the namespace's in all clusters */
@@ -82,6 +78,16 @@ export class NamespaceTranslator {
   /** Every pod is looked at again. */
   invalidate(): void {
     this.#allDirty = true;
+  }
+
+  /** What runs on these nodes is looked at again. */
+  invalidateNodes(nodes: ReadonlySet<string>): void {
+    for (const pod of this.#pods.values()) if (nodes.has(pod.node)) this.#dirtyPods.add(pod.name);
+    for (const { endpoints } of this.#sliceList) {
+      for (const { node, addresses } of endpoints) {
+        if (nodes.has(node)) this.#markAddresses(addresses);
+      }
+    }
   }
 
   /** Sends what the changes since the last call touch. */
@@ -197,11 +203,11 @@ export class NamespaceTranslator {
     const services = new Map<string, readonly ServicePortTarget[]>();
     for (const { slice, endpoint } of bare) this.#addSlice(slice, endpoint.ready, services);
     const before = this.#bare.get(ip);
-    const first = bare[0]?.slice;
+    const [first] = bare;
     const workload =
       first === undefined || services.size === 0
         ? undefined
-        : bareWorkload(first, ip, services, this.#options);
+        : bareWorkload(first, ip, services, this.#mesh.localityOf, this.#options);
     if (before !== undefined && before !== workload?.uid) {
       sink.remove(before);
       this.#bare.delete(ip);
@@ -225,9 +231,13 @@ export class NamespaceTranslator {
     const policies = [...selecting, ...this.#policiesByReference(services)].map((policy) =>
       authorizationMessageKey(policy, this.#options),
     );
-    policies.push(...this.#rootPolicies(pod));
+    policies.push(...this.#mesh.rootPolicies(pod));
     this.#selected.set(name, [...bySelector, ...selecting]);
-    const attachments = { services, policies: [...new Set(policies)].sort() };
+    const attachments = {
+      services,
+      policies: [...new Set(policies)].sort(),
+      locality: this.#mesh.localityOf(pod.node),
+    };
     const workload = podWorkload(pod, attachments, this.#options);
     sink.put(workload.uid, workload);
   }

@@ -7,11 +7,16 @@ import type {
   ServiceResource,
   ServiceResourcePort,
 } from '../../model/resource.ts';
-import type { Service } from '../../model/service.ts';
+import type { LocalityPreference, Service, ServiceTrafficPolicy } from '../../model/service.ts';
 import type { ServicePortTarget } from '../../model/workload.ts';
 import type { TranslateOptions } from './options.ts';
 
-export function serviceMessage(service: ServiceResource, options: TranslateOptions): Service {
+/** `trafficPolicy`: of the DestinationRule in force for the Service's host */
+export function serviceMessage(
+  service: ServiceResource,
+  options: TranslateOptions,
+  trafficPolicy: ServiceTrafficPolicy | undefined,
+): Service {
   return {
     name: service.name,
     namespace: service.namespace,
@@ -21,9 +26,23 @@ export function serviceMessage(service: ServiceResource, options: TranslateOptio
       servicePort: port,
       targetPort: typeof targetPort === 'number' ? targetPort : 0,
     })),
-    allowUnhealthy: service.publishNotReady,
-    lbPolicy: service.lbPolicy,
+    loadBalancing: {
+      ...localityPreferenceOf(service, trafficPolicy),
+      healthPolicy: service.publishNotReady ? 'ALLOW_ALL' : 'ONLY_HEALTHY',
+    },
+    lbPolicy: trafficPolicy?.lbPolicy ?? service.lbPolicy,
+    sessionAffinitySeconds: trafficPolicy?.sessionAffinitySeconds ?? service.sessionAffinitySeconds,
+    maxConnections: trafficPolicy?.maxConnections ?? service.maxConnections,
   };
+}
+
+/** What is to stay on its node (internalTrafficPolicy: Local) stays there. */
+function localityPreferenceOf(
+  { localityPreference }: ServiceResource,
+  trafficPolicy: ServiceTrafficPolicy | undefined,
+): LocalityPreference {
+  if (localityPreference.mode === 'STRICT') return localityPreference;
+  return trafficPolicy?.localityPreference ?? localityPreference;
 }
 
 export function serviceMessageKey(service: ServiceResource, options: TranslateOptions): string {

@@ -2,23 +2,30 @@
  * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
  */
 import type { PodResource } from '../../model/resource.ts';
+import type { SliceEndpoint } from './endpoint-index.ts';
 import type { Ip } from '../../model/ip.ts';
 import {
+  NO_LOCALITY,
   podUid,
+  type Locality,
   type ServicePortTarget,
   type Workload,
   type WorkloadType,
 } from '../../model/workload.ts';
+import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
+
+const NETWORK_LABEL = 'topology.istio.io/network';
 
 export interface Attachments {
   readonly services: ReadonlyMap<string, readonly ServicePortTarget[]>;
   readonly policies: readonly string[];
+  readonly locality: Locality | undefined;
 }
 
 export function podWorkload(
   pod: PodResource,
-  { services, policies }: Attachments,
+  { services, policies, locality }: Attachments,
   options: TranslateOptions,
 ): Workload {
   const { name: workloadName, type: workloadType } = ownerOf(pod);
@@ -28,11 +35,12 @@ export function podWorkload(
     namespace: pod.namespace,
     addresses: pod.addresses,
     hostname: '',
-    network: pod.network ?? '',
+    network: pod.labels.get(NETWORK_LABEL) ?? pod.network ?? '',
     tunnelProtocol: 'NONE',
     trustDomain: options.trustDomain,
     serviceAccount: pod.serviceAccount,
     node: pod.node,
+    locality: locality ?? NO_LOCALITY,
     canonicalName:
       firstLabel(pod, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
       workloadName,
@@ -56,9 +64,10 @@ export function podWorkload(
 
 /** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
 export function bareWorkload(
-  slice: { readonly namespace: string; readonly name: string; readonly network?: string },
+  { slice, endpoint }: SliceEndpoint,
   address: Ip,
   services: ReadonlyMap<string, readonly ServicePortTarget[]>,
+  localityOf: MeshView['localityOf'],
   options: TranslateOptions,
 ): Workload {
   const { clusterId } = options;
@@ -72,7 +81,8 @@ export function bareWorkload(
     tunnelProtocol: 'NONE',
     trustDomain: options.trustDomain,
     serviceAccount: '',
-    node: '',
+    node: endpoint.node,
+    locality: localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
     canonicalName: slice.name,
     canonicalRevision: 'latest',
     workloadType: 'POD',
@@ -83,7 +93,7 @@ export function bareWorkload(
     healthy: true,
     clusterId,
     hostNetwork: false,
-    capacity: 1,
+    capacity: endpoint.weight ?? 1,
   };
 }
 

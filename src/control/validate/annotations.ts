@@ -3,7 +3,7 @@
  * splice annotation is wrong is not spliced, one whose netns is wrong is not enrolled.
  */
 import type { SpliceMode } from '../../model/enrolment.ts';
-import { LB_POLICIES, type LbPolicy } from '../../model/service.ts';
+import { DEFAULT_LB_POLICY, LB_POLICIES, type LbPolicy } from '../../model/service.ts';
 import { describe, isPort, type Fields } from './fields.ts';
 
 export const NETNS_ANNOTATION = 'podwire.io/netns';
@@ -11,9 +11,13 @@ export const CAPTURE_ANNOTATION = 'podwire.io/capture';
 export const SPLICE_ANNOTATION = 'podwire.io/splice';
 export const WEIGHT_ANNOTATION = 'podwire.io/weight';
 export const LB_ANNOTATION = 'podwire.io/lb';
+export const MAX_CONNECTIONS_ANNOTATION = 'podwire.io/max-connections';
+/** Istio's, for clusters whose Services have no trafficDistribution */
+export const DISTRIBUTION_ANNOTATION = 'networking.istio.io/traffic-distribution';
 
 const PREFIX = 'podwire.io/';
 const MAX_WEIGHT = 65535;
+const MAX_CONNECTIONS = 0x7fffffff;
 const SPLICE_MODES: readonly SpliceMode[] = ['always', 'never', 'observe'];
 
 export interface SpliceSetting {
@@ -53,7 +57,13 @@ export function readCaptureProxy(annotations: Fields): boolean {
   const value = annotations.raw(CAPTURE_ANNOTATION);
   if (value === undefined || value === 'kernel') return false;
   if (value === 'proxy') return true;
-  invalid(annotations, CAPTURE_ANNOTATION, value, 'kernel is used', 'use "proxy" or "kernel"');
+  invalidAnnotation(
+    annotations,
+    CAPTURE_ANNOTATION,
+    value,
+    'kernel is used',
+    'use "proxy" or "kernel"',
+  );
   return false;
 }
 
@@ -62,7 +72,7 @@ export function readSplice(annotations: Fields): SpliceSetting {
   if (value === undefined) return { pod: 'default', ports: new Map() };
   const setting = typeof value === 'string' ? parseSplice(value) : undefined;
   if (setting !== undefined) return setting;
-  invalid(
+  invalidAnnotation(
     annotations,
     SPLICE_ANNOTATION,
     value,
@@ -79,7 +89,7 @@ export function readWeight(annotations: Fields): number {
   if (typeof text === 'string' && /^[0-9]{1,5}$/.test(text) && Number(text) <= MAX_WEIGHT) {
     return Number(text);
   }
-  invalid(
+  invalidAnnotation(
     annotations,
     WEIGHT_ANNOTATION,
     value,
@@ -91,12 +101,29 @@ export function readWeight(annotations: Fields): number {
 
 export function readLbPolicy(annotations: Fields): LbPolicy {
   const value = annotations.raw(LB_ANNOTATION);
-  if (value === undefined) return 'round-robin';
+  if (value === undefined) return DEFAULT_LB_POLICY;
   const policy = LB_POLICIES.find((name) => name === value);
   if (policy !== undefined) return policy;
   const fix = `use one of: ${LB_POLICIES.join(', ')}`;
-  invalid(annotations, LB_ANNOTATION, value, 'round-robin is used', fix);
-  return 'round-robin';
+  invalidAnnotation(annotations, LB_ANNOTATION, value, `${DEFAULT_LB_POLICY} is used`, fix);
+  return DEFAULT_LB_POLICY;
+}
+
+/** 0: no limit, also when the value cannot be read */
+export function readMaxConnections(annotations: Fields): number {
+  const value = annotations.raw(MAX_CONNECTIONS_ANNOTATION);
+  if (value === undefined) return 0;
+  const text = typeof value === 'number' ? String(value) : value;
+  if (
+    typeof text === 'string' &&
+    /^[1-9][0-9]{0,9}$/.test(text) &&
+    Number(text) <= MAX_CONNECTIONS
+  ) {
+    return Number(text);
+  }
+  const fix = `use a number from 1 to ${MAX_CONNECTIONS}`;
+  invalidAnnotation(annotations, MAX_CONNECTIONS_ANNOTATION, value, 'there is no limit', fix);
+  return 0;
 }
 
 /** "." and ".." would leave /run/netns. */
@@ -123,7 +150,7 @@ function parseSplice(text: string): SpliceSetting | undefined {
   return { pod, ports };
 }
 
-function invalid(
+export function invalidAnnotation(
   annotations: Fields,
   name: string,
   value: unknown,

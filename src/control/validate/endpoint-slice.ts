@@ -64,5 +64,7 @@ function readEndpoint(fields: Fields): EndpointResource[] {
   const ready = !conditions.has('ready') || conditions.boolean('ready');
   const target = fields.mapping('targetRef');
   const pod = target.string('kind') === 'Pod' ? target.string('name') : undefined;
-  return addresses.length > 0 ? [{ addresses, ready, pod }] : [];
+  const node = fields.string('nodeName') ?? '';
+  const zone = fields.string('zone') ?? '';
+  return addresses.length > 0 ? [{ addresses, ready, pod, node, zone }] : [];
 }

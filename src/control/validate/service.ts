@@ -3,9 +3,14 @@
  */
 import { parseIp, type Ip } from '../../model/ip.ts';
 import type { ServiceResource, ServiceResourcePort } from '../../model/resource.ts';
-import { LB_ANNOTATION, readLbPolicy, warnUnknownAnnotations } from './annotations.ts';
+import {
+  LB_ANNOTATION,
+  MAX_CONNECTIONS_ANNOTATION,
+  warnUnknownAnnotations,
+} from './annotations.ts';
 import { describe, type Fields } from './fields.ts';
 import { readMetadata } from './metadata.ts';
+import { readBalancing } from './service-balancing.ts';
 
 const EXPORT_TO_ANNOTATION = 'networking.istio.io/exportTo';
 
@@ -23,8 +28,7 @@ export function readService(root: Fields, file: string): ServiceResource | undef
     });
     return undefined;
   }
-  warnUnknownAnnotations(metadata.annotations, [LB_ANNOTATION]);
-  warnUnsupported(spec);
+  warnUnknownAnnotations(metadata.annotations, [LB_ANNOTATION, MAX_CONNECTIONS_ANNOTATION]);
   const selector = spec.stringMap('selector');
   return {
     ...metadata.meta,
@@ -34,7 +38,7 @@ export function readService(root: Fields, file: string): ServiceResource | undef
     selector: selector.size > 0 ? selector : undefined,
     publishNotReady: spec.boolean('publishNotReadyAddresses'),
     ...readExportTo(metadata.annotations),
-    lbPolicy: readLbPolicy(metadata.annotations),
+    ...readBalancing(spec, metadata.annotations),
   };
 }
 
@@ -86,24 +90,4 @@ function readPorts(spec: Fields): ServiceResourcePort[] {
     ports.push({ name, port, targetPort, ...(appProtocol && { appProtocol }) });
   }
   return ports;
-}
-
-/** Settings that would change where connections go, and do not yet. */
-function warnUnsupported(spec: Fields): void {
-  const settings: readonly [string, string][] = [
-    ['internalTrafficPolicy', 'Cluster'],
-    ['sessionAffinity', 'None'],
-    ['trafficDistribution', ''],
-  ];
-  for (const [key, usual] of settings) {
-    const value = spec.string(key);
-    if (value === undefined || value === usual) continue;
-    spec.report({
-      code: 'NOT_SUPPORTED',
-      severity: 'warning',
-      key,
-      message: `${describe(value)} is not supported yet: all ready endpoints are used alike`,
-      fix: 'remove it, or accept that it has no effect',
-    });
-  }
 }

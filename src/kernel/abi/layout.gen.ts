@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = 'e5608c0a6be2e1a1';
+export const ABI_HASH = 'd86a25d5348a7b46';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -53,7 +53,7 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** enum abi_limits */
 export const AbiLimits = {
-  ABI_VERSION: 1,
+  ABI_VERSION: 2,
   MAX_PODS: 1024,
   MAX_LISTENERS: 8192,
   MAX_RECORDS: 262144,
@@ -61,6 +61,7 @@ export const AbiLimits = {
   MAX_SERVICES: 65536,
   MAX_BACKENDS: 262144,
   MAX_LB_SLOTS: 1048576,
+  MAX_AFFINITY: 32768,
   MAX_CIDR_RULES: 65536,
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
@@ -70,6 +71,8 @@ export const AbiLimits = {
   FLOOD_MEMORY_S: 600,
   TURN_SLOTS: 65536,
   FULL_SCAN_BACKENDS: 8,
+  LATENCY_HALF_LIFE_MS: 7000,
+  LATENCY_PENALTY_MS: 1000,
 } as const;
 export type AbiLimits = (typeof AbiLimits)[keyof typeof AbiLimits];
 
@@ -84,33 +87,34 @@ export const Reason = {
   NO_AGENT: 6,
   REVOKED: 7,
   STALLED_READER: 8,
-  RECORD_QUOTA: 9,
-  MAP_FULL: 10,
-  PEER_NOT_LOCAL: 11,
-  OLDER_THAN_AGENT: 12,
-  EARLY_DATA: 13,
-  WAITER: 14,
-  SOCKET_OPTION: 15,
-  LEARNING_CLIENT: 16,
-  LEARNING_SERVER: 17,
-  DENIED_CLIENT: 18,
-  DENIED_SERVER: 19,
-  ANNOTATION: 20,
-  SELF_CONNECT: 21,
-  INSERT_FAILED: 22,
-  SPLICE_OFF: 23,
-  NETNS_MISMATCH: 24,
-  UNKNOWN_READER: 25,
-  FLOOD: 26,
-  MAX: 27,
+  CONNECTION_LIMIT: 9,
+  RECORD_QUOTA: 10,
+  MAP_FULL: 11,
+  PEER_NOT_LOCAL: 12,
+  OLDER_THAN_AGENT: 13,
+  EARLY_DATA: 14,
+  WAITER: 15,
+  SOCKET_OPTION: 16,
+  LEARNING_CLIENT: 17,
+  LEARNING_SERVER: 18,
+  DENIED_CLIENT: 19,
+  DENIED_SERVER: 20,
+  ANNOTATION: 21,
+  SELF_CONNECT: 22,
+  INSERT_FAILED: 23,
+  SPLICE_OFF: 24,
+  NETNS_MISMATCH: 25,
+  UNKNOWN_READER: 26,
+  FLOOD: 27,
+  MAX: 28,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
 export const reasonNames: readonly string[] = [
   'none', 'policy', 'identity-unknown', 'no-endpoint', 'agent-port', 'no-record', 'no-agent',
-  'revoked', 'stalled-reader', 'record-quota', 'map-full', 'peer-not-local', 'older-than-agent',
-  'early-data', 'waiter', 'socket-option', 'learning-client', 'learning-server', 'denied-client',
-  'denied-server', 'annotation', 'self-connect', 'insert-failed', 'splice-off', 'netns-mismatch',
-  'unknown-reader', 'flood',
+  'revoked', 'stalled-reader', 'connection-limit', 'record-quota', 'map-full', 'peer-not-local',
+  'older-than-agent', 'early-data', 'waiter', 'socket-option', 'learning-client', 'learning-server',
+  'denied-client', 'denied-server', 'annotation', 'self-connect', 'insert-failed', 'splice-off',
+  'netns-mismatch', 'unknown-reader', 'flood',
 ];
 
 /** enum counter */
@@ -256,10 +260,11 @@ export const LbPolicy = {
   ROUND_ROBIN: 0,
   RANDOM: 1,
   LEAST_CONN: 2,
+  LEAST_LATENCY: 3,
 } as const;
 export type LbPolicy = (typeof LbPolicy)[keyof typeof LbPolicy];
 export const lbPolicyNames: readonly string[] = [
-  'round-robin', 'random', 'least-conn',
+  'round-robin', 'random', 'least-conn', 'least-latency',
 ];
 
 /** enum trust_state */
@@ -355,11 +360,15 @@ export const eventTypeNames: { readonly [value: number]: string } = {
 export const IntentFlags = {
   CAPTURED: 1,
   COUNTED: 2,
+  LIMITED: 4,
+  MEASURED: 8,
 } as const;
 export type IntentFlags = (typeof IntentFlags)[keyof typeof IntentFlags];
 export const intentFlagsNames: { readonly [value: number]: string } = {
   1: 'captured',
   2: 'counted',
+  4: 'limited',
+  8: 'measured',
 };
 
 /** enum agent_sock_flags */
@@ -724,10 +733,12 @@ export interface Service {
   readonly slots: number;
   readonly policy: number;
   readonly cursorSlot: number;
-  readonly flags: number;
+  readonly affinityS: number;
+  readonly maxConnections: number;
+  readonly limit: number;
 }
 
-export const SERVICE_SIZE = 24;
+export const SERVICE_SIZE = 32;
 
 export function readService(view: DataView, offset: number): Service {
   need(view, offset, SERVICE_SIZE, 'service');
@@ -737,7 +748,9 @@ export function readService(view: DataView, offset: number): Service {
     slots: view.getUint32(offset + 8, true),
     policy: view.getUint32(offset + 12, true),
     cursorSlot: view.getUint32(offset + 16, true),
-    flags: view.getUint32(offset + 20, true),
+    affinityS: view.getUint32(offset + 20, true),
+    maxConnections: view.getUint32(offset + 24, true),
+    limit: view.getUint32(offset + 28, true),
   };
 }
 
@@ -748,7 +761,9 @@ export function writeService(view: DataView, offset: number, value: Service): vo
   view.setUint32(offset + 8, value.slots, true);
   view.setUint32(offset + 12, value.policy, true);
   view.setUint32(offset + 16, value.cursorSlot, true);
-  view.setUint32(offset + 20, value.flags, true);
+  view.setUint32(offset + 20, value.affinityS, true);
+  view.setUint32(offset + 24, value.maxConnections, true);
+  view.setUint32(offset + 28, value.limit, true);
 }
 
 export function encodeService(value: Service): Uint8Array {
@@ -848,6 +863,166 @@ export const Backend: StructCodec<Backend> = {
   size: BACKEND_SIZE,
   encode: encodeBackend,
   decode: decodeBackend,
+};
+
+/** struct member_key */
+export interface MemberKey {
+  readonly service: number;
+  readonly generation: number;
+  readonly backend: number;
+}
+
+export const MEMBER_KEY_SIZE = 12;
+
+export function readMemberKey(view: DataView, offset: number): MemberKey {
+  need(view, offset, MEMBER_KEY_SIZE, 'member_key');
+  return {
+    service: view.getUint32(offset, true),
+    generation: view.getUint32(offset + 4, true),
+    backend: view.getUint32(offset + 8, true),
+  };
+}
+
+export function writeMemberKey(view: DataView, offset: number, value: MemberKey): void {
+  need(view, offset, MEMBER_KEY_SIZE, 'member_key');
+  view.setUint32(offset, value.service, true);
+  view.setUint32(offset + 4, value.generation, true);
+  view.setUint32(offset + 8, value.backend, true);
+}
+
+export function encodeMemberKey(value: MemberKey): Uint8Array {
+  const bytes = new Uint8Array(MEMBER_KEY_SIZE);
+  writeMemberKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeMemberKey(bytes: Uint8Array, offset = 0): MemberKey {
+  return readMemberKey(viewOf(bytes), offset);
+}
+
+export const MemberKey: StructCodec<MemberKey> = {
+  size: MEMBER_KEY_SIZE,
+  encode: encodeMemberKey,
+  decode: decodeMemberKey,
+};
+
+/** struct backend_load */
+export interface BackendLoad {
+  readonly active: bigint;
+  readonly sampledNs: bigint;
+  readonly latencyNs: bigint;
+}
+
+export const BACKEND_LOAD_SIZE = 24;
+
+export function readBackendLoad(view: DataView, offset: number): BackendLoad {
+  need(view, offset, BACKEND_LOAD_SIZE, 'backend_load');
+  return {
+    active: view.getBigUint64(offset, true),
+    sampledNs: view.getBigUint64(offset + 8, true),
+    latencyNs: view.getBigUint64(offset + 16, true),
+  };
+}
+
+export function writeBackendLoad(view: DataView, offset: number, value: BackendLoad): void {
+  need(view, offset, BACKEND_LOAD_SIZE, 'backend_load');
+  view.setBigUint64(offset, value.active, true);
+  view.setBigUint64(offset + 8, value.sampledNs, true);
+  view.setBigUint64(offset + 16, value.latencyNs, true);
+}
+
+export function encodeBackendLoad(value: BackendLoad): Uint8Array {
+  const bytes = new Uint8Array(BACKEND_LOAD_SIZE);
+  writeBackendLoad(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeBackendLoad(bytes: Uint8Array, offset = 0): BackendLoad {
+  return readBackendLoad(viewOf(bytes), offset);
+}
+
+export const BackendLoad: StructCodec<BackendLoad> = {
+  size: BACKEND_LOAD_SIZE,
+  encode: encodeBackendLoad,
+  decode: decodeBackendLoad,
+};
+
+/** struct affinity_key */
+export interface AffinityKey {
+  readonly netns: bigint;
+  readonly service: number;
+}
+
+export const AFFINITY_KEY_SIZE = 16;
+
+export function readAffinityKey(view: DataView, offset: number): AffinityKey {
+  need(view, offset, AFFINITY_KEY_SIZE, 'affinity_key');
+  return {
+    netns: view.getBigUint64(offset, true),
+    service: view.getUint32(offset + 8, true),
+  };
+}
+
+export function writeAffinityKey(view: DataView, offset: number, value: AffinityKey): void {
+  need(view, offset, AFFINITY_KEY_SIZE, 'affinity_key');
+  view.setBigUint64(offset, value.netns, true);
+  view.setUint32(offset + 8, value.service, true);
+  view.setUint32(offset + 12, 0, true);
+}
+
+export function encodeAffinityKey(value: AffinityKey): Uint8Array {
+  const bytes = new Uint8Array(AFFINITY_KEY_SIZE);
+  writeAffinityKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeAffinityKey(bytes: Uint8Array, offset = 0): AffinityKey {
+  return readAffinityKey(viewOf(bytes), offset);
+}
+
+export const AffinityKey: StructCodec<AffinityKey> = {
+  size: AFFINITY_KEY_SIZE,
+  encode: encodeAffinityKey,
+  decode: decodeAffinityKey,
+};
+
+/** struct affinity */
+export interface Affinity {
+  readonly usedNs: bigint;
+  readonly backend: number;
+}
+
+export const AFFINITY_SIZE = 16;
+
+export function readAffinity(view: DataView, offset: number): Affinity {
+  need(view, offset, AFFINITY_SIZE, 'affinity');
+  return {
+    usedNs: view.getBigUint64(offset, true),
+    backend: view.getUint32(offset + 8, true),
+  };
+}
+
+export function writeAffinity(view: DataView, offset: number, value: Affinity): void {
+  need(view, offset, AFFINITY_SIZE, 'affinity');
+  view.setBigUint64(offset, value.usedNs, true);
+  view.setUint32(offset + 8, value.backend, true);
+  view.setUint32(offset + 12, 0, true);
+}
+
+export function encodeAffinity(value: Affinity): Uint8Array {
+  const bytes = new Uint8Array(AFFINITY_SIZE);
+  writeAffinity(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeAffinity(bytes: Uint8Array, offset = 0): Affinity {
+  return readAffinity(viewOf(bytes), offset);
+}
+
+export const Affinity: StructCodec<Affinity> = {
+  size: AFFINITY_SIZE,
+  encode: encodeAffinity,
+  decode: decodeAffinity,
 };
 
 /** struct policy_key */
@@ -1434,10 +1609,11 @@ export interface Intent {
   readonly targetPort: number;
   readonly service: number;
   readonly backend: number;
+  readonly limit: number;
   readonly flags: number;
 }
 
-export const INTENT_SIZE = 48;
+export const INTENT_SIZE = 52;
 
 export function readIntent(view: DataView, offset: number): Intent {
   need(view, offset, INTENT_SIZE, 'intent');
@@ -1448,7 +1624,8 @@ export function readIntent(view: DataView, offset: number): Intent {
     targetPort: view.getUint16(offset + 34, true),
     service: view.getUint32(offset + 36, true),
     backend: view.getUint32(offset + 40, true),
-    flags: view.getUint32(offset + 44, true),
+    limit: view.getUint32(offset + 44, true),
+    flags: view.getUint32(offset + 48, true),
   };
 }
 
@@ -1460,7 +1637,8 @@ export function writeIntent(view: DataView, offset: number, value: Intent): void
   view.setUint16(offset + 34, value.targetPort, true);
   view.setUint32(offset + 36, value.service, true);
   view.setUint32(offset + 40, value.backend, true);
-  view.setUint32(offset + 44, value.flags, true);
+  view.setUint32(offset + 44, value.limit, true);
+  view.setUint32(offset + 48, value.flags, true);
 }
 
 export function encodeIntent(value: Intent): Uint8Array {
@@ -2321,14 +2499,16 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'service',
-    size: 24,
+    size: 32,
     fields: [
       ['id', 0, 4, 'u32'],
       ['generation', 4, 4, 'u32'],
       ['slots', 8, 4, 'u32'],
       ['policy', 12, 4, 'u32'],
       ['cursor_slot', 16, 4, 'u32'],
-      ['flags', 20, 4, 'u32'],
+      ['affinity_s', 20, 4, 'u32'],
+      ['max_connections', 24, 4, 'u32'],
+      ['limit', 28, 4, 'u32'],
     ],
   },
   {
@@ -2348,6 +2528,42 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['port', 16, 2, 'u16'],
       ['pad', 18, 2, 'u16'],
       ['id', 20, 4, 'u32'],
+    ],
+  },
+  {
+    name: 'member_key',
+    size: 12,
+    fields: [
+      ['service', 0, 4, 'u32'],
+      ['generation', 4, 4, 'u32'],
+      ['backend', 8, 4, 'u32'],
+    ],
+  },
+  {
+    name: 'backend_load',
+    size: 24,
+    fields: [
+      ['active', 0, 8, 'u64'],
+      ['sampled_ns', 8, 8, 'u64'],
+      ['latency_ns', 16, 8, 'u64'],
+    ],
+  },
+  {
+    name: 'affinity_key',
+    size: 16,
+    fields: [
+      ['netns', 0, 8, 'u64'],
+      ['service', 8, 4, 'u32'],
+      ['pad', 12, 4, 'u32'],
+    ],
+  },
+  {
+    name: 'affinity',
+    size: 16,
+    fields: [
+      ['used_ns', 0, 8, 'u64'],
+      ['backend', 8, 4, 'u32'],
+      ['pad', 12, 4, 'u32'],
     ],
   },
   {
@@ -2491,7 +2707,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'intent',
-    size: 48,
+    size: 52,
     fields: [
       ['dialled', 0, 16, 'u8[16]'],
       ['target', 16, 16, 'u8[16]'],
@@ -2499,7 +2715,8 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['target_port', 34, 2, 'u16'],
       ['service', 36, 4, 'u32'],
       ['backend', 40, 4, 'u32'],
-      ['flags', 44, 4, 'u32'],
+      ['limit', 44, 4, 'u32'],
+      ['flags', 48, 4, 'u32'],
     ],
   },
   {

@@ -13,7 +13,7 @@ export function encodeAddress(codec: Codec, address: Address): Uint8Array {
   return codec.address.encode(
     address.kind === 'workload'
       ? { workload: workloadToWire(address.workload) }
-      : { service: serviceToWire(address.service, codec.stringValue) },
+      : { service: serviceToWire(address.service, codec) },
   );
 }
 
@@ -22,7 +22,7 @@ export function decodeAddress(codec: Codec, bytes: Uint8Array): Decoded<Address>
     const { workload, service } = codec.address.decode(bytes);
     if (workload) return { kind: 'workload', workload: workloadFromWire(workload, error) };
     if (service) {
-      return { kind: 'service', service: serviceFromWire(service, codec.stringValue, error) };
+      return { kind: 'service', service: serviceFromWire(service, codec, error) };
     }
     throw new Error('type: neither a workload nor a service');
   });

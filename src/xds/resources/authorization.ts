@@ -14,6 +14,7 @@ import type {
   WireStringMatchInput,
 } from '../codec.ts';
 import { decodeWith, MAX_PORT, type Decoded, type FieldError } from './decoded.ts';
+import { reportUnknown } from './reading.ts';
 
 export const AUTHORIZATION_TYPE_URL = 'type.googleapis.com/istio.security.Authorization';
 
@@ -32,7 +33,8 @@ export function encodeAuthorization(codec: Codec, policy: Authorization): Uint8A
 }
 
 export function decodeAuthorization(codec: Codec, bytes: Uint8Array): Decoded<Authorization> {
-  return decodeWith((error): Authorization => {
+  return decodeWith((error, warn): Authorization => {
+    reportUnknown(codec.authorization, bytes, error, warn);
     const { name, namespace, scope, action, dry_run, rules } = codec.authorization.decode(bytes);
     if (name === '') error('name', 'is missing');
     // A number is an enum value this version does not know.

@@ -2,39 +2,28 @@
  * istio.workload.Service ↔ Service.
  */
 import { ipFamily, ipWireBytes } from '../../model/ip.ts';
-import { LB_POLICIES, type LbPolicy, type Service } from '../../model/service.ts';
+import type { LoadBalancing, RoutingScope, Service } from '../../model/service.ts';
 import type { Codec, WireService, WireServiceInput } from '../codec.ts';
 import type { FieldError } from './decoded.ts';
+import { loadBalancerFromWire, loadBalancerToWire } from './load-balancer.ts';
 import { addressFromWire, portFromWire, portToWire } from './workload.ts';
 
-/** podwire's own extension; see proto/README.md */
-const LB_EXTENSION = 'podwire.io/lb';
-const STRING_TYPE_URL = 'type.googleapis.com/google.protobuf.StringValue';
-const DEFAULT_LB_POLICY: LbPolicy = 'round-robin';
+type WireLoadBalancingInput = NonNullable<WireServiceInput['load_balancing']>;
+type WireLoadBalancing = NonNullable<WireService['load_balancing']>;
 
-type StringCodec = Codec['stringValue'];
-
-export function serviceToWire(service: Service, strings: StringCodec): WireServiceInput {
-  const value = strings.encode({ value: service.lbPolicy });
+export function serviceToWire(service: Service, codec: Codec): WireServiceInput {
   return {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
     addresses: service.addresses.map((ip) => ({ address: ipWireBytes(ip) })),
     ports: service.ports.map(portToWire),
-    load_balancing: service.allowUnhealthy ? { health_policy: 'ALLOW_ALL' } : null,
-    extensions:
-      service.lbPolicy === DEFAULT_LB_POLICY
-        ? []
-        : [{ name: LB_EXTENSION, config: { type_url: STRING_TYPE_URL, value } }],
+    load_balancing: loadBalancingToWire(service.loadBalancing),
+    extensions: loadBalancerToWire(service, codec.loadBalancer),
   };
 }
 
-export function serviceFromWire(
-  wire: WireService,
-  strings: StringCodec,
-  error: FieldError,
-): Service {
+export function serviceFromWire(wire: WireService, codec: Codec, error: FieldError): Service {
   if (wire.hostname === '') error('service.hostname', 'is missing');
   return {
     name: wire.name,
@@ -46,15 +35,53 @@ export function serviceFromWire(
       return ips.filter((ip) => length === undefined || length === (ipFamily(ip) === 4 ? 32 : 128));
     }),
     ports: wire.ports.map((port, index) => portFromWire(port, `service.ports[${index}]`, error)),
-    allowUnhealthy: wire.load_balancing?.health_policy === 'ALLOW_ALL',
-    lbPolicy: lbPolicyOf(wire, strings),
+    loadBalancing: loadBalancingFromWire(wire.load_balancing, error),
+    ...loadBalancerFromWire(wire.extensions, codec.loadBalancer),
   };
 }
 
-/** A balancer of a newer control plane falls back to the default: it is a preference, no protection. */
-function lbPolicyOf(wire: WireService, strings: StringCodec): LbPolicy {
-  const config = wire.extensions.find(({ name }) => name === LB_EXTENSION)?.config;
-  if (config?.type_url !== STRING_TYPE_URL) return DEFAULT_LB_POLICY;
-  const { value } = strings.decode(config.value);
-  return LB_POLICIES.find((policy) => policy === value) ?? DEFAULT_LB_POLICY;
+function loadBalancingToWire(lb: LoadBalancing): WireLoadBalancingInput | null {
+  if (lb.mode === 'UNSPECIFIED' && lb.healthPolicy === 'ONLY_HEALTHY') return null;
+  return {
+    routing_preference: [...lb.routingPreference],
+    mode: lb.mode === 'UNSPECIFIED' ? 'UNSPECIFIED_MODE' : lb.mode,
+    health_policy: lb.healthPolicy,
+  };
+}
+
+/**
+ * A mode or scope that is not known is refused: STRICT is a promise that nothing leaves the node, and who cannot tell what
+ * was promised must not guess.
+ */
+function loadBalancingFromWire(
+  wire: WireService['load_balancing'],
+  error: FieldError,
+): LoadBalancing {
+  const mode = wire?.mode ?? 'UNSPECIFIED_MODE';
+  if (!MODES.includes(mode)) error('service.load_balancing.mode', `${mode} is not known`);
+  return {
+    mode: mode === 'UNSPECIFIED_MODE' ? 'UNSPECIFIED' : mode,
+    routingPreference:
+      mode === 'UNSPECIFIED_MODE'
+        ? []
+        : (wire?.routing_preference ?? []).flatMap((scope, index) =>
+            scopeFromWire(scope, `service.load_balancing.routing_preference[${index}]`, error),
+          ),
+    healthPolicy: wire?.health_policy === 'ALLOW_ALL' ? 'ALLOW_ALL' : 'ONLY_HEALTHY',
+  };
+}
+
+const MODES: readonly WireLoadBalancing['mode'][] = [
+  'UNSPECIFIED_MODE',
+  'STRICT',
+  'FAILOVER',
+  'PASSTHROUGH',
+];
+const SCOPES: readonly RoutingScope[] = ['NETWORK', 'REGION', 'ZONE', 'SUBZONE', 'NODE', 'CLUSTER'];
+
+function scopeFromWire(scope: string | number, path: string, error: FieldError): RoutingScope[] {
+  const known = SCOPES.find((name) => name === scope);
+  if (known !== undefined) return [known];
+  error(path, `${scope} is not known`);
+  return [];
 }

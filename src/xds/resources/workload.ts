@@ -2,7 +2,13 @@
  * istio.workload.Workload ↔ Workload.
  */
 import { ipFromBytes, ipWireBytes, type Ip } from '../../model/ip.ts';
-import type { ServicePortTarget, TunnelProtocol, Workload } from '../../model/workload.ts';
+import {
+  NO_LOCALITY,
+  type Locality,
+  type ServicePortTarget,
+  type TunnelProtocol,
+  type Workload,
+} from '../../model/workload.ts';
 import type { WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
 
@@ -21,6 +27,7 @@ export function workloadToWire(workload: Workload): WireWorkloadInput {
     trust_domain: workload.trustDomain,
     service_account: workload.serviceAccount,
     node: workload.node,
+    locality: workload.locality,
     canonical_name: workload.canonicalName,
     canonical_revision: workload.canonicalRevision,
     workload_type: workload.workloadType,
@@ -52,6 +59,7 @@ export function workloadFromWire(wire: WireWorkload, error: FieldError): Workloa
     trustDomain: wire.trust_domain,
     serviceAccount: wire.service_account,
     node: wire.node,
+    locality: localityFromWire(wire.locality),
     canonicalName: wire.canonical_name,
     canonicalRevision: wire.canonical_revision,
     workloadType: wire.workload_type,
@@ -91,6 +99,10 @@ export function addressFromWire(bytes: Uint8Array, path: string, error: FieldErr
   if (ip !== undefined) return [ip];
   error(path, `has ${bytes.length} bytes, not 4 or 16`);
   return [];
+}
+
+function localityFromWire(wire: WireWorkload['locality']): Locality {
+  return wire ? { region: wire.region, zone: wire.zone, subzone: wire.subzone } : NO_LOCALITY;
 }
 
 function tunnelFromWire(

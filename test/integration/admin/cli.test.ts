@@ -156,7 +156,7 @@ test('podwire services has a line per endpoint, also when there is none', async 
   const { stdout } = await podwire('services', '--admin', socket);
   assert.match(
     stdout,
-    /^shop\/db +10\.1\.0\.1:5432 +least-conn +\[fd00::2\]:5432 +shop\/db-1 +yes +1 +3$/m,
+    /^shop\/db +10\.1\.0\.1:5432 +least-conn +\[fd00::2\]:5432 +shop\/db-1 +yes +yes +1 +3$/m,
   );
   assert.match(stdout, /^shop\/db +10\.1\.0\.1:80 +least-conn +none /m);
 });

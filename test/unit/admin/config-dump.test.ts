@@ -20,6 +20,7 @@ const DB: Workload = {
   trustDomain: 'cluster.local',
   serviceAccount: '',
   node: 'n1',
+  locality: { region: '', zone: '', subzone: '' },
   canonicalName: 'db',
   canonicalRevision: 'latest',
   workloadType: 'DEPLOYMENT',
@@ -38,8 +39,10 @@ const SERVICE: Service = {
   hostname: 'db.shop.svc.cluster.local',
   addresses: ['10.1.0.1' as Ip],
   ports: [{ servicePort: 80, targetPort: 5432 }],
-  allowUnhealthy: false,
+  loadBalancing: { mode: 'UNSPECIFIED', routingPreference: [], healthPolicy: 'ONLY_HEALTHY' },
   lbPolicy: 'round-robin',
+  sessionAffinitySeconds: 0,
+  maxConnections: 0,
 };
 const POLICY: Authorization = {
   name: 'only-web',
@@ -100,6 +103,7 @@ test('a workload is as istioctl reads it', () => {
     canonicalName: 'db',
     canonicalRevision: 'latest',
     node: 'n1',
+    locality: { region: '', zone: '', subzone: '' },
     nativeTunnel: false,
     authorizationPolicies: ['shop/only-web'],
     status: 'Healthy',

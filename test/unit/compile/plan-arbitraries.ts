@@ -5,7 +5,12 @@ import fc from 'fast-check';
 import { parseIp, type Ip } from '../../../src/model/ip.ts';
 import type { EnrolledPod, SpliceMode } from '../../../src/model/enrolment.ts';
 import type { Address, Delta, L4Update } from '../../../src/model/messages.ts';
-import { LB_POLICIES, type Service } from '../../../src/model/service.ts';
+import {
+  LB_POLICIES,
+  type LoadBalancing,
+  type RoutingScope,
+  type Service,
+} from '../../../src/model/service.ts';
 import type { Workload } from '../../../src/model/workload.ts';
 import { policy, record } from './policy-arbitraries.ts';
 
@@ -37,6 +42,12 @@ export const workload: fc.Arbitrary<Workload> = record({
   name: fc.constantFrom(...WORKLOAD_NAMES),
   addresses: fc.constantFrom(...addresses),
   serviceAccount: fc.constantFrom('', 'x', 'y'),
+  node: fc.constantFrom('', 'n1', 'n2'),
+  locality: record({
+    region: fc.constantFrom('', 'r1'),
+    zone: fc.constantFrom('', 'z1', 'z2'),
+    subzone: fc.constant(''),
+  }),
   healthy: fc.boolean(),
   capacity: fc.constantFrom(0, 1, 1, 2, 3),
   services: fc.dictionary(fc.constantFrom(...SERVICE_NAMES), targets, { noNullPrototype: true }),
@@ -50,7 +61,6 @@ export const workload: fc.Arbitrary<Workload> = record({
   network: '',
   tunnelProtocol: 'NONE',
   trustDomain: '',
-  node: '',
   canonicalName: name,
   canonicalRevision: 'latest',
   workloadType: 'POD',
@@ -70,8 +80,16 @@ export const service: fc.Arbitrary<Service> = record({
     selector: ({ servicePort }) => servicePort,
     maxLength: 2,
   }),
-  allowUnhealthy: fc.boolean(),
+  loadBalancing: record({
+    mode: fc.constantFrom('UNSPECIFIED', 'STRICT', 'FAILOVER', 'PASSTHROUGH'),
+    routingPreference: fc.subarray<RoutingScope>(['NETWORK', 'REGION', 'ZONE', 'SUBZONE', 'NODE']),
+    healthPolicy: fc.constantFrom('ONLY_HEALTHY', 'ALLOW_ALL'),
+  }).map((lb): LoadBalancing =>
+    lb.mode === 'UNSPECIFIED' ? { ...lb, routingPreference: [] } : lb,
+  ),
   lbPolicy: fc.constantFrom(...LB_POLICIES),
+  sessionAffinitySeconds: fc.constantFrom(0, 0, 60),
+  maxConnections: fc.constantFrom(0, 0, 5),
 }).map((fields) => ({
   ...fields,
   namespace: 'a',

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from '../../../src/model/ip.ts';
 import type { Address } from '../../../src/model/messages.ts';
-import type { Service } from '../../../src/model/service.ts';
+import { ALL_ENDPOINTS, type Service } from '../../../src/model/service.ts';
 import { emptySnapshot, type Snapshot } from '../../../src/model/snapshot.ts';
 import type { Workload } from '../../../src/model/workload.ts';
 import { buildSnapshot } from '../../../src/store/builder.ts';
@@ -42,8 +42,10 @@ function service(more: Partial<Service> = {}, name = 's1'): Address {
       hostname: `${name}.a.svc.cluster.local`,
       addresses: [ip('10.96.0.1')],
       ports: [{ servicePort: 80, targetPort: 8080 }],
-      allowUnhealthy: false,
+      loadBalancing: { mode: 'UNSPECIFIED', routingPreference: [], healthPolicy: 'ONLY_HEALTHY' },
       lbPolicy: 'round-robin',
+      sessionAffinitySeconds: 0,
+      maxConnections: 0,
       ...more,
     },
   };
@@ -73,7 +75,12 @@ test('without a ready endpoint the entry is there and has no slots', () => {
 });
 
 test('publishNotReadyAddresses takes endpoints that are not ready too', () => {
-  const state = planOf(mesh([service({ allowUnhealthy: true }), pod('w1', { healthy: false })]));
+  const state = planOf(
+    mesh([
+      service({ loadBalancing: { ...ALL_ENDPOINTS, healthPolicy: 'ALLOW_ALL' } }),
+      pod('w1', { healthy: false }),
+    ]),
+  );
   assert.deepEqual(slotsOf(state), ['10.0.0.1:8080']);
 });
 

@@ -37,6 +37,7 @@ test('everything but --config has a default', () => {
     log: { level: 'info', pretty: false },
     trustDomain: 'cluster.local',
     clusterId: 'Kubernetes',
+    node: undefined,
     splice: true,
     workers: 1,
   });

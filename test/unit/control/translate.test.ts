@@ -65,6 +65,7 @@ ownerReferences: [{ kind: ReplicaSet, name: web-7d4b9, controller: true }]`,
     trustDomain: 'cluster.local',
     serviceAccount: 'web-account',
     node: 'node-1',
+    locality: { region: '', zone: '', subzone: '' },
     canonicalName: 'web',
     canonicalRevision: 'v2',
     workloadType: 'DEPLOYMENT',
@@ -107,8 +108,10 @@ test('a Service becomes a Service, and its pods name it', async (t) => {
     hostname: 'web.shop.svc.cluster.local',
     addresses: ['10.96.0.1'],
     ports: [{ servicePort: 80, targetPort: 8080 }],
-    allowUnhealthy: false,
+    loadBalancing: { mode: 'UNSPECIFIED', routingPreference: [], healthPolicy: 'ONLY_HEALTHY' },
     lbPolicy: 'round-robin',
+    sessionAffinitySeconds: 0,
+    maxConnections: 0,
   });
   assert.deepEqual(endpoints(watched), { a: 8080 });
   assert.deepEqual(watched.codes, []);
@@ -175,7 +178,7 @@ test('endpoints that are not ready are left out, unless the Service asks for the
   const publish = 'ports: [{ name: http, port: 80 }]\n  publishNotReadyAddresses: true';
   const lenient = await read(t, { ...files, 's.yaml': service(publish) });
   assert.deepEqual(endpoints(lenient), { a: 9090 });
-  assert.equal(lenient.service('shop/web')!.allowUnhealthy, true);
+  assert.equal(lenient.service('shop/web')!.loadBalancing.healthPolicy, 'ALLOW_ALL');
 });
 
 test("a pod of the node's network is found by the slice's targetRef", async (t) => {

@@ -232,6 +232,7 @@ for (const [reason, flags] of [
   ['policy', 'DENY'],
   ['identity-unknown', 'DENY'],
   ['no-endpoint', 'CONNECT'],
+  ['connection-limit', 'UO'],
 ] as const) {
   test(`a connection refused for ${reason} is opened and closed with ${flags}`, async () => {
     const { metrics, scrape } = setUp();

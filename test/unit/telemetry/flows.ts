@@ -16,6 +16,7 @@ export function workload(name: string, address: string, more: Partial<Workload> 
     trustDomain: '',
     serviceAccount: name,
     node: 'n1',
+    locality: { region: '', zone: '', subzone: '' },
     canonicalName: name,
     canonicalRevision: 'v1',
     workloadType: 'DEPLOYMENT',
@@ -39,8 +40,10 @@ export const DB_SERVICE: Service = {
   hostname: 'db.shop.svc.cluster.local',
   addresses: ['10.1.0.1' as Ip],
   ports: [{ servicePort: 5432, targetPort: 5432 }],
-  allowUnhealthy: false,
+  loadBalancing: { mode: 'UNSPECIFIED', routingPreference: [], healthPolicy: 'ONLY_HEALTHY' },
   lbPolicy: 'round-robin',
+  sessionAffinitySeconds: 0,
+  maxConnections: 0,
 };
 
 export type Flow = FlowKind & ClosedNumbers;

@@ -1,0 +1,12 @@
+/**
+ * What the mesh as a whole says of one namespace's pods.
+ */
+import type { PodResource } from '../../model/resource.ts';
+import type { Locality } from '../../model/workload.ts';
+
+export interface MeshView {
+  /** names of the mesh-wide policies that select a pod */
+  readonly rootPolicies: (pod: PodResource) => Iterable<string>;
+  /** where a node is, by its name; undefined: nothing is known of it */
+  readonly localityOf: (node: string) => Locality | undefined;
+}

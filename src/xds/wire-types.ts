@@ -1,0 +1,198 @@
+/**
+ * The types of the objects of Envoy's messages: "Wire…" as decoded, "Wire…Input" as encoded.
+ */
+export type { Any as WireAnyInput, Any__Output as WireAny } from './gen/google/protobuf/Any.ts';
+export type {
+  Duration as WireDurationInput,
+  Duration__Output as WireDuration,
+} from './gen/google/protobuf/Duration.ts';
+export type { Struct__Output as WireStruct } from './gen/google/protobuf/Struct.ts';
+export type {
+  Address as WireEnvoyAddressInput,
+  Address__Output as WireEnvoyAddress,
+} from './gen/envoy/config/core/v3/Address.ts';
+export type {
+  CidrRange as WireCidrRangeInput,
+  CidrRange__Output as WireCidrRange,
+} from './gen/envoy/config/core/v3/CidrRange.ts';
+export type { ConfigSource as WireConfigSourceInput } from './gen/envoy/config/core/v3/ConfigSource.ts';
+export type { DataSource__Output as WireDataSource } from './gen/envoy/config/core/v3/DataSource.ts';
+export type {
+  HeaderValueOption as WireHeaderValueOptionInput,
+  HeaderValueOption__Output as WireHeaderValueOption,
+} from './gen/envoy/config/core/v3/HeaderValueOption.ts';
+export type {
+  HealthCheck as WireHealthCheckInput,
+  HealthCheck__Output as WireHealthCheck,
+} from './gen/envoy/config/core/v3/HealthCheck.ts';
+export type {
+  Metadata as WireMetadataInput,
+  Metadata__Output as WireMetadata,
+} from './gen/envoy/config/core/v3/Metadata.ts';
+export type { SubstitutionFormatString__Output as WireSubstitutionFormatString } from './gen/envoy/config/core/v3/SubstitutionFormatString.ts';
+export type {
+  TransportSocket as WireTransportSocketInput,
+  TransportSocket__Output as WireTransportSocket,
+} from './gen/envoy/config/core/v3/TransportSocket.ts';
+export type { AccessLog__Output as WireAccessLog } from './gen/envoy/config/accesslog/v3/AccessLog.ts';
+export type { Filter__Output as WireFilter } from './gen/envoy/config/listener/v3/Filter.ts';
+export type {
+  FilterChain as WireFilterChainInput,
+  FilterChain__Output as WireFilterChain,
+} from './gen/envoy/config/listener/v3/FilterChain.ts';
+export type {
+  FilterChainMatch as WireFilterChainMatchInput,
+  FilterChainMatch__Output as WireFilterChainMatch,
+} from './gen/envoy/config/listener/v3/FilterChainMatch.ts';
+export type { Listener__Output as WireListener } from './gen/envoy/config/listener/v3/Listener.ts';
+export type {
+  HeaderMatcher as WireHeaderMatcherInput,
+  HeaderMatcher__Output as WireHeaderMatcher,
+} from './gen/envoy/config/route/v3/HeaderMatcher.ts';
+export type {
+  HedgePolicy as WireHedgePolicyInput,
+  HedgePolicy__Output as WireHedgePolicy,
+} from './gen/envoy/config/route/v3/HedgePolicy.ts';
+export type {
+  QueryParameterMatcher as WireQueryParameterMatcherInput,
+  QueryParameterMatcher__Output as WireQueryParameterMatcher,
+} from './gen/envoy/config/route/v3/QueryParameterMatcher.ts';
+export type {
+  RateLimit as WireRateLimitInput,
+  RateLimit__Output as WireRateLimit,
+} from './gen/envoy/config/route/v3/RateLimit.ts';
+export type {
+  RedirectAction as WireRedirectActionInput,
+  RedirectAction__Output as WireRedirectAction,
+} from './gen/envoy/config/route/v3/RedirectAction.ts';
+export type {
+  RetryPolicy as WireRetryPolicyInput,
+  RetryPolicy__Output as WireRetryPolicy,
+} from './gen/envoy/config/route/v3/RetryPolicy.ts';
+export type {
+  Route as WireRouteInput,
+  Route__Output as WireRoute,
+} from './gen/envoy/config/route/v3/Route.ts';
+export type {
+  RouteAction as WireRouteActionInput,
+  RouteAction__Output as WireRouteAction,
+} from './gen/envoy/config/route/v3/RouteAction.ts';
+export type {
+  RouteConfiguration as WireRouteConfigurationInput,
+  RouteConfiguration__Output as WireRouteConfiguration,
+} from './gen/envoy/config/route/v3/RouteConfiguration.ts';
+export type {
+  RouteMatch as WireRouteMatchInput,
+  RouteMatch__Output as WireRouteMatch,
+} from './gen/envoy/config/route/v3/RouteMatch.ts';
+export type {
+  VirtualHost as WireVirtualHostInput,
+  VirtualHost__Output as WireVirtualHost,
+} from './gen/envoy/config/route/v3/VirtualHost.ts';
+export type {
+  CircuitBreakers as WireCircuitBreakersInput,
+  CircuitBreakers__Output as WireCircuitBreakers,
+} from './gen/envoy/config/cluster/v3/CircuitBreakers.ts';
+export type {
+  Cluster as WireClusterInput,
+  Cluster__Output as WireCluster,
+} from './gen/envoy/config/cluster/v3/Cluster.ts';
+export type {
+  OutlierDetection as WireOutlierDetectionInput,
+  OutlierDetection__Output as WireOutlierDetection,
+} from './gen/envoy/config/cluster/v3/OutlierDetection.ts';
+export type {
+  ClusterLoadAssignment as WireClusterLoadAssignmentInput,
+  ClusterLoadAssignment__Output as WireClusterLoadAssignment,
+} from './gen/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
+export type { LbEndpoint__Output as WireLbEndpoint } from './gen/envoy/config/endpoint/v3/LbEndpoint.ts';
+export type { LocalityLbEndpoints__Output as WireLocalityLbEndpoints } from './gen/envoy/config/endpoint/v3/LocalityLbEndpoints.ts';
+export type {
+  Permission as WirePermissionInput,
+  Permission__Output as WirePermission,
+} from './gen/envoy/config/rbac/v3/Permission.ts';
+export type {
+  Principal as WirePrincipalInput,
+  Principal__Output as WirePrincipal,
+} from './gen/envoy/config/rbac/v3/Principal.ts';
+export type {
+  RBAC as WireRbacRulesInput,
+  RBAC__Output as WireRbacRules,
+} from './gen/envoy/config/rbac/v3/RBAC.ts';
+export type {
+  FractionalPercent as WireFractionalPercentInput,
+  FractionalPercent__Output as WireFractionalPercent,
+} from './gen/envoy/type/v3/FractionalPercent.ts';
+export type { ListStringMatcher__Output as WireListStringMatcher } from './gen/envoy/type/matcher/v3/ListStringMatcher.ts';
+export type {
+  MetadataMatcher as WireMetadataMatcherInput,
+  MetadataMatcher__Output as WireMetadataMatcher,
+} from './gen/envoy/type/matcher/v3/MetadataMatcher.ts';
+export type {
+  RegexMatchAndSubstitute as WireRegexMatchAndSubstituteInput,
+  RegexMatchAndSubstitute__Output as WireRegexMatchAndSubstitute,
+} from './gen/envoy/type/matcher/v3/RegexMatchAndSubstitute.ts';
+export type {
+  StringMatcher as WireStringMatcherInput,
+  StringMatcher__Output as WireStringMatcher,
+} from './gen/envoy/type/matcher/v3/StringMatcher.ts';
+export type { ValueMatcher__Output as WireValueMatcher } from './gen/envoy/type/matcher/v3/ValueMatcher.ts';
+export type {
+  HttpConnectionManager as WireHttpConnectionManagerInput,
+  HttpConnectionManager__Output as WireHttpConnectionManager,
+} from './gen/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+export type { HttpFilter__Output as WireHttpFilter } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
+export type {
+  TcpProxy as WireTcpProxyInput,
+  TcpProxy__Output as WireTcpProxy,
+} from './gen/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
+export type {
+  ExtAuthz as WireExtAuthzInput,
+  ExtAuthz__Output as WireExtAuthz,
+} from './gen/envoy/extensions/filters/http/ext_authz/v3/ExtAuthz.ts';
+export type { HttpService__Output as WireExtAuthzHttp } from './gen/envoy/extensions/filters/http/ext_authz/v3/HttpService.ts';
+export type {
+  CorsPolicy as WireCorsPolicyInput,
+  CorsPolicy__Output as WireCorsPolicy,
+} from './gen/envoy/extensions/filters/http/cors/v3/CorsPolicy.ts';
+export type {
+  HTTPFault as WireHTTPFaultInput,
+  HTTPFault__Output as WireHTTPFault,
+} from './gen/envoy/extensions/filters/http/fault/v3/HTTPFault.ts';
+export type {
+  JwtAuthentication as WireJwtAuthenticationInput,
+  JwtAuthentication__Output as WireJwtAuthentication,
+} from './gen/envoy/extensions/filters/http/jwt_authn/v3/JwtAuthentication.ts';
+export type {
+  JwtProvider as WireJwtProviderInput,
+  JwtProvider__Output as WireJwtProvider,
+} from './gen/envoy/extensions/filters/http/jwt_authn/v3/JwtProvider.ts';
+export type {
+  JwtRequirement as WireJwtRequirementInput,
+  JwtRequirement__Output as WireJwtRequirement,
+} from './gen/envoy/extensions/filters/http/jwt_authn/v3/JwtRequirement.ts';
+export type {
+  LocalRateLimit as WireLocalRateLimitInput,
+  LocalRateLimit__Output as WireLocalRateLimit,
+} from './gen/envoy/extensions/filters/http/local_ratelimit/v3/LocalRateLimit.ts';
+export type {
+  RateLimit as WireRateLimitFilterInput,
+  RateLimit__Output as WireRateLimitFilter,
+} from './gen/envoy/extensions/filters/http/ratelimit/v3/RateLimit.ts';
+export type {
+  CertificateValidationContext as WireCertificateValidationContextInput,
+  CertificateValidationContext__Output as WireCertificateValidationContext,
+} from './gen/envoy/extensions/transport_sockets/tls/v3/CertificateValidationContext.ts';
+export type {
+  CommonTlsContext as WireCommonTlsContextInput,
+  CommonTlsContext__Output as WireCommonTlsContext,
+} from './gen/envoy/extensions/transport_sockets/tls/v3/CommonTlsContext.ts';
+export type {
+  SdsSecretConfig as WireSdsSecretConfigInput,
+  SdsSecretConfig__Output as WireSdsSecretConfig,
+} from './gen/envoy/extensions/transport_sockets/tls/v3/SdsSecretConfig.ts';
+export type { HttpProtocolOptions__Output as WireUpstreamHttp } from './gen/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
+export type {
+  _envoy_config_route_v3_RouteAction_HashPolicy as WireHashPolicyInput,
+  _envoy_config_route_v3_RouteAction_HashPolicy__Output as WireHashPolicy,
+} from './gen/envoy/config/route/v3/RouteAction.ts';
