@@ -87,6 +87,8 @@ export interface ServiceResourcePort {
 
 export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
+  /** of a ServiceEntry's; absent: that of a Service of Kubernetes */
+  readonly hostname?: string;
   readonly addresses: readonly Ip[];
   /** TCP only */
   readonly ports: readonly ServiceResourcePort[];

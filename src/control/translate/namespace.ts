@@ -13,7 +13,7 @@ import type {
   Resource,
   ServiceResource,
 } from '../../model/resource.ts';
-import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
+import type { ServicePortTarget, Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
 import { LabelIndex } from './label-index.ts';
@@ -22,7 +22,7 @@ import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
 import { Tally } from './tally.ts';
 import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
-import { bareWorkload, podWorkload } from './workload.ts';
+import { bareWorkload, podMessageUid, podWorkload } from './workload.ts';
 
 type Policy = AuthorizationPolicyResource;
 type Services = ReadonlyMap<string, readonly ServicePortTarget[]>;
@@ -73,6 +73,11 @@ export class NamespaceTranslator {
   change(before: Resource | undefined, after: Resource | undefined): void {
     if (before !== undefined) this.#update(before, false);
     if (after !== undefined) this.#update(after, true);
+  }
+
+  /** This pod is looked at again. */
+  invalidatePod(name: string): void {
+    if (this.#pods.has(name)) this.#dirtyPods.add(name);
   }
 
   /** Every pod is looked at again. */
@@ -222,7 +227,7 @@ export class NamespaceTranslator {
     if (pod === undefined) {
       this.#selected.set(name, []);
       this.#unresolved.set(name, []);
-      sink.remove(podUid(this.#options.clusterId, this.name, name));
+      sink.remove(podMessageUid(this.#options.clusterId, { namespace: this.name, name }));
       return;
     }
     const bySelector = [...this.#serviceSelectors.match(pod.labels)];
@@ -237,6 +242,7 @@ export class NamespaceTranslator {
       services,
       policies: [...new Set(policies)].sort(),
       locality: this.#mesh.localityOf(pod.node),
+      scope: this.#mesh.scopeOf(podMessageUid(this.#options.clusterId, pod)),
     };
     const workload = podWorkload(pod, attachments, this.#options);
     sink.put(workload.uid, workload);

@@ -21,17 +21,35 @@ export interface Attachments {
   readonly services: ReadonlyMap<string, readonly ServicePortTarget[]>;
   readonly policies: readonly string[];
   readonly locality: Locality | undefined;
+  /** see Workload.scope */
+  readonly scope: string;
+}
+
+/** Before the name of what a WorkloadEntry becomes; "/" is illegal in the names of pods. */
+export const WORKLOAD_ENTRY = 'WorkloadEntry/';
+
+/** Of a pod, or of a WorkloadEntry, which is one to all but its name. */
+export function podMessageUid(
+  clusterId: string,
+  { namespace, name }: Pick<PodResource, 'namespace' | 'name'>,
+): string {
+  if (!name.startsWith(WORKLOAD_ENTRY)) return podUid(clusterId, namespace, name);
+  return `${clusterId}/networking.istio.io/${WORKLOAD_ENTRY}${namespace}/${plainName(name)}`;
+}
+
+function plainName(name: string): string {
+  return name.startsWith(WORKLOAD_ENTRY) ? name.slice(WORKLOAD_ENTRY.length) : name;
 }
 
 export function podWorkload(
   pod: PodResource,
-  { services, policies, locality }: Attachments,
+  { services, policies, locality, scope }: Attachments,
   options: TranslateOptions,
 ): Workload {
   const { name: workloadName, type: workloadType } = ownerOf(pod);
   return {
-    uid: podUid(options.clusterId, pod.namespace, pod.name),
-    name: pod.name,
+    uid: podMessageUid(options.clusterId, pod),
+    name: plainName(pod.name),
     namespace: pod.namespace,
     addresses: pod.addresses,
     hostname: '',
@@ -59,6 +77,7 @@ export function podWorkload(
     clusterId: options.clusterId,
     hostNetwork: pod.hostNetwork,
     capacity: pod.weight,
+    scope,
   };
 }
 
@@ -94,6 +113,7 @@ export function bareWorkload(
     clusterId,
     hostNetwork: false,
     capacity: endpoint.weight ?? 1,
+    scope: '',
   };
 }
 
@@ -127,6 +147,6 @@ function ownerOf(pod: PodResource): { name: string; type: WorkloadType } {
         : { name: cronJob, type: 'CRONJOB' };
     }
     default:
-      return { name: pod.name, type: 'POD' };
+      return { name: plainName(pod.name), type: 'POD' };
   }
 }

@@ -9,13 +9,14 @@ import {
   type TunnelProtocol,
   type Workload,
 } from '../../model/workload.ts';
-import type { WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
+import type { Codec, WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
+import { clientScopeFromWire, clientScopeToWire } from './client-scope.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
 
 /** What an absent capacity means. */
 const DEFAULT_CAPACITY = 1;
 
-export function workloadToWire(workload: Workload): WireWorkloadInput {
+export function workloadToWire(workload: Workload, codec: Codec): WireWorkloadInput {
   return {
     uid: workload.uid,
     name: workload.name,
@@ -41,10 +42,11 @@ export function workloadToWire(workload: Workload): WireWorkloadInput {
     cluster_id: workload.clusterId,
     network_mode: workload.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
     capacity: workload.capacity === DEFAULT_CAPACITY ? null : { value: workload.capacity },
+    extensions: clientScopeToWire(workload.scope, codec.clientScope),
   };
 }
 
-export function workloadFromWire(wire: WireWorkload, error: FieldError): Workload {
+export function workloadFromWire(wire: WireWorkload, codec: Codec, error: FieldError): Workload {
   if (wire.uid === '') error('workload.uid', 'is missing');
   return {
     uid: wire.uid,
@@ -78,6 +80,7 @@ export function workloadFromWire(wire: WireWorkload, error: FieldError): Workloa
     clusterId: wire.cluster_id,
     hostNetwork: wire.network_mode === 'HOST_NETWORK',
     capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
+    scope: clientScopeFromWire(wire.extensions, codec.clientScope),
   };
 }
 

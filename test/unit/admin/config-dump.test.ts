@@ -32,6 +32,7 @@ const DB: Workload = {
   clusterId: 'Kubernetes',
   hostNetwork: false,
   capacity: 1,
+  scope: '',
 };
 const SERVICE: Service = {
   name: 'db',
@@ -110,6 +111,7 @@ test('a workload is as istioctl reads it', () => {
     clusterId: 'Kubernetes',
     hostNetwork: false,
     capacity: 1,
+    scope: '',
     services: [KEY],
   });
 });

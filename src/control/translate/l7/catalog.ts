@@ -68,6 +68,10 @@ export class Catalog {
     return fullHost(host, namespace, this.domain);
   }
 
+  serviceHost({ name, namespace }: ResourceOf<'Service'>): string {
+    return `${name}.${namespace}.svc.${this.domain}`;
+  }
+
   keysOf(resource: Resource): string[] {
     const { kind, namespace, name } = resource;
     const own = `${namespace}/${name}`;
@@ -87,7 +91,7 @@ export class Catalog {
       case 'Sidecar':
         return ['all'];
       case 'Service':
-        return [`${resource.name}.${namespace}.svc.${this.domain}`];
+        return [this.serviceHost(resource)];
       case 'ServiceEntry': {
         const { hosts, addresses = [], ports = [] } = resource.spec;
         const anywhere = addresses.length === 0 ? ports : [];

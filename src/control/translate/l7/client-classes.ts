@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Locality } from '../../../model/load-assignment.ts';
-import type { Resource } from '../../../model/resource.ts';
+import type { PodResource, Resource } from '../../../model/resource.ts';
 import type { Labels } from '../../../model/resource/spec.ts';
 import type { TrafficPolicySpec } from '../../../model/resource/destination-rule.ts';
 import type { ClientClass } from './client.ts';
@@ -16,8 +16,7 @@ import { localityText } from './locality.ts';
 import type { Classes } from './scopes.ts';
 
 interface ClientPod {
-  readonly namespace: string;
-  readonly labels: ReadonlyMap<string, string>;
+  readonly pod: PodResource;
   readonly locality: Locality | undefined;
 }
 
@@ -59,8 +58,8 @@ export class ClientClasses implements Classes {
   }
 
   /** The pods whose scope differs from before. */
-  flush(): string[] {
-    const moved: string[] = [];
+  flush(): PodResource[] {
+    const moved: PodResource[] = [];
     for (const uid of this.#stale) {
       const pod = this.#pods.get(uid);
       const before = this.#classOf.get(uid);
@@ -70,7 +69,7 @@ export class ClientClasses implements Classes {
       this.#count(after, 1);
       if (after === undefined) this.#classOf.delete(uid);
       else this.#classOf.set(uid, after);
-      moved.push(uid);
+      if (pod !== undefined) moved.push(pod.pod);
     }
     this.#stale.clear();
     return moved;
@@ -96,7 +95,7 @@ export class ClientClasses implements Classes {
     }
   }
 
-  #classify({ namespace, labels, locality }: ClientPod): ClientClass | undefined {
+  #classify({ pod: { namespace, labels }, locality }: ClientPod): ClientClass | undefined {
     if (this.#asked.size === 0) return undefined;
     const counting = [...labels]
       .filter(

@@ -63,6 +63,11 @@ export class Client {
     return this.#class?.labels.get(name);
   }
 
+  /** What follows depends on its class, without a question now. */
+  noteLabels(): void {
+    this.seen.labels = true;
+  }
+
   get locality(): Locality | undefined {
     this.seen.labels = true;
     return this.#class?.locality;

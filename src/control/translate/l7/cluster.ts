@@ -93,13 +93,14 @@ export class ClusterFactory implements Clusters {
     if (own === undefined) return undefined;
     const candidates = [client.anyone()];
     if (seen.labels) candidates.push(client.withoutClass());
-    if (!own.local) {
+    if (own.local) client.noteLabels();
+    else {
       for (const asker of candidates) {
         const wider = this.#resolve(asker, wanted);
         if (wider !== undefined && same(own, wider)) return { target: named(own, asker), asker };
       }
     }
-    const asker = seen.labels ? client : client.withoutClass();
+    const asker = own.local || seen.labels ? client : client.withoutClass();
     return { target: named(own, asker), asker };
   }
 
@@ -151,8 +152,8 @@ export class ClusterFactory implements Clusters {
   #known({ host, port, subset, rules }: Target): PlacedEndpoint[] {
     const wanted = Object.entries(rules.subsets.get(subset)?.labels ?? {});
     const { key } = host;
-    return this.#endpoints.read(key).flatMap(({ workload, facts }) => {
-      if (!wanted.every(([name, value]) => facts.labels.get(name) === value)) return [];
+    return this.#endpoints.read(key).flatMap(({ workload, labels }) => {
+      if (!wanted.every(([name, value]) => labels.get(name) === value)) return [];
       const served = workload.services
         .get(key)
         ?.find(({ servicePort }) => servicePort === port.number);
@@ -165,7 +166,8 @@ export class ClusterFactory implements Clusters {
         weight: workload.capacity,
         workload: workload.uid,
       };
-      return [{ locality: facts.locality, labels: facts.labels, endpoint }];
+      const { region, zone, subzone } = workload.locality;
+      return [{ locality: { region, zone, subZone: subzone }, labels, endpoint }];
     });
   }
 }

@@ -1,26 +1,23 @@
 /**
  * The endpoints of every Service, from the Workload messages, with the labels that subsets ask for.
  */
-import { NO_LOCALITY, type Locality } from '../../../model/load-assignment.ts';
+import { equal } from '../../../model/equal.ts';
 import type { Workload } from '../../../model/workload.ts';
 import type { Graph } from './graph.ts';
 
-export interface WorkloadFacts {
-  readonly labels: ReadonlyMap<string, string>;
-  readonly locality: Locality;
-}
+export type WorkloadLabels = ReadonlyMap<string, string>;
 
 export interface ServiceEndpoint {
   readonly workload: Workload;
-  readonly facts: WorkloadFacts;
+  readonly labels: WorkloadLabels;
 }
 
-const NO_FACTS: WorkloadFacts = { labels: new Map(), locality: NO_LOCALITY };
+const NO_LABELS: WorkloadLabels = new Map();
 
 export class Endpoints {
   readonly #graph: Graph;
   readonly #workloads = new Map<string, Workload>();
-  readonly #facts = new Map<string, WorkloadFacts>();
+  readonly #labels = new Map<string, WorkloadLabels>();
   /** by Service key ("namespace/host"), uids */
   readonly #byService = new Map<string, Set<string>>();
 
@@ -29,6 +26,7 @@ export class Endpoints {
   }
 
   put(workload: Workload): void {
+    if (equal(this.#workloads.get(workload.uid), workload)) return;
     this.#link(workload.uid, workload);
   }
 
@@ -37,9 +35,10 @@ export class Endpoints {
   }
 
   /** undefined: the workload went */
-  setFacts(uid: string, facts: WorkloadFacts | undefined): void {
-    if (facts === undefined) this.#facts.delete(uid);
-    else this.#facts.set(uid, facts);
+  setLabels(uid: string, labels: WorkloadLabels | undefined): void {
+    if (equal(this.#labels.get(uid), labels)) return;
+    if (labels === undefined) this.#labels.delete(uid);
+    else this.#labels.set(uid, labels);
     for (const service of this.#workloads.get(uid)?.services.keys() ?? []) this.#touch(service);
   }
 
@@ -48,7 +47,7 @@ export class Endpoints {
     this.#graph.read(`endpoints ${service}`);
     return [...(this.#byService.get(service) ?? [])].sort().map((uid) => ({
       workload: this.#workloads.get(uid)!,
-      facts: this.#facts.get(uid) ?? NO_FACTS,
+      labels: this.#labels.get(uid) ?? NO_LABELS,
     }));
   }
 

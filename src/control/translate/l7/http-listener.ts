@@ -45,7 +45,7 @@ export function httpHandler(
     statPrefix: routes,
     serverName: '',
     idleTimeoutMs: undefined,
-    streamIdleTimeoutMs: undefined,
+    streamIdleTimeoutMs: 0,
     requestTimeoutMs: undefined,
     maxRequestHeadersKb: undefined,
     upgrades: ['websocket'],
