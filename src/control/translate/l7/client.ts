@@ -34,11 +34,18 @@ export class Client {
   /** undefined: one that no rule names */
   readonly #namespace: string | undefined;
   readonly #class: ClientClass | undefined;
+  /** Sidecars are not about it */
+  readonly isGateway: boolean;
   readonly seen = new Seen();
 
-  constructor(namespace: string | undefined, ofClass?: ClientClass) {
+  constructor(namespace: string | undefined, ofClass?: ClientClass, isGateway = false) {
     this.#namespace = namespace;
     this.#class = ofClass;
+    this.isGateway = isGateway;
+  }
+
+  static gateway(namespace: string): Client {
+    return new Client(namespace, undefined, true);
   }
 
   get scope(): string {
@@ -75,7 +82,7 @@ export class Client {
 
   /** Runs with a client that is the same and whose notes are its own; they are this one's too afterwards. */
   probe<T>(run: (client: Client) => T): { readonly value: T; readonly seen: Seen } {
-    const client = new Client(this.#namespace, this.#class);
+    const client = new Client(this.#namespace, this.#class, this.isGateway);
     const value = run(client);
     this.seen.add(client.seen);
     return { value, seen: client.seen };
@@ -83,11 +90,11 @@ export class Client {
 
   /** Somebody whom no rule names. */
   anyone(): Client {
-    return new Client(undefined);
+    return new Client(undefined, undefined, this.isGateway);
   }
 
   /** The same without its class: any pod of its namespace. */
   withoutClass(): Client {
-    return new Client(this.#namespace);
+    return new Client(this.#namespace, undefined, this.isGateway);
   }
 }

@@ -4,6 +4,7 @@
 import type { Cluster } from '../../../model/cluster.ts';
 import { parseIp, type Ip } from '../../../model/ip.ts';
 import { NO_LOCALITY, type Endpoint, type LoadAssignment } from '../../../model/load-assignment.ts';
+import type { Catalog } from './catalog.ts';
 import { ANY_CLIENT, type Client } from './client.ts';
 import type { ClusterUnit, Clusters } from './destinations.ts';
 import {
@@ -24,6 +25,7 @@ import {
 import { clusterMessage, loadAssignmentMessage } from './message.ts';
 import { isHttp } from './port-protocol.ts';
 import type { Host, HostPort, Registry } from './registry.ts';
+import { secretUnits } from './secrets.ts';
 import { balancerOf, outliersOf, poolSettings, upstreamTls } from './traffic-policy.ts';
 
 const OVERPROVISIONING = 140;
@@ -56,11 +58,13 @@ interface Target extends Resolved {
 }
 
 export class ClusterFactory implements Clusters {
+  readonly #catalog: Catalog;
   readonly #registry: Registry;
   readonly #rules: DestinationRules;
   readonly #endpoints: Endpoints;
 
-  constructor(registry: Registry, rules: DestinationRules, endpoints: Endpoints) {
+  constructor(catalog: Catalog, registry: Registry, rules: DestinationRules, endpoints: Endpoints) {
+    this.#catalog = catalog;
     this.#registry = registry;
     this.#rules = rules;
     this.#endpoints = endpoints;
@@ -74,17 +78,23 @@ export class ClusterFactory implements Clusters {
     listenerPort: number,
   ): ClusterUnit {
     const wanted = { host, port, subset, listenerPort };
-    const named = this.#named(client, wanted);
-    if (named === undefined) {
-      const name = clusterName(port ?? listenerPort, subset, host, '');
-      return { name, compile: () => EMPTY_PRODUCT, hash: undefined };
+    const found = this.#named(client, wanted);
+    if (found === undefined) {
+      return { name: this.#missing(client, wanted), compile: undefined, hash: undefined };
     }
-    const { target, asker } = named;
+    const { target, asker } = found;
     return {
       name: target.name,
       compile: () => this.#compile(asker, wanted, target.name),
       hash: target.policy.loadBalancer?.consistentHash,
     };
+  }
+
+  /** What does not exist for the client must not be named like what exists for others. */
+  #missing(client: Client, wanted: Wanted): string {
+    const { host, port, subset, listenerPort } = wanted;
+    const forOthers = this.#resolve(client.anyone(), wanted) !== undefined;
+    return clusterName(port ?? listenerPort, subset, host, forOthers ? `@${client.scope}` : '');
   }
 
   /** With the widest client that gets the same. */
@@ -128,11 +138,12 @@ export class ClusterFactory implements Clusters {
     // Those who need this unit are stale as well, and need another one by now.
     if (target?.name !== name) return EMPTY_PRODUCT;
     const assignment = this.#assignment(target, client);
-    const cluster = clusterMessage(clusterOf(target, assignment));
+    const body = clusterOf(target, assignment);
+    const cluster = clusterMessage(body);
     const byEndpoints = target.host.resolution === 'ENDPOINTS';
     return {
       messages: byEndpoints ? [cluster, loadAssignmentMessage(assignment)] : [cluster],
-      needs: new Map(),
+      needs: new Map(secretUnits(this.#catalog, body.tls)),
       findings: [],
     };
   }

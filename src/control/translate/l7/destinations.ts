@@ -11,13 +11,13 @@ import type { Compile } from './graph.ts';
 /** A cluster for a client. */
 export interface ClusterUnit {
   readonly name: string;
-  readonly compile: Compile;
+  /** undefined: the client knows no such host, port or subset, and there is no cluster of that name */
+  readonly compile: Compile | undefined;
   /** of the DestinationRule in force: routes carry it out */
   readonly hash: ConsistentHashSpec | undefined;
 }
 
 export interface Clusters {
-  /** undefined: the client knows no such host, port or subset */
   clusterOf(
     client: Client,
     host: string,
@@ -49,7 +49,7 @@ export class Destinations {
 
   host(host: string, port: number | undefined, subset = ''): ClusterUnit {
     const unit = this.#clusters.clusterOf(this.client, host, port, subset, this.listenerPort);
-    this.units.set(`cluster ${unit.name}`, unit.compile);
+    if (unit.compile !== undefined) this.units.set(`cluster ${unit.name}`, unit.compile);
     return unit;
   }
 

@@ -20,6 +20,7 @@ import { ClientClasses } from './client-classes.ts';
 import { ClusterFactory } from './cluster.ts';
 import { DestinationRules } from './destination-rules.ts';
 import { Endpoints } from './endpoints.ts';
+import { compileGateway } from './gateway.ts';
 import { Graph, type Compile } from './graph.ts';
 import type { Message, MessageType } from './message.ts';
 import { compileHost } from './outbound.ts';
@@ -71,7 +72,7 @@ export class L7Translator implements Visibility {
       rules,
       virtualServices: new VirtualServices(catalog, imports),
       apiRoutes: new ApiRoutes(catalog),
-      clusters: new ClusterFactory(registry, rules, this.#endpoints),
+      clusters: new ClusterFactory(catalog, registry, rules, this.#endpoints),
       classes: this.#classes,
     };
   }
@@ -170,6 +171,10 @@ export class L7Translator implements Visibility {
             () => compileAnyAddress(parts, port),
           ]),
         ];
+      }
+      case 'Gateway': {
+        const key = `${resource.namespace}/${resource.name}`;
+        return [[`gateway ${key}`, () => compileGateway(parts, key)]];
       }
       default:
         return [];

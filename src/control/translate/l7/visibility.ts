@@ -32,6 +32,7 @@ export class Imports {
 
   /** The one that selects the client's pods, that of its namespace, or that of the root namespace. */
   sidecarOf(client: Client): Sidecar | undefined {
+    if (client.isGateway) return undefined;
     const { rootNamespace } = this.#catalog;
     const all = this.#catalog.read('Sidecar', 'all');
     const own = all.filter(({ namespace }) => client.isIn(namespace));
