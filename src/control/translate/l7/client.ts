@@ -52,6 +52,10 @@ export class Client {
     return this.#class?.scope ?? this.#namespace ?? ANY_CLIENT;
   }
 
+  get hasClass(): boolean {
+    return this.#class !== undefined;
+  }
+
   isIn(namespace: string): boolean {
     this.seen.namespaces.add(namespace);
     return this.#namespace === namespace;

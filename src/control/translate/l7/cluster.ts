@@ -104,13 +104,15 @@ export class ClusterFactory implements Clusters {
     const candidates = [client.anyone()];
     if (seen.labels) candidates.push(client.withoutClass());
     if (own.local) client.noteLabels();
-    else {
+    // Of a client that is in no class nothing is known that could change the order.
+    const local = own.local && client.hasClass;
+    if (!local) {
       for (const asker of candidates) {
         const wider = this.#resolve(asker, wanted);
         if (wider !== undefined && same(own, wider)) return { target: named(own, asker), asker };
       }
     }
-    const asker = own.local || seen.labels ? client : client.withoutClass();
+    const asker = local || seen.labels ? client : client.withoutClass();
     return { target: named(own, asker), asker };
   }
 
@@ -203,10 +205,13 @@ function clusterOf(target: Target, assignment: LoadAssignment): Cluster {
   const { name, host, port, policy, rules } = target;
   const protocol = protocolOf(target);
   const [rule] = rules.rules;
+  const balancer = balancerOf(policy);
+  const discovery = discoveryOf(target, assignment);
+  const asSent = discovery.type === 'original-destination';
   return {
     name,
-    discovery: discoveryOf(target, assignment),
-    balancer: balancerOf(policy),
+    discovery,
+    balancer: asSent ? { ...balancer, policy: { type: 'passthrough' } } : balancer,
     protocol,
     ...poolSettings(policy),
     outliers: outliersOf(policy.outlierDetection),
@@ -231,7 +236,8 @@ function protocolOf({ port, policy }: Target): Cluster['protocol'] {
   return port.protocol === 'http' && http?.h2UpgradePolicy === 'UPGRADE' ? 'http2' : 'http1';
 }
 
-function discoveryOf({ host }: Target, endpoints: LoadAssignment): Cluster['discovery'] {
+function discoveryOf({ host, policy }: Target, endpoints: LoadAssignment): Cluster['discovery'] {
+  if (policy.loadBalancer?.simple === 'PASSTHROUGH') return { type: 'original-destination' };
   switch (host.resolution) {
     case 'ENDPOINTS':
       return { type: 'eds', service: endpoints.name };

@@ -73,7 +73,7 @@ export function chain(
   name: string,
   handler: ConnectionHandler,
   match: Partial<FilterChainMatch> = {},
-  tls: FilterChain['tls'] = undefined,
+  tls?: FilterChain['tls'],
 ): FilterChain {
   return { name, match: { ...ANY_CONNECTION, ...match }, tls, handler };
 }

@@ -240,10 +240,13 @@ test('a static ServiceEntry is a Service with workloads', () => {
         ]
       : [],
   );
-  assert.deepEqual(targets.sort(), [
-    ['192.0.2.1', 15432],
-    ['192.0.2.2', 5432],
-  ]);
+  assert.deepEqual(
+    targets.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+    [
+      ['192.0.2.1', 15432],
+      ['192.0.2.2', 5432],
+    ],
+  );
   assert.equal(translated.listeners.size, 0);
 });
 
