@@ -26,7 +26,7 @@ import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
 import type { TranslateOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
-import { expandEntry } from './service-entries.ts';
+import { EntryExpansion } from './service-entries.ts';
 
 type Policy = AuthorizationPolicyResource;
 
@@ -44,6 +44,7 @@ export class MeshTranslator {
   readonly #addresses = new Outbox<Address>();
   readonly #authorizations = new Outbox<Authorization>();
 
+  readonly #entries = new EntryExpansion();
   readonly #l7: L7Translator;
 
   constructor(options: TranslateOptions) {
@@ -148,9 +149,10 @@ export class MeshTranslator {
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
     this.#l7.change(resource, present);
-    for (const expanded of expandEntry(resource)) {
-      if (expanded !== resource && expanded.kind === 'Pod') this.#l7.change(expanded, present);
-      this.#changeL4(expanded, present, touched);
+    for (const expanded of this.#entries.change(resource, present)) {
+      const { resource: made } = expanded;
+      if (made !== resource && made.kind === 'Pod') this.#l7.change(made, expanded.present);
+      this.#changeL4(made, expanded.present, touched);
     }
   }
 

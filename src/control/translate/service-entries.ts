@@ -16,30 +16,75 @@ import type {
   WorkloadEntryResource,
   WorkloadEntrySpec,
 } from '../../model/resource/service-entry.ts';
+import type { Locality } from '../../model/workload.ts';
 import { ALL_ENDPOINTS, DEFAULT_LB_POLICY } from '../../model/service.ts';
+import { byAge } from './l7/catalog.ts';
 import { WORKLOAD_ENTRY } from './workload.ts';
 
-/** What goes must be what came: the indexes know resources by identity. */
-const expanded = new WeakMap<Resource, readonly Resource[]>();
-
-/** The resource itself where it is neither. */
-export function expandEntry(resource: Resource): readonly Resource[] {
-  if (resource.kind !== 'ServiceEntry' && resource.kind !== 'WorkloadEntry') return [resource];
-  const known = expanded.get(resource);
-  if (known !== undefined) return known;
-  const made = resource.kind === 'ServiceEntry' ? entryResources(resource) : workloadPod(resource);
-  expanded.set(resource, made);
-  return made;
+interface Change {
+  readonly resource: Resource;
+  readonly present: boolean;
 }
 
-function entryResources(entry: ServiceEntryResource): Resource[] {
-  const { hosts, resolution, workloadSelector } = entry.spec;
-  if (resolution !== 'STATIC') return [];
-  const selector = new Map(Object.entries(workloadSelector?.labels ?? {}));
-  return [...new Set(hosts.map((host) => host.toLowerCase()))].flatMap((host) => [
-    entryService(entry, host, selector),
-    ...entrySlices(entry, host),
-  ]);
+export class EntryExpansion {
+  /** by namespace and host, oldest first: the first is in force */
+  readonly #entries = new Map<string, readonly ServiceEntryResource[]>();
+  /** What goes must be what came: the indexes know resources by identity. */
+  readonly #made = new WeakMap<Resource, Map<string, readonly Resource[]>>();
+
+  /** What a change of a resource is for the kernel's tables: itself, where it is neither. */
+  change(resource: Resource, present: boolean): readonly Change[] {
+    switch (resource.kind) {
+      case 'ServiceEntry':
+        return this.#changeEntry(resource, present);
+      case 'WorkloadEntry':
+        return changes(
+          this.#make(resource, '', () => workloadPod(resource)),
+          present,
+        );
+      default:
+        return [{ resource, present }];
+    }
+  }
+
+  #changeEntry(entry: ServiceEntryResource, present: boolean): Change[] {
+    const { hosts, resolution } = entry.spec;
+    if (resolution !== 'STATIC') return [];
+    return [...new Set(hosts.map((host) => host.toLowerCase()))].flatMap((host) => {
+      const key = `${entry.cluster ?? ''} ${entry.namespace}/${host}`;
+      const before = this.#entries.get(key) ?? [];
+      const others = before.filter((other) => other !== entry);
+      const after = present ? [...others, entry].sort(byAge) : others;
+      if (after.length > 0) this.#entries.set(key, after);
+      else this.#entries.delete(key);
+      if (before[0] === after[0]) return [];
+      return [
+        ...changes(this.#hostOf(before[0], host), false),
+        ...changes(this.#hostOf(after[0], host), true),
+      ];
+    });
+  }
+
+  #hostOf(entry: ServiceEntryResource | undefined, host: string): readonly Resource[] {
+    return entry === undefined ? [] : this.#make(entry, host, () => entryResources(entry, host));
+  }
+
+  #make(from: Resource, part: string, make: () => readonly Resource[]): readonly Resource[] {
+    const parts = this.#made.get(from) ?? new Map<string, readonly Resource[]>();
+    this.#made.set(from, parts);
+    const made = parts.get(part) ?? make();
+    parts.set(part, made);
+    return made;
+  }
+}
+
+function changes(resources: readonly Resource[], present: boolean): Change[] {
+  return resources.map((resource) => ({ resource, present }));
+}
+
+function entryResources(entry: ServiceEntryResource, host: string): Resource[] {
+  const selector = new Map(Object.entries(entry.spec.workloadSelector?.labels ?? {}));
+  return [entryService(entry, host, selector), ...entrySlices(entry, host)];
 }
 
 function entryService(
@@ -80,7 +125,7 @@ function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceRe
       {
         ...meta,
         kind: 'EndpointSlice' as const,
-        name: `${entry.name}/${index}`,
+        name: entrySliceName(entry.name, index),
         service: host,
         ports: (spec.ports ?? []).map(({ name, number, targetPort }) => ({
           name,
@@ -92,13 +137,25 @@ function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceRe
             ready: true,
             pod: undefined,
             node: '',
-            zone: (endpoint.locality ?? '').split('/')[1] ?? '',
+            zone: '',
+            ...localityOf(endpoint),
             weight: endpoint.weight || 1,
           },
         ],
       },
     ];
   });
+}
+
+/** of the endpoint with that index; "/" is illegal in the names of EndpointSlices */
+export function entrySliceName(entry: string, index: number): string {
+  return `${entry}/${index}`;
+}
+
+function localityOf({ locality }: WorkloadEntrySpec): { readonly locality?: Locality } {
+  if (locality === undefined || locality === '') return {};
+  const [region = '', zone = '', subzone = ''] = locality.split('/');
+  return { locality: { region, zone, subzone } };
 }
 
 function addressOf({ address = '' }: WorkloadEntrySpec): Ip[] {
@@ -121,6 +178,7 @@ function workloadPod(entry: WorkloadEntryResource): Resource[] {
     hostNetwork: false,
     serviceAccount: spec.serviceAccount || 'default',
     node: '',
+    ...localityOf(spec),
     ready: true,
     owner: undefined,
     ports: Object.entries(spec.ports ?? {}).map(([name, port]) => ({ name, port })),

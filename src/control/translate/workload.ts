@@ -1,7 +1,7 @@
 /**
  * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
  */
-import type { PodResource } from '../../model/resource.ts';
+import type { EndpointSliceResource, PodResource } from '../../model/resource.ts';
 import type { SliceEndpoint } from './endpoint-index.ts';
 import type { Ip } from '../../model/ip.ts';
 import {
@@ -58,7 +58,7 @@ export function podWorkload(
     trustDomain: options.trustDomain,
     serviceAccount: pod.serviceAccount,
     node: pod.node,
-    locality: locality ?? NO_LOCALITY,
+    locality: pod.locality ?? locality ?? NO_LOCALITY,
     canonicalName:
       firstLabel(pod, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
       workloadName,
@@ -81,6 +81,15 @@ export function podWorkload(
   };
 }
 
+/** `slice`: namespace and name */
+export function bareUid(
+  clusterId: string,
+  { namespace, name }: Pick<EndpointSliceResource, 'namespace' | 'name'>,
+  address: string,
+): string {
+  return `${clusterId}/discovery.k8s.io/EndpointSlice/${namespace}/${name}/${address}`;
+}
+
 /** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
 export function bareWorkload(
   { slice, endpoint }: SliceEndpoint,
@@ -91,7 +100,7 @@ export function bareWorkload(
 ): Workload {
   const { clusterId } = options;
   return {
-    uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
+    uid: bareUid(clusterId, slice, address),
     name: slice.name,
     namespace: slice.namespace,
     addresses: [address],
@@ -101,7 +110,8 @@ export function bareWorkload(
     trustDomain: options.trustDomain,
     serviceAccount: '',
     node: endpoint.node,
-    locality: localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
+    locality: endpoint.locality ??
+      localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
     canonicalName: slice.name,
     canonicalRevision: 'latest',
     workloadType: 'POD',

@@ -2,8 +2,8 @@
  * A host, a port, a subset and what a client's DestinationRules say → Cluster and ClusterLoadAssignment.
  */
 import type { Cluster } from '../../../model/cluster.ts';
-import { parseIp, type Ip } from '../../../model/ip.ts';
-import { NO_LOCALITY, type Endpoint, type LoadAssignment } from '../../../model/load-assignment.ts';
+import type { Finding } from '../../../model/finding.ts';
+import type { Endpoint, LoadAssignment } from '../../../model/load-assignment.ts';
 import type { Catalog } from './catalog.ts';
 import { ANY_CLIENT, type Client } from './client.ts';
 import type { ClusterUnit, Clusters } from './destinations.ts';
@@ -13,15 +13,11 @@ import {
   type PortPolicy,
   type RulesInForce,
 } from './destination-rules.ts';
+import { dnsEndpoints } from './dns-endpoints.ts';
 import type { Endpoints } from './endpoints.ts';
+import { notSupported } from './findings.ts';
 import { EMPTY_PRODUCT, type Product } from './graph.ts';
-import {
-  everywhere,
-  fromClient,
-  looksAtClient,
-  parseLocality,
-  type PlacedEndpoint,
-} from './locality.ts';
+import { everywhere, fromClient, looksAtClient, type PlacedEndpoint } from './locality.ts';
 import { clusterMessage, loadAssignmentMessage } from './message.ts';
 import { isHttp } from './port-protocol.ts';
 import type { Host, HostPort, Registry } from './registry.ts';
@@ -146,7 +142,7 @@ export class ClusterFactory implements Clusters {
     return {
       messages: byEndpoints ? [cluster, loadAssignmentMessage(assignment)] : [cluster],
       needs: new Map(secretUnits(this.#catalog, body.tls)),
-      findings: [],
+      findings: fileFindings(target),
     };
   }
 
@@ -250,36 +246,17 @@ function discoveryOf({ host, policy }: Target, endpoints: LoadAssignment): Clust
   }
 }
 
-/** What is to be resolved: the endpoints of the ServiceEntry, or its host. */
-function dnsEndpoints({ host, port, rules, subset }: Target): PlacedEndpoint[] {
-  if (host.resolution === 'NONE') return [];
-  const wanted = Object.entries(rules.subsets.get(subset)?.labels ?? {});
-  const endpoints = host.entry?.spec.endpoints ?? [];
-  if (endpoints.length === 0) {
-    return [dnsEndpoint(host.host, port.targetPort, 1, NO_LOCALITY, new Map())];
-  }
-  return endpoints.flatMap(({ address = '', ports, labels = {}, locality, weight }) => {
-    if (!wanted.every(([name, value]) => labels[name] === value)) return [];
-    const number = ports?.[port.name] ?? port.targetPort;
-    const place = locality === undefined ? NO_LOCALITY : parseLocality(locality);
-    return [dnsEndpoint(address, number, weight || 1, place, new Map(Object.entries(labels)))];
-  });
+/** Pods here have no sidecar whose files could be read: without the certificate no connection is made. */
+function fileFindings({ policy: { tls }, rules }: Target): Finding[] {
+  const [rule] = rules.rules;
+  if (rule === undefined || tls === undefined || tls.credentialName) return [];
+  const fields = [
+    ...(tls.mode === 'MUTUAL' ? (['clientCertificate'] as const) : []),
+    ...(tls.caCertificates && tls.caCertificates !== 'system' ? (['caCertificates'] as const) : []),
+  ];
+  return fields.map((field) =>
+    notSupported(rule, `spec.trafficPolicy.tls.${field}`, 'a file of a sidecar', USE_SECRET),
+  );
 }
 
-function dnsEndpoint(
-  address: string,
-  port: number,
-  weight: number,
-  locality: PlacedEndpoint['locality'],
-  labels: PlacedEndpoint['labels'],
-): PlacedEndpoint {
-  const ip: Ip | undefined = parseIp(address);
-  const endpoint: Endpoint = {
-    address: ip ?? { host: address },
-    port,
-    healthy: true,
-    weight,
-    workload: undefined,
-  };
-  return { locality, labels, endpoint };
-}
+const USE_SECRET = 'name a Secret in credentialName';

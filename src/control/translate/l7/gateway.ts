@@ -78,6 +78,7 @@ function compilePort(
   }
   for (const { server, index } of servers) {
     const kind = serverKind(server);
+    reportFiles(gathering, server, index);
     if (kind === 'https') {
       const names = serverHosts(server);
       const built = httpChain(gathering, `${name}|${index}`, port, [server]);
@@ -98,6 +99,16 @@ function compilePort(
   if (chains.length === 0 && last === undefined) return;
   const addresses: [] = [];
   messages.push(listenerMessage(listener(name, 'gateway', port, addresses, chains, last)));
+}
+
+/** As in DestinationRules: there is no proxy whose files could be meant. */
+function reportFiles({ gateway, findings }: Gathering, { tls }: ServerSpec, index: number): void {
+  if (tls === undefined || tls.credentialName) return;
+  for (const field of ['serverCertificate', 'privateKey', 'caCertificates'] as const) {
+    if (!tls[field]) continue;
+    const path = `spec.servers[${index}].tls.${field}`;
+    findings.push(notSupported(gateway, path, 'a file of a gateway', 'use credentialName'));
+  }
 }
 
 function tlsMatch(match: FilterChain['match'], hosts: readonly string[]): FilterChain['match'] {

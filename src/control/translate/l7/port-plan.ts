@@ -43,7 +43,10 @@ export function planPort(
   const destinations = new Destinations(client, number, parts.clusters, fullHost);
   const definition = parts.registry.find(host, client);
   const port = definition?.ports.find((candidate) => candidate.number === number);
-  if (definition === undefined || port === undefined) {
+  const known =
+    definition !== undefined &&
+    parts.imports.importsPort(client, definition.namespace, host, number);
+  if (!known || port === undefined) {
     if (client.scope === ANY_CLIENT) return undefined;
     const elsewhere = passthrough(parts.imports.registryOnly(client));
     for (const [name, compile] of elsewhere.units) destinations.units.set(name, compile);
@@ -80,7 +83,7 @@ function planKnown(
   const context: RouteContext = { destinations, gateway: MESH_GATEWAY, tls: false };
   const api = parts.apiRoutes.ofService(definition, port, destinations);
   const service = api === undefined ? parts.virtualServices.ofHost(host, client) : undefined;
-  const own = destinations.host(host, port.number);
+  const own = () => destinations.host(host, port.number);
   const rules = parts.rules.find(host, definition.namespace, client);
   const policy = portPolicy(rules, '', port.number);
 
@@ -93,25 +96,25 @@ function planKnown(
   const tcp =
     service && !isHttp(protocol) && written.length === 0 ? tcpPlan(service, context) : undefined;
   const chains = [...(api?.chains ?? []), ...tls, ...(tcp?.chains ?? [])];
-  const rest = api?.rest ?? tcp?.rest ?? [plainShare(own.name, 100)];
+  const rest = isHttp(protocol) ? [] : (api?.rest ?? tcp?.rest ?? [plainShare(own().name, 100)]);
   const configured =
     written.length > 0 || chains.length > 0 || api?.rest !== undefined || tcp?.rest !== undefined;
   const isDns = definition.resolution === 'DNS' || definition.resolution === 'DNS_ROUND_ROBIN';
   const routesHttp = isHttp(protocol) || written.length > 0;
   // A VirtualService without a route for the request leaves it unanswered: only a port without any is sent on.
-  const routes = written.length > 0 || service?.spec.http?.length ? written : [defaultRoute(own)];
+  const answers = written.length > 0 || Boolean(service?.spec.http?.length);
   return {
     needed:
       configured ||
       isDns ||
       needsProxy(policy) ||
       hasPortSettings(rules, port.number) ||
-      Boolean(routesHttp && service?.spec.http?.length),
+      (routesHttp && answers),
     port: port.number,
-    routes: routesHttp ? routes : undefined,
+    routes: routesHttp ? (answers ? written : [defaultRoute(own())]) : undefined,
     sniff: protocol === 'auto' && routesHttp,
     chains,
-    rest: isHttp(protocol) ? [] : rest,
+    rest,
     idleTimeoutMs: undefined,
     units: [],
   };

@@ -7,11 +7,14 @@ import type { Finding } from '../../../model/finding.ts';
 import type { MeshUpdate } from '../../../model/messages.ts';
 import type { Locality } from '../../../model/load-assignment.ts';
 import type { PodResource, Resource } from '../../../model/resource.ts';
+import type { ServiceEntryResource } from '../../../model/resource/service-entry.ts';
 import type { ServiceTrafficPolicy } from '../../../model/service.ts';
 import type { Workload } from '../../../model/workload.ts';
+import { selects } from '../label-index.ts';
 import type { TranslateOptions } from '../options.ts';
 import { Outbox } from '../outbox.ts';
-import { podMessageUid } from '../workload.ts';
+import { entrySliceName } from '../service-entries.ts';
+import { bareUid, podMessageUid } from '../workload.ts';
 import { compileAnyAddress } from './any-address.ts';
 import { ApiRoutes } from './api-routes.ts';
 import { Catalog } from './catalog.ts';
@@ -37,6 +40,7 @@ export type L7Update = Required<
 /** What a namespace may see: for the server's scoping. */
 export interface Visibility {
   serviceVisible(clientNamespace: string, serviceKey: string): boolean;
+  gatewayNodes(gateway: string): ReadonlySet<string>;
 }
 
 export class L7Translator implements Visibility {
@@ -81,6 +85,7 @@ export class L7Translator implements Visibility {
     if (resource.kind === 'Pod') return this.#changePod(resource, present);
     if (resource.kind === 'Node') return this.#changeNode(resource, present);
     this.#parts.catalog.change(resource, present);
+    if (resource.kind === 'ServiceEntry') this.#labelEndpoints(resource, present);
     if (resource.kind === 'DestinationRule') this.#trafficPolicies.change(resource);
     this.#classes.changeRule(resource, present);
     for (const [name, compile] of this.#rootsOf(resource)) this.#root(name, compile, present);
@@ -89,6 +94,18 @@ export class L7Translator implements Visibility {
   /** The pods whose scope differs from before: to be called before their Workload messages are made. */
   flushClasses(): PodResource[] {
     return this.#classes.flush();
+  }
+
+  /** Names of the nodes with pods that serve an Istio Gateway ("namespace/name"): who needs its listeners and Secrets. */
+  gatewayNodes(gateway: string): Set<string> {
+    const [found] = this.#parts.catalog.read('Gateway', gateway);
+    const nodes = new Set<string>();
+    if (found === undefined) return nodes;
+    const selector = new Map(Object.entries(found.spec.selector ?? {}));
+    for (const pods of this.#podsByNode.values()) {
+      for (const { labels, node } of pods) if (selects(selector, labels)) nodes.add(node);
+    }
+    return nodes;
   }
 
   /** Of a pod's Workload message; "": its namespace. */
@@ -190,26 +207,42 @@ export class L7Translator implements Visibility {
     if (before > 0 && after === 0) this.#graph.removeRoot(name);
   }
 
+  /** Of endpoints that a ServiceEntry lists itself, for subsets. */
+  #labelEndpoints(entry: ServiceEntryResource, present: boolean): void {
+    const { namespace, cluster = this.#options.clusterId } = entry;
+    for (const [index, { address = '', labels = {} }] of (entry.spec.endpoints ?? []).entries()) {
+      const slice = { namespace, name: entrySliceName(entry.name, index) };
+      const known = present ? new Map(Object.entries(labels)) : undefined;
+      this.#endpoints.setLabels(bareUid(cluster, slice, address), known);
+    }
+  }
+
   #changePod(pod: PodResource, present: boolean): void {
-    const pods = this.#podsByNode.get(pod.node) ?? new Set();
-    if (present) this.#podsByNode.set(pod.node, pods.add(pod));
+    const node = this.#nodeKey(pod.cluster, pod.node);
+    const pods = this.#podsByNode.get(node) ?? new Set();
+    if (present) this.#podsByNode.set(node, pods.add(pod));
     else pods.delete(pod);
-    if (pods.size === 0) this.#podsByNode.delete(pod.node);
+    if (pods.size === 0) this.#podsByNode.delete(node);
     this.#setPod(pod, present);
   }
 
   #setPod(pod: PodResource, present: boolean): void {
     const uid = podMessageUid(pod.cluster ?? this.#options.clusterId, pod);
     const { labels } = pod;
-    const locality = this.#nodes.get(pod.node);
+    const locality = this.#nodes.get(this.#nodeKey(pod.cluster, pod.node));
     this.#endpoints.setLabels(uid, present ? labels : undefined);
     this.#classes.setPod(uid, present ? { pod, locality } : undefined);
   }
 
   #changeNode(node: Extract<Resource, { kind: 'Node' }>, present: boolean): void {
     const { region, zone, subzone } = node.locality;
-    if (present) this.#nodes.set(node.name, { region, zone, subZone: subzone });
-    else this.#nodes.delete(node.name);
-    for (const pod of this.#podsByNode.get(node.name) ?? []) this.#setPod(pod, true);
+    const key = this.#nodeKey(node.cluster, node.name);
+    if (present) this.#nodes.set(key, { region, zone, subZone: subzone });
+    else this.#nodes.delete(key);
+    for (const pod of this.#podsByNode.get(key) ?? []) this.#setPod(pod, true);
+  }
+
+  #nodeKey(cluster: string | undefined, name: string): string {
+    return `${cluster ?? this.#options.clusterId} ${name}`;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * What a client may see: exportTo of those who offer, Sidecar egress of those who ask.
  */
+import type { IstioEgressListener } from '../../../model/resource/sidecar.ts';
 import type { WorkloadSelector } from '../../../model/resource/spec.ts';
 import { matchesPattern, type Catalog, type ResourceOf } from './catalog.ts';
 import type { Client } from './client.ts';
@@ -30,6 +31,15 @@ export class Imports {
     return sidecar === undefined || importsHost(sidecar, namespace, host, client);
   }
 
+  /** The same for one port: egress listeners of a port stand before those of none. */
+  importsPort(client: Client, namespace: string, host: string, port: number): boolean {
+    const egress = this.sidecarOf(client)?.spec.egress ?? [];
+    if (egress.length === 0) return true;
+    const own = egress.filter((item) => item.port?.number === port);
+    const counting = own.length > 0 ? own : egress.filter((item) => item.port === undefined);
+    return counting.some((item) => listsHost(item, namespace, host, client));
+  }
+
   /** The one that selects the client's pods, that of its namespace, or that of the root namespace. */
   sidecarOf(client: Client): Sidecar | undefined {
     if (client.isGateway) return undefined;
@@ -53,15 +63,22 @@ export class Imports {
 
 function importsHost({ spec }: Sidecar, namespace: string, host: string, client: Client): boolean {
   if (spec.egress === undefined || spec.egress.length === 0) return true;
-  return spec.egress.some(({ hosts }) =>
-    hosts.some((item) => {
-      const slash = item.indexOf('/');
-      const where = item.slice(0, slash);
-      if (where === '~' || !matchesPattern(item.slice(slash + 1), host)) return false;
-      if (where === '.') return client.isIn(namespace);
-      return where === '*' || where === namespace;
-    }),
-  );
+  return spec.egress.some((item) => listsHost(item, namespace, host, client));
+}
+
+function listsHost(
+  { hosts }: IstioEgressListener,
+  namespace: string,
+  host: string,
+  client: Client,
+): boolean {
+  return hosts.some((item) => {
+    const slash = item.indexOf('/');
+    const where = item.slice(0, slash);
+    if (where === '~' || !matchesPattern(item.slice(slash + 1), host)) return false;
+    if (where === '.') return client.isIn(namespace);
+    return where === '*' || where === namespace;
+  });
 }
 
 function hasSelector(selector: WorkloadSelector | undefined): boolean {

@@ -3,9 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Resource } from '../../../../src/model/resource.ts';
 import type { ServerSpec } from '../../../../src/model/resource/gateway.ts';
-import { resource, service, translate, type Translated } from './translated.ts';
+import { pod, resource, secret, service, translate, type Translated } from './translated.ts';
 
 const HTTP: ServerSpec = { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['*'] };
 const HTTPS: ServerSpec = {
@@ -13,17 +12,7 @@ const HTTPS: ServerSpec = {
   hosts: ['a.example.com'],
   tls: { mode: 'SIMPLE', credentialName: 'a-cert', minProtocolVersion: 'TLSV1_3' },
 };
-const SECRET: Resource = {
-  id: 'Secret edge/a-cert',
-  file: 'secret.yaml',
-  namespace: 'edge',
-  name: 'a-cert',
-  labels: new Map(),
-  kind: 'Secret',
-  certificate: 'CERT',
-  privateKey: 'KEY',
-  caCertificates: 'ROOTS',
-};
+const SECRET = secret('edge/a-cert', { caCertificates: 'ROOTS' });
 
 const web = service('shop/web', '10.96.0.1', { http: 8080 });
 const gateway = (...servers: ServerSpec[]) =>
@@ -274,4 +263,47 @@ test('a ServiceEntry selects WorkloadEntries by label', () => {
   assert.ok(address?.kind === 'workload');
   assert.deepEqual([address.workload.name, address.workload.capacity], ['vm1', 4]);
   assert.deepEqual(translated.endpoints('outbound|80||vm.example.com'), ['0 : 192.0.2.9:8080']);
+});
+
+test("a certificate in a file is nobody's here: reported, and no certificate is made up", () => {
+  const tls = { mode: 'SIMPLE', serverCertificate: '/c', privateKey: '/k' } as const;
+  const { translator, listeners } = translate(web, gateway({ ...HTTPS, tls }));
+  const paths = translator.findings().map(({ code, path }) => `${code} ${path}`);
+  assert.ok(paths.includes('NOT_SUPPORTED spec.servers[0].tls.serverCertificate'), paths.join());
+  const certificates = listeners.get('gateway|443|edge/gw')?.chains[0]?.tls?.certificates;
+  assert.deepEqual(certificates, ['file-cert:/c~/k']);
+});
+
+test('a Gateway belongs to the nodes of the pods it selects', () => {
+  const { visibility } = translate(
+    pod('edge/p1', '10.0.0.1', { istio: 'gateway' }, 'n1'),
+    pod('edge/p2', '10.0.0.2', { istio: 'other' }, 'n2'),
+    gateway(HTTP),
+  ).translator;
+  assert.deepEqual([...visibility.gatewayNodes('edge/gw')], ['n1']);
+});
+
+test('subsets of the endpoints that a ServiceEntry lists', () => {
+  const translated = translate(
+    entry(['vm.example.com'], {
+      resolution: 'STATIC',
+      addresses: ['10.97.0.1'],
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      endpoints: [
+        { address: '192.0.2.1', labels: { version: 'v1' } },
+        { address: '192.0.2.2', labels: { version: 'v2' }, locality: 'eu/a/r1' },
+      ],
+    }),
+    resource('DestinationRule', 'shop/vm', {
+      host: 'vm.example.com',
+      subsets: [{ name: 'v2', labels: { version: 'v2' } }],
+    }),
+    resource('VirtualService', 'shop/vm', {
+      hosts: ['vm.example.com'],
+      http: [{ route: [{ destination: { host: 'vm.example.com', subset: 'v2' } }] }],
+    }),
+  );
+  assert.deepEqual(translated.endpoints('outbound|80|v2|vm.example.com'), [
+    '0 eu/a/r1: 192.0.2.2:80',
+  ]);
 });

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Resource } from '../../../../src/model/resource.ts';
-import { node, pod, resource, service, translate, Translated } from './translated.ts';
+import { node, pod, resource, secret, service, translate, Translated } from './translated.ts';
 
 const NAMESPACES = ['shop', 'blog', 'istio-system'];
 const NAMES = ['a', 'b'];
@@ -109,6 +109,50 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
   fc
     .record({ path, labels, app: name, on: fc.constantFrom('n1', 'n2') })
     .map(({ path: at, labels: own, app, on }) => pod(at, '10.0.0.1', { app, ...own } as never, on)),
+  fc
+    .record({ path, hosts: fc.constantFrom(['*'], ['shop/*.example.com']), tls: fc.boolean() })
+    .map(({ path: at, hosts, tls }) =>
+      resource('Gateway', at, {
+        servers: [
+          tls
+            ? {
+                port: { number: 443, name: 'https', protocol: 'HTTPS' },
+                hosts,
+                tls: { mode: 'MUTUAL', credentialName: 'cert' },
+              }
+            : { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts },
+        ],
+      }),
+    ),
+  fc
+    .record({ namespace, caCertificates: fc.constantFrom(undefined, 'ROOTS') })
+    .map((found) => secret(`${found.namespace}/cert`, { caCertificates: found.caCertificates })),
+  fc
+    .record({ path, host, parent: name, port: fc.constantFrom(undefined, 80) })
+    .map(({ path: at, parent, port }) =>
+      resource('HTTPRoute', at, {
+        parentRefs: [{ group: '', kind: 'Service', name: parent, namespace: 'shop', port }],
+        rules: [
+          {
+            matches: [{ path: { type: 'PathPrefix', value: '/a' } }],
+            backendRefs: [
+              { group: '', kind: 'Service', name: 'b', namespace: 'blog', port: 80, weight: 1 },
+            ],
+          },
+        ],
+      } as never),
+    ),
+  fc.record({ path, from: namespace }).map(({ path: at, from }) =>
+    resource('ReferenceGrant', at, {
+      from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: from }],
+      to: [{ group: '', kind: 'Service' }],
+    }),
+  ),
+  fc
+    .record({ path, app: name, address: fc.constantFrom('192.0.2.7', '192.0.2.8') })
+    .map(({ path: at, app, address }) =>
+      resource('WorkloadEntry', at, { address, labels: { app, version: 'v1' } }),
+    ),
   fc.constantFrom(node('n1', 'eu/a'), node('n1', 'us/b'), node('n2', 'eu/b')),
 );
 

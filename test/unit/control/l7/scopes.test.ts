@@ -184,3 +184,17 @@ test('the kernel gets its part of a DestinationRule', () => {
   assert.deepEqual([address.service.lbPolicy, address.service.maxConnections], ['random', 5]);
   assert.deepEqual([...translated.listeners.keys()], []);
 });
+
+test('a Sidecar lists hosts for one port', () => {
+  const translated = translate(
+    ...WEB,
+    resource('VirtualService', 'shop/web', { hosts: [HOST], http }),
+    resource('Sidecar', 'blog/default', {
+      egress: [
+        { port: { number: 80, protocol: 'HTTP', name: 'a' }, hosts: ['./*'] },
+        { hosts: ['*/*'] },
+      ],
+    }),
+  );
+  assert.equal(translated.listeners.get(listenerOf('blog'))?.defaultChain?.handler.type, 'tcp');
+});

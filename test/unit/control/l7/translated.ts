@@ -8,6 +8,7 @@ import type { LoadAssignment } from '../../../../src/model/load-assignment.ts';
 import type { Delta } from '../../../../src/model/messages.ts';
 import { addressName, type Address } from '../../../../src/model/messages.ts';
 import type { PodResource, Resource, ServiceResource } from '../../../../src/model/resource.ts';
+import type { SecretResource } from '../../../../src/model/resource/core.ts';
 import type { Route, RouteConfiguration } from '../../../../src/model/route.ts';
 import type { Secret } from '../../../../src/model/secret.ts';
 import type { Workload } from '../../../../src/model/workload.ts';
@@ -84,6 +85,11 @@ export function service(
     localityPreference: { mode: 'UNSPECIFIED', routingPreference: [] },
     ...more,
   };
+}
+
+export function secret(path: string, more: Partial<SecretResource> = {}): SecretResource {
+  const keys = { certificate: 'CERT', privateKey: 'KEY', caCertificates: undefined };
+  return { ...meta('Secret', path), kind: 'Secret', ...keys, ...more };
 }
 
 export function node(name: string, locality: string): Resource {
