@@ -111,7 +111,6 @@ test('a workload is as istioctl reads it', () => {
     clusterId: 'Kubernetes',
     hostNetwork: false,
     capacity: 1,
-    scope: '',
     services: [KEY],
   });
 });

@@ -107,10 +107,10 @@ export class Catalog {
       case 'ReferenceGrant':
         return [namespace];
       case 'Namespace':
+      case 'GatewayClass':
         return [resource.name];
       case 'Gateway':
       case 'GatewayApiGateway':
-      case 'GatewayClass':
       case 'Secret':
         return [own];
       case 'HTTPRoute':
