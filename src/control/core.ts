@@ -13,6 +13,7 @@ import type { EnrolledPod } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
+import type { Visibility } from './translate/l7/translator.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 
@@ -99,6 +100,11 @@ export class ControlCore {
     for (const origin of this.#originFindings.keys()) byOrigin.set(origin, []);
     for (const finding of this.findings()) byOrigin.get(finding.file)?.push(finding);
     return byOrigin;
+  }
+
+  /** Who may see what: for the scoping of a server. */
+  get visibility(): Visibility {
+    return this.#translator.visibility;
   }
 
   /** No update is delivered after this resolves; may be called twice. */

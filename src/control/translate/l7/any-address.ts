@@ -22,7 +22,8 @@ import { listenerMessage, routesMessage, type Message } from './message.ts';
 import type { Parts } from './parts.ts';
 import { planPort, type PortPlan } from './port-plan.ts';
 import { ANY_REQUEST, forwardAction, plainRoute, virtualHost } from './route-defaults.ts';
-import { neededScopes } from './outbound.ts';
+import { hasAddresses, neededScopes } from './outbound.ts';
+import { isWildcard } from './registry.ts';
 import { compileScopes } from './scopes.ts';
 
 interface AnyPlan {
@@ -36,9 +37,12 @@ interface AnyPlan {
 
 export function compileAnyAddress(parts: Parts, port: number): Product {
   const entries = parts.catalog.read('ServiceEntry', anyAddressKey(port));
-  const hosts = [...new Set(entries.flatMap(({ spec }) => spec.hosts))]
-    .map((host) => host.toLowerCase())
-    .sort();
+  const listed = entries.flatMap(({ spec }) => spec.hosts.map((host) => host.toLowerCase()));
+  // A VirtualService may single out a host that only a wildcard entry covers.
+  const singled = listed
+    .filter(isWildcard)
+    .flatMap((host) => parts.virtualServices.hostsBelow(host));
+  const hosts = [...new Set([...listed, ...singled])].sort();
   if (hosts.length === 0) return EMPTY_PRODUCT;
   const units = new Map<string, Compile>();
   const plans = compileScopes(parts.classes, (client) =>
@@ -67,9 +71,10 @@ function planAny(
   let sniff = false;
   let rest: readonly WeightedCluster[] | undefined;
   for (const host of hosts) {
-    const definition = parts.registry.find(host, client);
+    const definition = parts.registry.findAny(host, client);
     const protocol = definition?.ports.find(({ number }) => number === port)?.protocol;
-    if (definition === undefined || protocol === undefined) continue;
+    // Hosts with addresses have listeners of their own.
+    if (definition === undefined || protocol === undefined || hasAddresses(definition)) continue;
     const found = planPort(parts, host, port, client);
     if (found === undefined) continue;
     const { plan, destinations } = found;

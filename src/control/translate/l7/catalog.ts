@@ -14,6 +14,9 @@ export type ResourceOf<K extends Kind> = Extract<Resource, { kind: K }>;
 /** what a ServiceEntry without addresses is found under: for one port */
 export const anyAddressKey = (port: number): string => `any address ${port}`;
 
+/** what a VirtualService is found under by the wildcards its hosts are below */
+export const belowKey = (wildcard: string): string => `below ${wildcard}`;
+
 /** of VirtualServices that name no gateway */
 export const MESH_GATEWAY = 'mesh';
 
@@ -84,7 +87,15 @@ export class Catalog {
       case 'VirtualService': {
         const hosts = (resource.spec.hosts ?? []).map((host) => this.fullHost(host, namespace));
         const gateways = gatewaysOf(resource).filter((gateway) => gateway !== MESH_GATEWAY);
-        return [...new Set([own, ...hosts, ...gateways.map((gateway) => `gateway ${gateway}`)])];
+        const wildcards = hosts.flatMap((host) => [...patternsOf(host)].slice(1));
+        return [
+          ...new Set([
+            own,
+            ...hosts,
+            ...gateways.map((gateway) => `gateway ${gateway}`),
+            ...wildcards.map(belowKey),
+          ]),
+        ];
       }
       case 'DestinationRule':
         return [this.fullHost(resource.spec.host, namespace)];

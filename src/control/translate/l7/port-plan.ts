@@ -41,7 +41,7 @@ export function planPort(
   const fullHost = (name: string, namespace: string): string =>
     parts.catalog.fullHost(name, namespace);
   const destinations = new Destinations(client, number, parts.clusters, fullHost);
-  const definition = parts.registry.find(host, client);
+  const definition = parts.registry.findAny(host, client);
   const port = definition?.ports.find((candidate) => candidate.number === number);
   const known =
     definition !== undefined &&
@@ -53,7 +53,7 @@ export function planPort(
     const plan = { ...hidden(number, elsewhere.share), units: [...elsewhere.units.keys()] };
     return { plan, destinations };
   }
-  const plan = planKnown(parts, definition, port, destinations);
+  const plan = planKnown(parts, { ...definition, host }, port, destinations);
   return { plan: { ...plan, units: [...destinations.units.keys()].sort() }, destinations };
 }
 

@@ -6,7 +6,14 @@ import type {
   HttpRouteSpec,
   VirtualServiceResource,
 } from '../../../model/resource/virtual-service.ts';
-import { gatewayName, gatewaysOf, MESH_GATEWAY, type Catalog } from './catalog.ts';
+import {
+  belowKey,
+  gatewayName,
+  gatewaysOf,
+  matchesPattern,
+  MESH_GATEWAY,
+  type Catalog,
+} from './catalog.ts';
 import type { Client } from './client.ts';
 import { exportedTo, type Imports } from './visibility.ts';
 
@@ -49,6 +56,17 @@ export class VirtualServices {
       if (group.some((service) => gatewaysOf(service).includes(MESH_GATEWAY))) return true;
     }
     return false;
+  }
+
+  /** Hosts of the mesh's VirtualServices that a wildcard covers, without itself. */
+  hostsBelow(wildcard: string): string[] {
+    return this.#catalog
+      .read('VirtualService', belowKey(wildcard))
+      .flatMap((service) =>
+        (service.spec.hosts ?? [])
+          .map((host) => this.#catalog.fullHost(host, service.namespace))
+          .filter((host) => host !== wildcard && matchesPattern(wildcard, host)),
+      );
   }
 
   /** Those bound to a gateway, oldest first. */

@@ -307,3 +307,22 @@ test('subsets of the endpoints that a ServiceEntry lists', () => {
     '0 eu/a/r1: 192.0.2.2:80',
   ]);
 });
+
+test('a VirtualService singles out a host that only a wildcard entry covers', () => {
+  const ports = [{ number: 80, name: 'http', protocol: 'HTTP' }];
+  const translated = translate(
+    entry(['*.example.com'], { resolution: 'NONE', ports }),
+    resource('VirtualService', 'shop/api', {
+      hosts: ['api.example.com'],
+      http: [{ timeout: '3s', route: [{ destination: { host: 'api.example.com' } }] }],
+    }),
+  );
+  const name = 'outbound|80|*|*';
+  assert.deepEqual(Object.keys(hostsOf(translated, name)), [
+    '*.example.com',
+    'api.example.com',
+    '*',
+  ]);
+  const cluster = translated.clusters.get('outbound|80||api.example.com');
+  assert.equal(cluster?.discovery.type, 'original-destination');
+});
