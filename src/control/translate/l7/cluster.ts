@@ -142,7 +142,7 @@ export class ClusterFactory implements Clusters {
     return {
       messages: byEndpoints ? [cluster, loadAssignmentMessage(assignment)] : [cluster],
       needs: new Map(secretUnits(this.#catalog, body.tls)),
-      findings: fileFindings(target),
+      findings: unsupported(target),
     };
   }
 
@@ -239,24 +239,37 @@ function discoveryOf({ host, policy }: Target, endpoints: LoadAssignment): Clust
       return { type: 'eds', service: endpoints.name };
     case 'DNS':
       return { type: 'strict-dns', endpoints, refreshMs: undefined, family: 'auto' };
-    case 'DNS_ROUND_ROBIN':
-      return { type: 'logical-dns', endpoints, refreshMs: undefined, family: 'auto' };
+    case 'DNS_ROUND_ROBIN': {
+      // Envoy refuses one with any other number of names.
+      const names = endpoints.localities.reduce((sum, found) => sum + found.endpoints.length, 0);
+      const type = names === 1 ? 'logical-dns' : 'strict-dns';
+      return { type, endpoints, refreshMs: undefined, family: 'auto' };
+    }
     case 'NONE':
       return { type: 'original-destination' };
   }
 }
 
-/** Pods here have no sidecar whose files could be read: without the certificate no connection is made. */
-function fileFindings({ policy: { tls }, rules }: Target): Finding[] {
+function unsupported({ policy: { tls, connectionPool }, rules }: Target): Finding[] {
   const [rule] = rules.rules;
-  if (rule === undefined || tls === undefined || tls.credentialName) return [];
-  const fields = [
-    ...(tls.mode === 'MUTUAL' ? (['clientCertificate'] as const) : []),
-    ...(tls.caCertificates && tls.caCertificates !== 'system' ? (['caCertificates'] as const) : []),
+  if (rule === undefined) return [];
+  const findings: Finding[] = [];
+  if (connectionPool?.http?.maxConcurrentStreams) {
+    const path = 'spec.trafficPolicy.connectionPool.http.maxConcurrentStreams';
+    findings.push(notSupported(rule, path, 'a limit of streams per connection'));
+  }
+  if (tls === undefined || tls.credentialName) return findings;
+  // Pods here have no sidecar whose files could be read: without the certificate no connection is made.
+  const roots = tls.caCertificates;
+  const files = [
+    ...(tls.mode === 'MUTUAL' ? ['clientCertificate'] : []),
+    ...(roots && roots !== 'system' ? ['caCertificates'] : []),
   ];
-  return fields.map((field) =>
-    notSupported(rule, `spec.trafficPolicy.tls.${field}`, 'a file of a sidecar', USE_SECRET),
-  );
+  for (const field of files) {
+    const path = `spec.trafficPolicy.tls.${field}`;
+    findings.push(notSupported(rule, path, 'a file of a sidecar', USE_SECRET));
+  }
+  return findings;
 }
 
 const USE_SECRET = 'name a Secret in credentialName';

@@ -5,7 +5,7 @@
  * its readers stale, and flush() compiles these again, and no others.  A product may need further units (a route its
  * clusters, a cluster its endpoints): they live as long as somebody needs them.
  */
-import type { Finding } from '../../../model/finding.ts';
+import { formatFinding, type Finding } from '../../../model/finding.ts';
 import type { Message } from './message.ts';
 
 export interface Product {
@@ -76,8 +76,13 @@ export class Graph {
     this.#touched.clear();
   }
 
+  /** Each once: a resource is part of many units. */
   findings(): Finding[] {
-    return [...this.#units.values()].flatMap(({ product }) => product.findings);
+    const found = new Map<string, Finding>();
+    for (const { product } of this.#units.values()) {
+      for (const finding of product.findings) found.set(formatFinding(finding), finding);
+    }
+    return [...found.values()];
   }
 
   #compile(name: string, unit: Unit): void {

@@ -326,3 +326,43 @@ test('a VirtualService singles out a host that only a wildcard entry covers', ()
   const cluster = translated.clusters.get('outbound|80||api.example.com');
   assert.equal(cluster?.discovery.type, 'original-destination');
 });
+
+test('what a DestinationRule asks for in vain is reported', () => {
+  const { translator } = translate(
+    web,
+    resource('DestinationRule', 'shop/web', {
+      host: 'web',
+      trafficPolicy: {
+        connectionPool: { http: { maxConcurrentStreams: 5 } },
+        tls: { mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k', caCertificates: '/r' },
+      },
+    }),
+  );
+  const paths = translator
+    .findings()
+    .flatMap(({ code, path }) => (code === 'NOT_SUPPORTED' ? [path] : []));
+  assert.deepEqual(paths, [
+    'spec.trafficPolicy.connectionPool.http.maxConcurrentStreams',
+    'spec.trafficPolicy.tls.clientCertificate',
+    'spec.trafficPolicy.tls.caCertificates',
+  ]);
+});
+
+for (const [names, type] of [
+  [1, 'logical-dns'],
+  [2, 'strict-dns'],
+] as const) {
+  test(`DNS_ROUND_ROBIN with ${names} names is ${type}`, () => {
+    const endpoints = Array.from({ length: names }, (_, index) => ({
+      address: `e${index}.example.com`,
+    }));
+    const translated = translate(
+      entry(['api.example.com'], {
+        resolution: 'DNS_ROUND_ROBIN',
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        endpoints,
+      }),
+    );
+    assert.equal(translated.clusters.get('outbound|80||api.example.com')?.discovery.type, type);
+  });
+}
