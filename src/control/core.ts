@@ -14,6 +14,7 @@ import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
+import type { Visibility } from './translate/l7/translator.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 import { MeshChecks } from './validate/mesh/mesh-checks.ts';
@@ -109,6 +110,11 @@ export class ControlCore {
     for (const origin of this.#originFindings.keys()) byOrigin.set(origin, []);
     for (const finding of this.findings()) byOrigin.get(finding.file)?.push(finding);
     return byOrigin;
+  }
+
+  /** Who may see what: for the scoping of a server. */
+  get visibility(): Visibility {
+    return this.#translator.visibility;
   }
 
   /** No update is delivered after this resolves; may be called twice. */

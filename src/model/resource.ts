@@ -59,6 +59,8 @@ export interface PodResource extends ResourceMeta {
   readonly hostNetwork: boolean;
   readonly serviceAccount: string;
   readonly node: string;
+  /** of what is on no node of the mesh; absent: that of its node */
+  readonly locality?: Locality;
   readonly ready: boolean;
   readonly owner: { readonly kind: string; readonly name: string } | undefined;
   readonly ports: readonly ContainerPort[];
@@ -87,6 +89,8 @@ export interface ServiceResourcePort {
 
 export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
+  /** of a ServiceEntry's; absent: that of a Service of Kubernetes */
+  readonly hostname?: string;
   readonly addresses: readonly Ip[];
   /** TCP only */
   readonly ports: readonly ServiceResourcePort[];
@@ -106,6 +110,8 @@ export interface EndpointResource {
   /** "" where the slice does not say */
   readonly node: string;
   readonly zone: string;
+  /** where it says so itself; absent: that of its node, or its zone alone */
+  readonly locality?: Locality;
   /** share of the load; absent: 1 */
   readonly weight?: number;
 }

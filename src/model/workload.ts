@@ -56,6 +56,11 @@ export interface Workload {
   readonly hostNetwork: boolean;
   /** share of the load among its Service's endpoints; 0 gets none */
   readonly capacity: number;
+  /**
+   * Extension podwire.io/scope: the class of clients it is one of, as L7 resources are scoped ("<namespace>~<class>");
+   * "": its namespace says all.
+   */
+  readonly scope: string;
 }
 
 export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };

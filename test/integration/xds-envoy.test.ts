@@ -5,19 +5,19 @@
  * go to an Envoy that really starts; those have no endpoints and bind no port.
  */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import fc from 'fast-check';
 import type { Cluster, UpstreamTls } from '../../src/model/cluster.ts';
 import type { FilterChain } from '../../src/model/listener.ts';
 import { createCodec } from '../../src/xds/codec.ts';
 import { RESOURCE_TYPES } from '../../src/xds/resource-types.ts';
 import { ENVOY_MISSING, findEnvoy } from '../bench/envoy.ts';
+import { bootstrap, validate } from '../support/envoy-validation.ts';
 import {
   CLUSTERS,
   clusterArbitrary,
@@ -25,7 +25,6 @@ import {
   loadAssignment,
   routeConfiguration,
 } from '../unit/xds/l7-arbitraries.ts';
-import { field, message } from '../unit/xds/protobuf-bytes.ts';
 
 const codec = createCodec();
 const envoy = findEnvoy(process.env);
@@ -160,7 +159,8 @@ interface Sample {
 /** All in one file; when that is refused, the first that is refused alone is shown. */
 async function validateEach(samples: readonly Sample[]): Promise<void> {
   const all = await validate(
-    samples.flatMap((s) => s.clusters),
+    envoy!,
+    [...FIXED, ...samples.flatMap((s) => s.clusters)],
     samples.flatMap((s) => s.listeners),
   );
   if (all === undefined) return;
@@ -168,33 +168,11 @@ async function validateEach(samples: readonly Sample[]): Promise<void> {
     JSON.stringify(value, (_, part: unknown) => (part instanceof Map ? [...part] : part), 1);
   const said = new Map<string, string>();
   for (const one of samples) {
-    const refused = await validate(one.clusters, one.listeners);
+    const refused = await validate(envoy!, [...FIXED, ...one.clusters], one.listeners);
     if (refused !== undefined && !said.has(refused)) said.set(refused, show(one.value));
     if (said.size > 3) break;
   }
   assert.fail(`seed ${SEED}\n${all}\n${[...said].flat().join('\n')}`);
-}
-
-/** What Envoy says against it; undefined: nothing. */
-async function validate(
-  clusterBytes: readonly Uint8Array[],
-  listenerBytes: readonly Uint8Array[],
-): Promise<string | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), 'podwire-envoy-'));
-  const file = join(folder, 'bootstrap.pb');
-  try {
-    await writeFile(file, bootstrap([...FIXED, ...clusterBytes], listenerBytes));
-    const run = promisify(execFile);
-    const args = ['--mode', 'validate', '-c', file, '-l', 'warning', '--disable-hot-restart'];
-    await run(envoy!, args, { timeout: 60_000 });
-    return undefined;
-  } catch (error) {
-    const { stderr, message: text } = error as Error & { stderr?: string };
-    // the process id and the time would make two of the same look different
-    return (stderr || text).replaceAll(/^\[[^\]]*\]\[\d+\]|podwire-envoy-\w+/gm, '').slice(0, 1500);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
 }
 
 /** The first line with which Envoy serves or gives up. */
@@ -221,22 +199,6 @@ async function start(
     await ended;
     await rm(folder, { recursive: true });
   }
-}
-
-/** envoy.config.bootstrap.v3.Bootstrap: node, static_resources, dynamic_resources.ads_config */
-function bootstrap(
-  clusterBytes: readonly Uint8Array[],
-  listenerBytes: readonly Uint8Array[],
-): Uint8Array {
-  const node = field(1, field(1, 'test'), field(2, 'test'));
-  const resources = field(
-    2,
-    ...listenerBytes.map((bytes) => field(1, Buffer.from(bytes))),
-    ...clusterBytes.map((bytes) => field(2, Buffer.from(bytes))),
-  );
-  const grpc = field(4, field(1, field(1, 'ads')));
-  const apiConfig = message(Buffer.from([0x08, 2]), grpc, Buffer.from([0x40, 2]));
-  return message(node, resources, field(3, field(3, apiConfig)));
 }
 
 function plainCluster(name: string): Cluster {

@@ -36,6 +36,7 @@ export const DB: Workload = {
   serviceAccount: 'db',
   node: 'n1',
   locality: NO_LOCALITY,
+  scope: '',
   canonicalName: 'db',
   canonicalRevision: 'latest',
   workloadType: 'DEPLOYMENT',

@@ -95,6 +95,7 @@ export function workload(name: string, ip: string, more: Partial<Workload> = {})
     trustDomain: '',
     serviceAccount: name,
     locality: NO_LOCALITY,
+    scope: '',
     node: '',
     canonicalName: name,
     canonicalRevision: 'latest',

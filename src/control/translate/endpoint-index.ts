@@ -24,6 +24,7 @@ export class EndpointIndex {
       for (const ip of endpoint.addresses) {
         const entries = this.#byAddress.get(ip) ?? [];
         entries.push({ slice, endpoint });
+        entries.sort(bySliceName);
         this.#byAddress.set(ip, entries);
       }
     }
@@ -61,6 +62,7 @@ export class EndpointIndex {
     return this.#byService.get(service) ?? [];
   }
 
+  /** In the order of their names, whichever came first. */
   at(ip: Ip): readonly SliceEndpoint[] {
     return this.#byAddress.get(ip) ?? [];
   }
@@ -68,4 +70,8 @@ export class EndpointIndex {
 
 export function addressesOf(slice: EndpointSliceResource): Ip[] {
   return slice.endpoints.flatMap((endpoint) => endpoint.addresses);
+}
+
+function bySliceName(a: SliceEndpoint, b: SliceEndpoint): number {
+  return a.slice.name < b.slice.name ? -1 : a.slice.name > b.slice.name ? 1 : 0;
 }

@@ -7,6 +7,7 @@
 import type { Address } from '../../model/messages.ts';
 import type { Ip } from '../../model/ip.ts';
 import type { ServiceResource } from '../../model/resource.ts';
+import type { ServiceTrafficPolicy } from '../../model/service.ts';
 import type { TranslateOptions } from './options.ts';
 import type { Outbox } from './outbox.ts';
 import { serviceMessage, serviceMessageKey } from './service.ts';
@@ -17,8 +18,25 @@ export class MergedServices {
   readonly #byKey = new Map<string, Map<string, ServiceResource>>();
   readonly #dirty = new Set<string>();
 
-  constructor(options: TranslateOptions) {
+  readonly #trafficPolicyOf: (key: string) => ServiceTrafficPolicy | undefined;
+
+  /** `trafficPolicyOf`: of the DestinationRule in force for the Service with that message key */
+  constructor(
+    options: TranslateOptions,
+    trafficPolicyOf: (key: string) => ServiceTrafficPolicy | undefined,
+  ) {
     this.#options = options;
+    this.#trafficPolicyOf = trafficPolicyOf;
+  }
+
+  /** of the messages */
+  keys(): IterableIterator<string> {
+    return this.#byKey.keys();
+  }
+
+  /** Its traffic policy may be another one. */
+  invalidate(key: string): void {
+    if (this.#byKey.has(key)) this.#dirty.add(key);
   }
 
   change(service: ServiceResource, present: boolean): void {
@@ -45,7 +63,8 @@ export class MergedServices {
     const own = this.#options.clusterId;
     const names = [...clusters.keys()].sort();
     const leading = clusters.get(clusters.has(own) ? own : names[0]!)!;
-    const message = serviceMessage(leading, this.#options, undefined);
+    const key = serviceMessageKey(leading, this.#options);
+    const message = serviceMessage(leading, this.#options, this.#trafficPolicyOf(key));
     if (names.length === 1 && clusters.has(own)) return message;
     const clusterAddresses = new Map<string, readonly Ip[]>();
     for (const name of names) clusterAddresses.set(name, clusters.get(name)!.addresses);

@@ -9,4 +9,6 @@ export interface MeshView {
   readonly rootPolicies: (pod: PodResource) => Iterable<string>;
   /** where a node is, by its name; undefined: nothing is known of it */
   readonly localityOf: (node: string) => Locality | undefined;
+  /** of the pod with that uid: see Workload.scope */
+  readonly scopeOf: (uid: string) => string;
 }

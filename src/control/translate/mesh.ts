@@ -20,11 +20,13 @@ import type {
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
+import { L7Translator, type L7Update, type Visibility } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
 import type { TranslateOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
+import { EntryExpansion } from './service-entries.ts';
 
 type Policy = AuthorizationPolicyResource;
 
@@ -42,13 +44,17 @@ export class MeshTranslator {
   readonly #addresses = new Outbox<Address>();
   readonly #authorizations = new Outbox<Authorization>();
 
+  readonly #entries = new EntryExpansion();
+  readonly #l7: L7Translator;
+
   constructor(options: TranslateOptions) {
     this.#options = options;
-    this.#services = new MergedServices(options);
+    this.#l7 = new L7Translator(options);
+    this.#services = new MergedServices(options, (key) => this.#l7.trafficPolicyOf(key));
   }
 
   /** The messages that differ after these changes. */
-  apply(changes: readonly ResourceChange[]): L4Update {
+  apply(changes: readonly ResourceChange[]): L4Update & L7Update {
     const touched = new Set<NamespaceTranslator>();
     const moved = this.#changeNodes(changes);
     if (moved.size > 0) {
@@ -64,6 +70,14 @@ export class MeshTranslator {
     for (const { after } of changes) {
       if (after !== undefined) this.#change(after, true, touched);
     }
+    for (const pod of this.#l7.flushClasses()) {
+      const namespace = this.#namespace(pod);
+      namespace.invalidatePod(pod.name);
+      touched.add(namespace);
+    }
+    for (const key of this.#l7.flushTrafficPolicies(this.#services.keys())) {
+      this.#services.invalidate(key);
+    }
     this.#services.flush(this.#addresses);
     if (changes.some((change) => this.#isRootSelector(change.before ?? change.after))) {
       for (const namespace of this.#namespaces.values()) touched.add(namespace);
@@ -71,14 +85,34 @@ export class MeshTranslator {
     }
     for (const namespace of touched) {
       namespace.flush({
-        put: (uid, workload) => this.#addresses.put(uid, { kind: 'workload', workload }),
-        remove: (uid) => this.#addresses.remove(uid),
+        put: (uid, workload) => {
+          this.#addresses.put(uid, { kind: 'workload', workload });
+          this.#l7.putWorkload(workload);
+        },
+        remove: (uid) => {
+          this.#addresses.remove(uid);
+          this.#l7.removeWorkload(uid);
+        },
       });
     }
     for (const [key, namespace] of this.#namespaces) {
       if (touched.has(namespace) && namespace.empty) this.#namespaces.delete(key);
     }
-    return { addresses: this.#addresses.flush(), authorizations: this.#authorizations.flush() };
+    return {
+      addresses: this.#addresses.flush(),
+      authorizations: this.#authorizations.flush(),
+      ...this.#l7.flush(),
+    };
+  }
+
+  /** How many units of L7 configuration were compiled so far: what changes cost. */
+  get compiledUnits(): number {
+    return this.#l7.compiled;
+  }
+
+  /** For the server's scoping. */
+  get visibility(): Visibility {
+    return this.#l7;
   }
 
   *pods(): IterableIterator<PodResource> {
@@ -87,6 +121,7 @@ export class MeshTranslator {
 
   findings(): Finding[] {
     const findings = [...this.#namespaces.values()].flatMap((namespace) => namespace.findings());
+    findings.push(...this.#l7.findings());
     for (const policies of this.#policies.values()) {
       for (const policy of policies) {
         if (policy.target.type !== 'labels' || this.#selectsPod(policy, policy.target.labels))
@@ -113,6 +148,15 @@ export class MeshTranslator {
   }
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
+    this.#l7.change(resource, present);
+    for (const expanded of this.#entries.change(resource, present)) {
+      const { resource: made } = expanded;
+      if (made !== resource && made.kind === 'Pod') this.#l7.change(made, expanded.present);
+      this.#changeL4(made, expanded.present, touched);
+    }
+  }
+
+  #changeL4(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
     switch (resource.kind) {
       case 'AuthorizationPolicy':
         if (resource.l7?.action !== 'AUDIT') this.#changePolicy(resource, present, touched);
@@ -171,6 +215,7 @@ export class MeshTranslator {
       namespace = new NamespaceTranslator(name, options, {
         rootPolicies: (pod) => this.#rootPoliciesOf(pod),
         localityOf: (node) => this.#nodes.get(this.#clusterKey(clusterId, node))?.locality,
+        scopeOf: (uid) => this.#l7.scopeOf(uid),
       });
       for (const policy of this.#policies.get(name) ?? []) namespace.change(undefined, policy);
       this.#namespaces.set(key, namespace);

@@ -14,7 +14,7 @@ import type {
   ServiceResource,
 } from '../../model/resource.ts';
 import { Sharing } from '../../model/sharing.ts';
-import { podUid, type ServicePortTarget, type Workload } from '../../model/workload.ts';
+import type { ServicePortTarget, Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
 import { LabelIndex } from './label-index.ts';
@@ -23,7 +23,7 @@ import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
 import { Tally } from './tally.ts';
 import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
-import { bareWorkload, podWorkload } from './workload.ts';
+import { bareWorkload, podMessageUid, podWorkload } from './workload.ts';
 
 type Policy = AuthorizationPolicyResource;
 type Services = ReadonlyMap<string, readonly ServicePortTarget[]>;
@@ -75,6 +75,11 @@ export class NamespaceTranslator {
   change(before: Resource | undefined, after: Resource | undefined): void {
     if (before !== undefined) this.#update(before, false);
     if (after !== undefined) this.#update(after, true);
+  }
+
+  /** This pod is looked at again. */
+  invalidatePod(name: string): void {
+    if (this.#pods.has(name)) this.#dirtyPods.add(name);
   }
 
   /** Every pod is looked at again. */
@@ -224,7 +229,7 @@ export class NamespaceTranslator {
     if (pod === undefined) {
       this.#selected.set(name, []);
       this.#unresolved.set(name, []);
-      sink.remove(podUid(this.#options.clusterId, this.name, name));
+      sink.remove(podMessageUid(this.#options.clusterId, { namespace: this.name, name }));
       return;
     }
     const bySelector = [...this.#serviceSelectors.match(pod.labels)];
@@ -239,6 +244,7 @@ export class NamespaceTranslator {
       services: this.#shared.services(services),
       policies: this.#shared.texts([...new Set(policies)].sort()),
       locality: this.#mesh.localityOf(pod.node),
+      scope: this.#mesh.scopeOf(podMessageUid(this.#options.clusterId, pod)),
     };
     const workload = podWorkload(pod, attachments, this.#options);
     sink.put(workload.uid, workload);

@@ -79,5 +79,5 @@ function portNamed(ports: readonly ContainerPort[], name: string): number | unde
 }
 
 function hostnameOf(service: ServiceResource, options: TranslateOptions): string {
-  return `${service.name}.${service.namespace}.svc.${options.domain}`;
+  return service.hostname ?? `${service.name}.${service.namespace}.svc.${options.domain}`;
 }

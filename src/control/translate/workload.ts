@@ -1,7 +1,7 @@
 /**
  * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
  */
-import type { PodResource } from '../../model/resource.ts';
+import type { EndpointSliceResource, PodResource } from '../../model/resource.ts';
 import type { SliceEndpoint } from './endpoint-index.ts';
 import type { Ip } from '../../model/ip.ts';
 import {
@@ -21,17 +21,35 @@ export interface Attachments {
   readonly services: ReadonlyMap<string, readonly ServicePortTarget[]>;
   readonly policies: readonly string[];
   readonly locality: Locality | undefined;
+  /** see Workload.scope */
+  readonly scope: string;
+}
+
+/** Before the name of what a WorkloadEntry becomes; "/" is illegal in the names of pods. */
+export const WORKLOAD_ENTRY = 'WorkloadEntry/';
+
+/** Of a pod, or of a WorkloadEntry, which is one to all but its name. */
+export function podMessageUid(
+  clusterId: string,
+  { namespace, name }: Pick<PodResource, 'namespace' | 'name'>,
+): string {
+  if (!name.startsWith(WORKLOAD_ENTRY)) return podUid(clusterId, namespace, name);
+  return `${clusterId}/networking.istio.io/${WORKLOAD_ENTRY}${namespace}/${plainName(name)}`;
+}
+
+function plainName(name: string): string {
+  return name.startsWith(WORKLOAD_ENTRY) ? name.slice(WORKLOAD_ENTRY.length) : name;
 }
 
 export function podWorkload(
   pod: PodResource,
-  { services, policies, locality }: Attachments,
+  { services, policies, locality, scope }: Attachments,
   options: TranslateOptions,
 ): Workload {
   const { name: workloadName, type: workloadType } = ownerOf(pod);
   return {
-    uid: podUid(options.clusterId, pod.namespace, pod.name),
-    name: pod.name,
+    uid: podMessageUid(options.clusterId, pod),
+    name: plainName(pod.name),
     namespace: pod.namespace,
     addresses: pod.addresses,
     hostname: '',
@@ -40,7 +58,7 @@ export function podWorkload(
     trustDomain: options.trustDomain,
     serviceAccount: pod.serviceAccount,
     node: pod.node,
-    locality: locality ?? NO_LOCALITY,
+    locality: pod.locality ?? locality ?? NO_LOCALITY,
     canonicalName:
       firstLabel(pod, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
       workloadName,
@@ -59,7 +77,17 @@ export function podWorkload(
     clusterId: options.clusterId,
     hostNetwork: pod.hostNetwork,
     capacity: pod.weight,
+    scope,
   };
+}
+
+/** `slice`: namespace and name */
+export function bareUid(
+  clusterId: string,
+  { namespace, name }: Pick<EndpointSliceResource, 'namespace' | 'name'>,
+  address: string,
+): string {
+  return `${clusterId}/discovery.k8s.io/EndpointSlice/${namespace}/${name}/${address}`;
 }
 
 /** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
@@ -72,7 +100,7 @@ export function bareWorkload(
 ): Workload {
   const { clusterId } = options;
   return {
-    uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
+    uid: bareUid(clusterId, slice, address),
     name: slice.name,
     namespace: slice.namespace,
     addresses: [address],
@@ -82,7 +110,8 @@ export function bareWorkload(
     trustDomain: options.trustDomain,
     serviceAccount: '',
     node: endpoint.node,
-    locality: localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
+    locality: endpoint.locality ??
+      localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
     canonicalName: slice.name,
     canonicalRevision: 'latest',
     workloadType: 'POD',
@@ -94,6 +123,7 @@ export function bareWorkload(
     clusterId,
     hostNetwork: false,
     capacity: endpoint.weight ?? 1,
+    scope: '',
   };
 }
 
@@ -127,6 +157,6 @@ function ownerOf(pod: PodResource): { name: string; type: WorkloadType } {
         : { name: cronJob, type: 'CRONJOB' };
     }
     default:
-      return { name: pod.name, type: 'POD' };
+      return { name: plainName(pod.name), type: 'POD' };
   }
 }

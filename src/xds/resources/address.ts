@@ -12,7 +12,7 @@ export const ADDRESS_TYPE_URL = 'type.googleapis.com/istio.workload.Address';
 export function encodeAddress(codec: Codec, address: Address): Uint8Array {
   return codec.address.encode(
     address.kind === 'workload'
-      ? { workload: workloadToWire(address.workload) }
+      ? { workload: workloadToWire(address.workload, codec) }
       : { service: serviceToWire(address.service, codec) },
   );
 }
@@ -20,7 +20,7 @@ export function encodeAddress(codec: Codec, address: Address): Uint8Array {
 export function decodeAddress(codec: Codec, bytes: Uint8Array): Decoded<Address> {
   return decodeWith((error): Address => {
     const { workload, service } = codec.address.decode(bytes);
-    if (workload) return { kind: 'workload', workload: workloadFromWire(workload, error) };
+    if (workload) return { kind: 'workload', workload: workloadFromWire(workload, codec, error) };
     if (service) {
       return { kind: 'service', service: serviceFromWire(service, codec, error) };
     }

@@ -10,7 +10,8 @@ import {
   type TunnelProtocol,
   type Workload,
 } from '../../model/workload.ts';
-import type { WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
+import type { Codec, WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
+import { clientScopeFromWire, clientScopeToWire } from './client-scope.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
 
 /** Of all streams: what they bring is the same mesh. */
@@ -19,7 +20,7 @@ const shared = new Sharing();
 /** What an absent capacity means. */
 const DEFAULT_CAPACITY = 1;
 
-export function workloadToWire(workload: Workload): WireWorkloadInput {
+export function workloadToWire(workload: Workload, codec: Codec): WireWorkloadInput {
   return {
     uid: workload.uid,
     name: workload.name,
@@ -45,10 +46,11 @@ export function workloadToWire(workload: Workload): WireWorkloadInput {
     cluster_id: workload.clusterId,
     network_mode: workload.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
     capacity: workload.capacity === DEFAULT_CAPACITY ? null : { value: workload.capacity },
+    extensions: clientScopeToWire(workload.scope, codec.clientScope),
   };
 }
 
-export function workloadFromWire(wire: WireWorkload, error: FieldError): Workload {
+export function workloadFromWire(wire: WireWorkload, codec: Codec, error: FieldError): Workload {
   if (wire.uid === '') error('workload.uid', 'is missing');
   return {
     uid: wire.uid,
@@ -85,6 +87,7 @@ export function workloadFromWire(wire: WireWorkload, error: FieldError): Workloa
     clusterId: shared.text(wire.cluster_id),
     hostNetwork: wire.network_mode === 'HOST_NETWORK',
     capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
+    scope: clientScopeFromWire(wire.extensions, codec.clientScope),
   };
 }
 

@@ -32,6 +32,7 @@ const DB: Workload = {
   clusterId: 'Kubernetes',
   hostNetwork: false,
   capacity: 1,
+  scope: '',
 };
 const SERVICE: Service = {
   name: 'db',

@@ -35,6 +35,7 @@ function workload(index: number, more: Partial<Workload> = {}): Workload {
     serviceAccount: app,
     node: '',
     locality: NO_LOCALITY,
+    scope: '',
     canonicalName: app,
     canonicalRevision: 'latest',
     workloadType: 'POD',

@@ -54,6 +54,7 @@ test('of a namespace of 100 pods one is looked at when its endpoint becomes unre
   const namespace = new NamespaceTranslator('shop', options, {
     rootPolicies: () => [],
     localityOf: () => undefined,
+    scopeOf: () => '',
   });
   const put: string[] = [];
   const flush = (): string[] => {

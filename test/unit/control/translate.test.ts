@@ -77,6 +77,7 @@ ownerReferences: [{ kind: ReplicaSet, name: web-7d4b9, controller: true }]`,
     clusterId: 'Kubernetes',
     hostNetwork: false,
     capacity: 3,
+    scope: '',
   });
 });
 

@@ -28,6 +28,7 @@ export function workload(name: string, address: string, more: Partial<Workload> 
     clusterId: 'Kubernetes',
     hostNetwork: false,
     capacity: 1,
+    scope: '',
     ...more,
   };
 }

@@ -1,0 +1,249 @@
+/**
+ * Whatever is edited in whatever order: the messages in force are those of a translation from scratch, and an edit costs
+ * what it touches.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Resource } from '../../../../src/model/resource.ts';
+import { node, pod, resource, secret, service, translate, Translated } from './translated.ts';
+
+const NAMESPACES = ['shop', 'blog', 'istio-system'];
+const NAMES = ['a', 'b'];
+const SEED = Number(process.env['PODWIRE_TEST_SEED'] ?? 7);
+
+const namespace = fc.constantFrom(...NAMESPACES);
+const name = fc.constantFrom(...NAMES);
+const path = fc.tuple(namespace, name).map((parts) => parts.join('/'));
+const host = fc.oneof(
+  fc.tuple(name, namespace).map(([a, b]) => `${a}.${b}.svc.cluster.local`),
+  name,
+  fc.constantFrom('*', '*.shop.svc.cluster.local', 'api.example.com', '*.example.com'),
+);
+const exportTo = fc.constantFrom(undefined, ['.'], ['*'], ['blog'], ['~']);
+const subset = fc.constantFrom(undefined, 'v1', 'v2');
+const labels = fc.constantFrom({}, { version: 'v1' }, { version: 'v2', track: 'beta' });
+
+const destination = fc.record({ host, subset }).map((found) => ({
+  destination: { host: found.host, ...(found.subset ? { subset: found.subset } : {}) },
+  weight: 1,
+}));
+const match = fc.constantFrom(
+  undefined,
+  [{ uri: { prefix: '/a' } }],
+  [{ sourceLabels: { track: 'beta' } }],
+  [{ sourceNamespace: 'blog' }],
+  [{ sourceLabels: { version: 'v1' }, sourceNamespace: 'shop' }],
+);
+const route = fc.record({ match, route: fc.array(destination, { maxLength: 2 }) });
+const policy = fc.constantFrom<object | undefined>(
+  undefined,
+  { outlierDetection: {} },
+  { loadBalancer: { localityLbSetting: { enabled: true } }, outlierDetection: {} },
+  { loadBalancer: { simple: 'RANDOM' }, connectionPool: { tcp: { maxConnections: 3 } } },
+  { tls: { mode: 'SIMPLE' } },
+);
+
+const anyResource: fc.Arbitrary<Resource> = fc.oneof(
+  fc
+    .record({
+      path,
+      hosts: fc.array(host, { minLength: 1, maxLength: 2 }),
+      http: fc.array(route, { maxLength: 2 }),
+      exportTo,
+    })
+    .map(({ path: at, ...spec }) => resource('VirtualService', at, spec as never)),
+  fc
+    .record({ path, route })
+    .map(({ path: at, route: delegate }) =>
+      resource('VirtualService', at, { http: [delegate] } as never),
+    ),
+  fc
+    .record({
+      path,
+      host,
+      trafficPolicy: policy,
+      exportTo,
+      selector: fc.constantFrom(undefined, { matchLabels: { track: 'beta' } }),
+    })
+    .map(({ path: at, selector, ...spec }) =>
+      resource('DestinationRule', at, {
+        ...spec,
+        ...(selector && { workloadSelector: selector }),
+        subsets: [{ name: 'v1', labels: { version: 'v1' } }],
+      } as never),
+    ),
+  fc
+    .record({ path, selector: fc.boolean(), only: fc.constantFrom('*/*', './*', 'shop/*') })
+    .map(({ path: at, selector, only }) =>
+      resource('Sidecar', at, {
+        egress: [{ hosts: [only] }],
+        ...(selector ? { workloadSelector: { labels: { version: 'v1' } } } : {}),
+      }),
+    ),
+  fc
+    .record({
+      path,
+      hosts: fc.constantFrom(['api.example.com'], ['*.example.com'], ['a.shop.svc.cluster.local']),
+      resolution: fc.constantFrom('STATIC', 'DNS', 'NONE'),
+      addresses: fc.constantFrom(undefined, ['10.97.0.1']),
+    })
+    .map(({ path: at, ...spec }) =>
+      resource('ServiceEntry', at, {
+        ...spec,
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        endpoints: [{ address: '192.0.2.1', labels: { version: 'v1' } }],
+        exportTo: ['*'],
+      } as never),
+    ),
+  fc
+    .record({ path, exportTo })
+    .map(({ path: at, ...more }) =>
+      service(
+        at,
+        '10.96.0.1',
+        { http: 80, tcp: 81 },
+        more as Partial<Extract<Resource, { kind: 'Service' }>>,
+      ),
+    ),
+  fc
+    .record({ path, labels, app: name, on: fc.constantFrom('n1', 'n2') })
+    .map(({ path: at, labels: own, app, on }) => pod(at, '10.0.0.1', { app, ...own } as never, on)),
+  fc
+    .record({ path, hosts: fc.constantFrom(['*'], ['shop/*.example.com']), tls: fc.boolean() })
+    .map(({ path: at, hosts, tls }) =>
+      resource('Gateway', at, {
+        servers: [
+          tls
+            ? {
+                port: { number: 443, name: 'https', protocol: 'HTTPS' },
+                hosts,
+                tls: { mode: 'MUTUAL', credentialName: 'cert' },
+              }
+            : { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts },
+        ],
+      }),
+    ),
+  fc
+    .record({ namespace, caCertificates: fc.constantFrom(undefined, 'ROOTS') })
+    .map((found) => secret(`${found.namespace}/cert`, { caCertificates: found.caCertificates })),
+  fc
+    .record({ path, host, parent: name, port: fc.constantFrom(undefined, 80) })
+    .map(({ path: at, parent, port }) =>
+      resource('HTTPRoute', at, {
+        parentRefs: [{ group: '', kind: 'Service', name: parent, namespace: 'shop', port }],
+        rules: [
+          {
+            matches: [{ path: { type: 'PathPrefix', value: '/a' } }],
+            backendRefs: [
+              { group: '', kind: 'Service', name: 'b', namespace: 'blog', port: 80, weight: 1 },
+            ],
+          },
+        ],
+      } as never),
+    ),
+  fc.record({ path, from: namespace }).map(({ path: at, from }) =>
+    resource('ReferenceGrant', at, {
+      from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: from }],
+      to: [{ group: '', kind: 'Service' }],
+    }),
+  ),
+  fc
+    .record({ path, app: name, address: fc.constantFrom('192.0.2.7', '192.0.2.8') })
+    .map(({ path: at, app, address }) =>
+      resource('WorkloadEntry', at, { address, labels: { app, version: 'v1' } }),
+    ),
+  fc.constantFrom(node('n1', 'eu/a'), node('n1', 'us/b'), node('n2', 'eu/b')),
+);
+
+interface Edit {
+  readonly remove: boolean;
+  readonly resource: Resource;
+}
+const edits = fc.array(
+  fc.array(fc.record({ remove: fc.boolean(), resource: anyResource }), { maxLength: 4 }),
+  { minLength: 1, maxLength: 8 },
+);
+
+const KINDS = [
+  'addresses',
+  'listeners',
+  'routes',
+  'clusters',
+  'loadAssignments',
+  'secrets',
+] as const;
+
+test('incremental and from scratch are the same', () => {
+  fc.assert(
+    fc.property(edits, (saves) => {
+      const incremental = new Translated();
+      const present = new Map<string, Resource>();
+      for (const save of saves) incremental.apply(changesOf(save, present));
+      const whole = translate(...present.values());
+      for (const kind of KINDS) {
+        const sorted = (from: Translated) => [...from[kind]].sort(([a], [b]) => (a < b ? -1 : 1));
+        assert.deepEqual(sorted(incremental), sorted(whole), kind);
+      }
+    }),
+    { seed: SEED, numRuns: 300 },
+  );
+});
+
+/** One change per resource, as the resource index makes them. */
+function changesOf(save: readonly Edit[], present: Map<string, Resource>) {
+  const last = new Map(save.map((edit) => [edit.resource.id, edit]));
+  return [...last].flatMap(([id, { remove, resource: next }]) => {
+    const before = present.get(id);
+    const after = remove ? undefined : next;
+    if (after === undefined) present.delete(id);
+    else present.set(id, after);
+    return before === undefined && after === undefined ? [] : [{ before, after }];
+  });
+}
+
+test('routes never name a cluster of another scope, and every cluster is of some route', () => {
+  fc.assert(
+    fc.property(fc.array(anyResource, { maxLength: 20 }), (resources) => {
+      const unique = new Map(resources.map((item) => [item.id, item]));
+      const translated = translate(...unique.values());
+      const used = new Set(
+        JSON.stringify([...translated.listeners.values(), ...translated.routes.values()]).match(
+          /outbound\|[^"]*/g,
+        ),
+      );
+      for (const cluster of translated.clusters.keys()) {
+        assert.ok(used.has(cluster) || cluster === 'PassthroughCluster', cluster);
+      }
+    }),
+    { seed: SEED, numRuns: 100 },
+  );
+});
+
+for (const size of [10, 100, 1000]) {
+  test(`an edit in a mesh of ${size} Services compiles what it touches`, () => {
+    const resources = Array.from({ length: size }, (_, index) => [
+      service(`shop/s${index}`, `10.96.${index >> 8}.${index & 255}`, { http: 80 }),
+      pod(`shop/p${index}`, `10.1.${index >> 8}.${index & 255}`, { app: `s${index}` }),
+      virtualService(index, '1s'),
+    ]).flat();
+    const translated = translate(...resources);
+    const before = translated.translator.compiledUnits;
+    const sent = translated.apply([{ before: resources[2], after: virtualService(0, '2s') }]);
+    assert.deepEqual(sent, ['outbound|80|*|s0.shop.svc.cluster.local']);
+    assert.equal(translated.translator.compiledUnits - before, 1);
+  });
+}
+
+const virtualServices = new Map<string, Resource>();
+function virtualService(index: number, timeout: string): Resource {
+  const key = `${index} ${timeout}`;
+  const made =
+    virtualServices.get(key) ??
+    resource('VirtualService', `shop/s${index}`, {
+      hosts: [`s${index}`],
+      http: [{ route: [{ destination: { host: `s${index}` } }], timeout }],
+    });
+  virtualServices.set(key, made);
+  return made;
+}
