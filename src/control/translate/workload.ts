@@ -62,7 +62,11 @@ export function podWorkload(
   };
 }
 
-/** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
+/**
+ * An endpoint that is no pod of the mesh: an address an EndpointSlice lists.
+ *
+ * Whoever may write an EndpointSlice may write any address into it, so the message claims none, like one of the node's network.
+ */
 export function bareWorkload(
   { slice, endpoint }: SliceEndpoint,
   address: Ip,
@@ -92,7 +96,7 @@ export function bareWorkload(
     authorizationPolicies: [],
     healthy: true,
     clusterId,
-    hostNetwork: false,
+    hostNetwork: true,
     capacity: endpoint.weight ?? 1,
   };
 }
@@ -126,7 +130,10 @@ function ownerOf(pod: PodResource): { name: string; type: WorkloadType } {
         ? { name: owner.name, type: 'JOB' }
         : { name: cronJob, type: 'CRONJOB' };
     }
-    default:
+    case undefined:
+    case 'Node': // of a static pod
       return { name: pod.name, type: 'POD' };
+    default: // StatefulSet, DaemonSet, or what somebody's operator calls it
+      return { name: owner!.name, type: 'POD' };
   }
 }
