@@ -102,6 +102,29 @@ test('changes and removals arrive, and nothing is refused', async (t) => {
   assert.deepEqual(refusedOf(client), []);
 });
 
+test('attaching and removing a policy leaves no pod with a policy that is not there', async (t) => {
+  const { admin } = kubernetes;
+  const client = await complete(await start(t));
+  const { store, until } = client;
+  const body = deny('by-label', 'eve');
+  const selecting = { ...body, spec: { ...body.spec, selector: { matchLabels: { app: 'web' } } } };
+  const lacking = new Set<string>();
+  const stop = store.subscribe(({ workloads, authorizations }) => {
+    for (const { authorizationPolicies } of workloads.values()) {
+      for (const name of authorizationPolicies) if (!authorizations.has(name)) lacking.add(name);
+    }
+  });
+  t.after(stop);
+  const named = () => store.current.workloads.get(uid('a'))?.authorizationPolicies.length;
+  for (let round = 0; round < 10; round++) {
+    await create(admin, POLICIES, selecting);
+    await until('it is named', () => named() === 1);
+    await remove(admin, `${POLICIES}/by-label`);
+    await until('it is named no more', () => named() === 0);
+  }
+  assert.deepEqual([...lacking], []);
+});
+
 test('istiod killed and started again: nothing is lost, what changed meanwhile is known', async (t) => {
   const { admin } = kubernetes;
   await runPod(admin, 'default', 'doomed', '10.1.0.3', { labels: { app: 'web' } });

@@ -132,7 +132,7 @@ before(async () => {
     ],
     translate: translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
     log: silentLog,
-    onUpdate: ({ mesh }) => void ours.apply(mesh),
+    onUpdate: ({ mesh }) => ours.apply(mesh),
   });
   await core.start();
 });

@@ -255,14 +255,14 @@ ensure_app() {
   mkdir -p "$output/$1.new"
   if patiently "$2" "build_$1" "$output/$1.new"; then
     for made in "$output/$1.new"/*; do
-      rm -rf "$output/$(basename "$made")"
+      rm -rf "${output:?}/${made##*/}"
       mv "$made" "$output/"
     done
     app_sources "$1" >"$output/$1.sources"
   else
     problem="$2 could not be built (wanted: Go 1.24 or newer, the Go module proxy, 6 GB of disk; try: cd test/apps/$1 && go build .)"
     [ -z "${CI:-}" ] || die "$problem"
-    warn "$problem: the tests that need it will fail"
+    warn "$problem: the tests that need it will fail, or use an older one"
   fi
   rm -rf "$output/$1.new"
 }
