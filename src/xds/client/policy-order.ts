@@ -74,9 +74,12 @@ export class PolicyOrder {
     for (const address of addresses?.upserts ?? []) {
       const name = addressName(address);
       const policies = address.kind === 'workload' ? address.workload.authorizationPolicies : [];
+      const before = this.#held.get(name);
       this.#held.delete(name);
       if (this.#missing(policies).length > 0) {
-        this.#held.set(name, { address, policies, deadlineMs });
+        // A newer version waits no longer than the first: a pod that changes often must not stay open for ever.
+        const first = Math.min(before?.deadlineMs ?? Infinity, deadlineMs);
+        this.#held.set(name, { address, policies, deadlineMs: first });
       } else {
         this.#setNames(name, policies);
         named.upserts.push(address);

@@ -104,6 +104,18 @@ test('waits end, in both directions', async (t) => {
   assert.deepEqual([steps.slice(2), order.held], [['p web', '', '-p'], 0]);
 });
 
+test('a newer version that lacks its policy too waits no longer than the first', async (t) => {
+  const { order, steps } = start(t, 100);
+  order.stage(web('never'));
+  const again = setInterval(() => order.stage(web('never')), 20);
+  t.after(() => clearInterval(again));
+  const deadline = performance.now() + 2000;
+  while (!steps.includes('web') && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.ok(steps.includes('web'));
+});
+
 test('without patience nothing waits', (t) => {
   const { order, steps } = start(t);
   order.stage(web('p'), false);
