@@ -200,36 +200,71 @@ ensure_envoy() {
   fi
 }
 
-# What the built program depends on; its change builds it anew.
-kubernetes_sources() { (cd test/apps/kubernetes && go version && cat main.go go.mod go.sum) | sha256sum; }
+# What a program of test/apps depends on; its change builds it anew.
+app_sources() { (cd "test/apps/$1" && go version && cat main.go go.mod go.sum) | sha256sum; }
 
+go_build_app() { (cd "test/apps/$1" && CGO_ENABLED=0 GOFLAGS='-buildvcs=false' nice go build -trimpath -ldflags "-s -w $3" -o "$2" .); }
+
+# build_APP FOLDER: the program as FOLDER/APP, and what belongs to it beside it.
 build_kubernetes() {
   version=$(sed -n 's,^\tk8s.io/kubernetes \(v[^ ]*\).*,\1,p' test/apps/kubernetes/go.mod)
   minor=${version#v1.}
   names="gitVersion=$version gitMajor=1 gitMinor=${minor%%.*}"
-  flags='-s -w'
+  flags=
   for name in $names; do flags="$flags -X k8s.io/component-base/version.$name"; done
-  (cd test/apps/kubernetes && CGO_ENABLED=0 GOFLAGS='-buildvcs=false' nice go build -trimpath -ldflags "$flags" -o "$1" .)
+  go_build_app kubernetes "$1/kubernetes" "$flags"
 }
 
-# The API server for the tests.  A clone's first build takes minutes; the output and Go's build cache are kept.
-ensure_kubernetes() {
+# The kinds istiod reads are made known to the API server from the files of the same versions.
+build_istiod() {
+  go_build_app istiod "$1/istiod" '-X istio.io/istio/pkg/version.buildVersion=1.25' || return 1
+  mkdir "$1/istiod-crds"
+  (
+    cd test/apps/istiod &&
+      cp "$(go list -m -f '{{.Dir}}' istio.io/istio)/manifests/charts/base/files/crd-all.gen.yaml" "$1/istiod-crds/istio.yaml" &&
+      cp "$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental"/gateway.networking.k8s.io_*.yaml "$1/istiod-crds/"
+  )
+}
+
+# patiently WHAT COMMAND...: says every half minute that it is still going on.
+patiently() {
+  what=$1
+  shift
+  "$@" &
+  worker=$!
+  seconds=0
+  while kill -0 $worker 2>/dev/null; do
+    sleep 1
+    seconds=$((seconds + 1))
+    [ $((seconds % 30)) != 0 ] || say "still building $what ($seconds s)"
+  done
+  wait $worker
+}
+
+# ensure_app APP WHAT HOW_LONG: a foreign program of the tests.  The output and Go's build cache are kept.
+ensure_app() {
   [ "$MODE" = test ] || return 0
   output=$PWD/test/apps/.output
   if ! present go; then
-    warn "there is no Go: the kubernetes tests will fail"
+    warn "there is no Go: the tests that need $2 will fail"
     return 0
   fi
-  if [ -x "$output/kubernetes" ] && [ "$(kubernetes_sources)" = "$(cat "$output/kubernetes.sources" 2>/dev/null)" ]; then return 0; fi
-  say "building etcd and kube-apiserver (test/apps/kubernetes); the first time takes minutes"
-  mkdir -p "$output"
-  if build_kubernetes "$output/kubernetes.new"; then
-    mv "$output/kubernetes.new" "$output/kubernetes"
-    kubernetes_sources >"$output/kubernetes.sources"
+  if [ -x "$output/$1" ] && [ "$(app_sources "$1")" = "$(cat "$output/$1.sources" 2>/dev/null)" ]; then return 0; fi
+  say "building $2 (test/apps/$1); the first time takes $3"
+  rm -rf "$output/$1.new" "$output/$1.sources"
+  mkdir -p "$output/$1.new"
+  if patiently "$2" "build_$1" "$output/$1.new"; then
+    for made in "$output/$1.new"/*; do
+      rm -rf "${output:?}/${made##*/}"
+      mv "$made" "$output/"
+    done
+    app_sources "$1" >"$output/$1.sources"
   else
-    [ -z "${CI:-}" ] || die "etcd and kube-apiserver could not be built (Go 1.24 or newer is needed)"
-    warn "etcd and kube-apiserver could not be built (Go 1.24 or newer is needed): the kubernetes tests will fail"
+    problem="$2 could not be built (wanted: Go 1.24 or newer, the Go module proxy, 6 GB of disk; try: cd test/apps/$1 && go build .)"
+    [ -z "${CI:-}" ] || die "$problem"
+    warn "$problem: the tests that need it will fail, or use an older one"
   fi
+  rm -rf "$output/$1.new"
 }
 
 # Its modules come from the Go module proxy once; what is built stays until its source changes.
@@ -257,6 +292,7 @@ ensure_packages
 ensure_mounts
 ensure_node_modules
 ensure_envoy
-ensure_kubernetes
+ensure_app kubernetes 'etcd and kube-apiserver' '10 minutes'
+ensure_app istiod istiod '5 to 8 minutes more'
 ensure_control_plane
 build

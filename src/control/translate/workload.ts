@@ -90,7 +90,11 @@ export function bareUid(
   return `${clusterId}/discovery.k8s.io/EndpointSlice/${namespace}/${name}/${address}`;
 }
 
-/** An endpoint that is no pod of the mesh: an address an EndpointSlice lists. */
+/**
+ * An endpoint that is no pod of the mesh: an address an EndpointSlice lists.
+ *
+ * Whoever may write an EndpointSlice may write any address into it, so the message claims none, like one of the node's network.
+ */
 export function bareWorkload(
   { slice, endpoint }: SliceEndpoint,
   address: Ip,
@@ -121,7 +125,7 @@ export function bareWorkload(
     authorizationPolicies: [],
     healthy: true,
     clusterId,
-    hostNetwork: false,
+    hostNetwork: true,
     capacity: endpoint.weight ?? 1,
     scope: '',
   };
@@ -156,7 +160,10 @@ function ownerOf(pod: PodResource): { name: string; type: WorkloadType } {
         ? { name: owner.name, type: 'JOB' }
         : { name: cronJob, type: 'CRONJOB' };
     }
-    default:
+    case undefined:
+    case 'Node': // of a static pod
       return { name: plainName(pod.name), type: 'POD' };
+    default: // StatefulSet, DaemonSet, or what somebody's operator calls it
+      return { name: owner!.name, type: 'POD' };
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The agent's xDS client: servers in, MeshUpdates out.
  *
- *   Session (one server) ─► Failover (whose word counts) ─► Warming (order) ─► publish
+ *   Session (one server) ─► Failover (whose word counts) ─► PolicyOrder, Warming (order) ─► publish
  *                                    ▲                         │ names needed
  *                  last good file ───┘◄────────────────────────┘
  *
@@ -19,6 +19,7 @@ import { Failover } from './failover.ts';
 import { Lookups } from './lookups.ts';
 import { namesIn } from './names.ts';
 import { PendingUpdate } from './pending-update.ts';
+import { PolicyOrder } from './policy-order.ts';
 import type { Node } from './protocol.ts';
 import type { Session, SessionOptions } from './session.ts';
 import type { XdsStatus } from './status.ts';
@@ -57,6 +58,7 @@ const COLD_START_MS = 3_000;
 export class XdsClient {
   readonly #options: XdsClientOptions;
   readonly #failover: Failover;
+  readonly #policyOrder: PolicyOrder;
   readonly #warming: Warming;
   readonly #lookups = new Lookups();
   /** looked up by name, in on-demand mode; as long as the client lives */
@@ -79,6 +81,10 @@ export class XdsClient {
       },
       onSettled: () => this.#releaseFirst(),
       onNames: ({ key, added, removed }) => this.#failover.changeNames(key, added, removed),
+    });
+    this.#policyOrder = new PolicyOrder({
+      timeoutMs: options.warmingMs ?? WARMING_MS,
+      pass: (update, patience) => this.#warming.stage(update, patience),
     });
     this.#failover = new Failover({
       servers: options.servers,
@@ -115,6 +121,7 @@ export class XdsClient {
     this.#closed = true;
     clearTimeout(this.#coldTimer);
     this.#failover.close();
+    this.#policyOrder.close();
     this.#warming.close();
     await this.#options.lastGood?.close();
   }
@@ -140,10 +147,18 @@ export class XdsClient {
       ),
       types: active === undefined ? [] : [...active.types.values()].map(typeStatus),
       incomplete: this.#incomplete(active),
-      waiting: this.#warming.waiting,
+      waiting: this.#waiting,
       stale: this.#stale === undefined ? null : staleStatus(this.#stale.savedAtMs),
       switches,
     };
+  }
+
+  get #held(): number {
+    return this.#policyOrder.held + this.#warming.held;
+  }
+
+  get #waiting(): readonly string[] {
+    return [...this.#policyOrder.waiting, ...this.#warming.waiting];
   }
 
   #wanted(key: ResourceKey): readonly string[] {
@@ -153,7 +168,7 @@ export class XdsClient {
 
   #incomplete(active: Session | undefined): string {
     if (this.#first === undefined) return '';
-    if (active !== undefined) return `waiting: ${this.#warming.waiting.join('; ')}`;
+    if (active !== undefined) return `waiting: ${this.#waiting.join('; ')}`;
     const parts = this.#failover.sessions
       .filter((session) => session !== undefined)
       .map(({ server, figures, awaited }) =>
@@ -171,11 +186,11 @@ export class XdsClient {
       this.#stale = undefined;
     }
     clearTimeout(this.#coldTimer);
-    this.#warming.stage(update);
+    this.#policyOrder.stage(update);
   }
 
   #releaseFirst(): void {
-    if (this.#first === undefined || this.#first.empty || this.#warming.held > 0) return;
+    if (this.#first === undefined || this.#first.empty || this.#held > 0) return;
     const first = this.#first;
     this.#first = undefined;
     this.#publish(first.take());
@@ -196,7 +211,7 @@ export class XdsClient {
     const { ageSeconds } = staleStatus(savedAtMs);
     log.warn({ ageSeconds }, 'no xDS server answers: the configuration of an earlier run is used');
     this.#stale = { savedAtMs };
-    this.#warming.stage(update, false);
+    this.#policyOrder.stage(update, false);
     this.#failover.adopt(new Map(RESOURCE_ORDER.map((key) => [key, namesIn(update, key)])));
   }
 }

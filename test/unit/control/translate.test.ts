@@ -85,7 +85,9 @@ const owners: [string, string, string][] = [
   ['ReplicaSet, name: web-1', 'DEPLOYMENT', 'web-1'],
   ['Job, name: clean-28000000', 'CRONJOB', 'clean'],
   ['Job, name: clean', 'JOB', 'clean'],
-  ['StatefulSet, name: db', 'POD', 'p'],
+  ['StatefulSet, name: db', 'POD', 'db'],
+  ['DaemonSet, name: logs', 'POD', 'logs'],
+  ['Node, name: n1', 'POD', 'p'],
 ];
 
 for (const [owner, type, name] of owners) {
