@@ -19,7 +19,7 @@ import { listenerVerdict, type ListenerVerdict } from './listener-verdict.ts';
 import { ApiReport } from './report.ts';
 import { requestRules } from './request-rules.ts';
 import type { RuleContext } from './rule-context.ts';
-import type { ApiView } from './view.ts';
+import { isRequestRoute, type ApiView } from './view.ts';
 import { virtualHosts } from './virtual-hosts.ts';
 
 export interface GatewayConfig {
@@ -141,7 +141,7 @@ function gatewayHandler(routes: string) {
 function hostsOf({ listener: one, attached, tls }: Served, siblings: string[], view: ApiView) {
   const hosted = attached.flatMap((found) => {
     const { route } = found;
-    if (route.kind !== 'HTTPRoute' && route.kind !== 'GRPCRoute') return [];
+    if (!isRequestRoute(route)) return [];
     const context = contextOf(route, one.port, tls !== undefined, view);
     return [{ attached: found, routes: requestRules(route, context) }];
   });

@@ -18,7 +18,7 @@ import {
 import { connectionShares } from './backend.ts';
 import { ApiReport, type UnresolvedReason } from './report.ts';
 import { requestRules } from './request-rules.ts';
-import type { ApiRoute, ApiView } from './view.ts';
+import { isRequestRoute, type ApiRoute, type ApiView } from './view.ts';
 
 export interface RouteVerdict {
   readonly parents: readonly ParentVerdict[];
@@ -96,7 +96,7 @@ function readRules(
   tls: boolean,
 ): void {
   const context = { route, view, port, tls, report };
-  if (route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute') {
+  if (isRequestRoute(route)) {
     requestRules(route, context);
     return;
   }
@@ -155,12 +155,12 @@ function serviceAcceptance(
     return refuse('PORT_UNKNOWN', port === undefined ? 'sectionName' : 'port', message.trimEnd());
   }
   if (
-    route.kind !== 'TCPRoute' &&
-    (route.spec.hostnames ?? []).length > 0 &&
-    route.kind !== 'TLSRoute'
+    isRequestRoute(route) &&
+    route.spec.hostnames?.length &&
+    !route.spec.parentRefs?.some(isGatewayReference)
   ) {
-    const message = 'counts for Gateways only: a Service is found by its address';
-    report.warn('FIELD_UNUSED', 'spec.hostnames', message, 'remove it, or name a Gateway');
+    const message = 'count for Gateways only: a Service is found by its address';
+    report.warn('FIELD_UNUSED', 'spec.hostnames', message, 'remove them, or name a Gateway');
   }
   return { reason: 'Accepted', message: '', port: found.port, tls: false };
 }

@@ -13,7 +13,7 @@ import { byAge, byRank } from './precedence.ts';
 import { ApiReport } from './report.ts';
 import { requestRules } from './request-rules.ts';
 import { isServiceReference } from './route-verdict.ts';
-import type { ApiRoute, ApiView, ServicePort } from './view.ts';
+import { isRequestRoute, type ApiRoute, type ApiView, type ServicePort } from './view.ts';
 
 export interface ServiceParent {
   readonly namespace: string;
@@ -64,9 +64,7 @@ export function serviceRoutes(
     tls: false,
     report: new ApiReport(route),
   });
-  const requests = counting.filter(
-    (route) => route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute',
-  );
+  const requests = counting.filter(isRequestRoute);
   const ranked = requests.flatMap((route) => requestRules(route, context(route)));
   const tcp = counting.find((route) => route.kind === 'TCPRoute');
   const chains = serverNameChains(

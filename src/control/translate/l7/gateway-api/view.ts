@@ -18,6 +18,10 @@ export type RequestRoute = HttpRouteResource | GrpcRouteResource;
 export type ConnectionRoute = TcpRouteResource | TlsRouteResource;
 export type ApiRoute = RequestRoute | ConnectionRoute;
 
+export function isRequestRoute(route: ApiRoute): route is RequestRoute {
+  return route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute';
+}
+
 export interface ServicePort {
   readonly name: string;
   readonly port: number;
