@@ -15,6 +15,9 @@ import {
   type ApiRoute,
   type ApiView,
 } from '../../../../src/control/translate/l7/gateway-api/view.ts';
+import type { FilterChain } from '../../../../src/model/listener.ts';
+import { createCodec } from '../../../../src/xds/codec.ts';
+import { RESOURCE_TYPES } from '../../../../src/xds/resource-types.ts';
 import { gateway, routes } from './arbitraries.ts';
 import { roots, secret, world } from './world.ts';
 
@@ -118,6 +121,33 @@ test('a route that a listener has is accepted by the Gateway, and no other is', 
     options,
   );
 });
+
+test('what Gateways translate to survives the wire', () => {
+  const codec = createCodec();
+  const { listeners, routes: configurations } = RESOURCE_TYPES;
+  fc.assert(
+    fc.property(gateway, routes, (found, all) => {
+      const view = world(found, secret('shop/cert'), roots('shop/ca'), ...all);
+      const config = gatewayConfig(found, view);
+      for (const value of config.listeners) {
+        const read = listeners.decode(codec, listeners.encode(codec, value));
+        assert.ok(read.ok);
+        assert.deepEqual(read.warnings, []);
+        // Defaults of connection managers are written out on the wire; all else is as it was.
+        assert.deepEqual(read.value.chains.map(withoutHandler), value.chains.map(withoutHandler));
+      }
+      for (const value of config.routes) {
+        const read = configurations.decode(codec, configurations.encode(codec, value));
+        assert.deepEqual(read, { ok: true, value, warnings: [] });
+      }
+    }),
+    options,
+  );
+});
+
+function withoutHandler({ name, match, tls, handler }: FilterChain) {
+  return { name, match, tls, handler: handler.type === 'tcp' ? handler.clusters : handler.routes };
+}
 
 function distinct(list: readonly string[]): void {
   assert.equal(new Set(list).size, list.length, list.join());

@@ -161,15 +161,17 @@ export function isReferenceTo(
 
 /** HTTPRoutes and GRPCRoutes of a listener share no host name: the older route has it. */
 function withoutConflicts(oldestFirst: readonly Attached[]): Attached[] {
-  const kept: Attached[] = [];
-  for (const one of oldestFirst) {
-    const other = CONFLICTING[one.route.kind];
-    const conflict = kept.some(
-      ({ route, hostnames }) => route.kind === other && overlap(hostnames, one.hostnames),
-    );
-    if (!conflict) kept.push(one);
-  }
-  return kept;
+  const kept = new Map<ApiRoute['kind'], Attached[]>();
+  return oldestFirst.filter((one) => {
+    const { kind } = one.route;
+    const other = CONFLICTING[kind];
+    const rivals = other === undefined ? [] : (kept.get(other) ?? []);
+    if (rivals.some(({ hostnames }) => overlap(hostnames, one.hostnames))) return false;
+    const same = kept.get(kind);
+    if (same === undefined) kept.set(kind, [one]);
+    else same.push(one);
+    return true;
+  });
 }
 
 const CONFLICTING: Partial<Record<ApiRoute['kind'], ApiRoute['kind']>> = {

@@ -32,22 +32,19 @@ export function overlap(a: readonly string[], b: readonly string[]): boolean {
   return a.some((one) => b.some((other) => covers(one, other) || covers(other, one)));
 }
 
-/** The more specific name first: exact before wildcard, then the longer one. */
-export function bySpecificity(a: string, b: string): number {
-  return (
-    exactLength(b) - exactLength(a) || lengthOf(b) - lengthOf(a) || (a < b ? -1 : a > b ? 1 : 0)
-  );
-}
-
-function exactLength(host: string): number {
-  return host.startsWith('*') ? 0 : host.length;
-}
-
-function lengthOf(host: string): number {
-  return host === EVERY_HOST ? 0 : host.length;
+/** All names that cover the host, the most specific first: itself, "*.suffix" from long to short, "*". */
+export function* coveringNames(host: string): IterableIterator<string> {
+  yield host;
+  if (host === EVERY_HOST) return;
+  const start = host.startsWith('*.') ? 2 : 0;
+  for (let dot = host.indexOf('.', start); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+    yield `*${host.slice(dot)}`;
+  }
+  yield EVERY_HOST;
 }
 
 /** Of the names that cover the host the most specific one. */
 export function mostSpecific(host: string, names: readonly string[]): string | undefined {
-  return names.filter((name) => covers(name, host)).toSorted(bySpecificity)[0];
+  for (const covering of coveringNames(host)) if (names.includes(covering)) return covering;
+  return undefined;
 }

@@ -1,8 +1,8 @@
 /**
  * Which of several routes that match a request is taken: a total order, whatever order they are given in.
  *
- * HTTPRoute: most specific host name, exact path, longest prefix, method, number of headers, number of query parameters;
- * GRPCRoute: host name, length of service, length of method, number of headers.  What is equal: the oldest route, then
+ * The most specific host name is the virtual hosts' matter.  HTTPRoute: exact path, longest prefix, method, number of
+ * headers, number of query parameters; GRPCRoute: length of service, length of method, number of headers.  What is equal: the oldest route, then
  * namespace/name, then the order of rules and matches.  A regular expression comes after the prefixes, as in Istio: the
  * specification leaves its place open.
  */
@@ -12,7 +12,6 @@ import type {
   HttpApiRouteMatch,
 } from '../../../../model/resource/gateway-api.ts';
 import type { Route } from '../../../../model/route.ts';
-import { bySpecificity } from './hostnames.ts';
 import type { RequestRoute } from './view.ts';
 
 export interface RankedRoute {
@@ -52,14 +51,6 @@ export function byRank({ rank: a }: RankedRoute, { rank: b }: RankedRoute): numb
     if (difference !== 0) return difference;
   }
   return byAge(a.owner, b.owner) || a.rule - b.rule || a.match - b.match;
-}
-
-/** `host`: the name, of those the route is for, that the request's host fits best */
-export function byHostAndRank(
-  a: RankedRoute & { readonly host: string },
-  b: RankedRoute & { readonly host: string },
-): number {
-  return bySpecificity(a.host, b.host) || byRank(a, b);
 }
 
 /** Oldest first; what a file holds has no age and counts as older. */

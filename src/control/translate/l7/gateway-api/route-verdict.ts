@@ -6,6 +6,7 @@
 import type { Finding, FindingCode } from '../../../../model/finding.ts';
 import type {
   GatewayApiGatewayResource,
+  GatewayApiListener,
   ParentReference,
 } from '../../../../model/resource/gateway-api.ts';
 import {
@@ -207,10 +208,8 @@ function gatewayAcceptance(
       continue;
     }
     const { port, protocol } = listener;
-    const attached = attachedRoutes(gateway, listener, view).some(
-      (one) => one.route.id === route.id && one.route.cluster === route.cluster,
-    );
-    if (attached) return { reason: 'Accepted', message: '', port, tls: protocol === 'HTTPS' };
+    if (!isLeftOut(route, gateway, listener, view))
+      return { reason: 'Accepted', message: '', port, tls: protocol === 'HTTPS' };
     conflicts = true;
     conflict = port;
   }
@@ -225,4 +224,20 @@ function gatewayAcceptance(
   const message = `${reason}: no listener of Gateway ${name} takes the route`;
   report.warn(code, path, message, fix);
   return { reason, message, port: 80, tls: false };
+}
+
+/** Only HTTPRoutes and GRPCRoutes can be in each other's way. */
+function isLeftOut(
+  route: ApiRoute,
+  gateway: GatewayApiGatewayResource,
+  listener: GatewayApiListener,
+  view: ApiView,
+): boolean {
+  if (!isRequestRoute(route)) return false;
+  const rival = route.kind === 'HTTPRoute' ? 'GRPCRoute' : 'HTTPRoute';
+  const others = view.routesOf('Gateway', gateway.namespace, gateway.name);
+  if (!others.some(({ kind }) => kind === rival)) return false;
+  return !attachedRoutes(gateway, listener, view).some(
+    (one) => one.route.id === route.id && one.route.cluster === route.cluster,
+  );
 }

@@ -5,11 +5,11 @@
  * Listeners of one port are kept apart: a host is the most specific listener's alone, even when that one has no route for
  * it (listener isolation).
  */
-import type { VirtualHost } from '../../../../model/route.ts';
+import type { Route, VirtualHost } from '../../../../model/route.ts';
 import { virtualHost } from '../route-defaults.ts';
 import type { Attached } from './attachment.ts';
-import { covers, EVERY_HOST, mostSpecific } from './hostnames.ts';
-import { byHostAndRank, type RankedRoute } from './precedence.ts';
+import { coveringNames, EVERY_HOST, mostSpecific } from './hostnames.ts';
+import { byRank, type RankedRoute } from './precedence.ts';
 
 export interface HostedRoutes {
   readonly attached: Attached;
@@ -23,22 +23,27 @@ export function virtualHosts(
   hosted: readonly HostedRoutes[],
 ): VirtualHost[] {
   const own = (hostname || EVERY_HOST).toLowerCase();
-  const domains = new Set([own]);
-  for (const { attached } of hosted) for (const host of attached.hostnames) domains.add(host);
-  return [...domains]
+  const byHost = new Map<string, HostedRoutes[]>([[own, []]]);
+  for (const one of hosted) {
+    for (const host of one.attached.hostnames) {
+      byHost.set(host, [...(byHost.get(host) ?? []), one]);
+    }
+  }
+  return [...byHost.keys()]
     .filter((domain) => mostSpecific(domain, siblings) === own)
     .toSorted()
-    .map((domain) => virtualHost(domain, [domain], routesOf(domain, hosted)));
+    .map((domain) => virtualHost(domain, [domain], routesOf(domain, byHost)));
 }
 
-function routesOf(domain: string, hosted: readonly HostedRoutes[]) {
-  return hosted
-    .flatMap(({ attached, routes }) => {
-      const host = mostSpecific(domain, attached.hostnames);
-      return host === undefined || !covers(host, domain)
-        ? []
-        : routes.map((one) => ({ ...one, host }));
-    })
-    .toSorted(byHostAndRank)
-    .map(({ route }) => route);
+/** A route with several names that fit stands where the most specific one puts it. */
+function routesOf(domain: string, byHost: ReadonlyMap<string, readonly HostedRoutes[]>): Route[] {
+  const seen = new Set<HostedRoutes>();
+  const found: Route[] = [];
+  for (const host of coveringNames(domain)) {
+    const fresh = (byHost.get(host) ?? []).filter((one) => !seen.has(one));
+    for (const one of fresh) seen.add(one);
+    const ranked = fresh.flatMap(({ routes }) => routes).toSorted(byRank);
+    found.push(...ranked.map(({ route }) => route));
+  }
+  return found;
 }
