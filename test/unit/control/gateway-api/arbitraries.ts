@@ -22,6 +22,9 @@ const sparse = <T extends object>(shape: Record<keyof T & string, fc.Arbitrary<u
       Object.fromEntries(Object.entries(found).filter(([, one]) => one !== undefined)),
     ) as unknown as fc.Arbitrary<T>;
 const pick = fc.constantFrom;
+/** the first nine times out of ten */
+const mostly = <T>(usual: T, ...others: readonly T[]): fc.Arbitrary<T> =>
+  fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: pick(...others) });
 
 const HOSTS = ['a.x', 'b.x', '*.x', '*.a.x', 'c.a.x', 'y', '*.z'] as const;
 const hostname = pick(...HOSTS);
@@ -71,11 +74,11 @@ const grpcMatch = sparse<object>({
 });
 
 const reference = sparse<BackendReference>({
-  group: pick('', '', '', 'x.example'),
-  kind: pick('Service', 'Service', 'Service', 'Bucket'),
+  group: mostly('', 'x.example'),
+  kind: mostly('Service', 'Bucket'),
   name: pick('a', 'b', 'hashed', 'gone'),
-  namespace: maybe(pick('shop', 'other', 'third')),
-  port: pick(80, 8080, 81, undefined),
+  namespace: mostly(undefined, 'shop', 'other', 'third'),
+  port: mostly<number | undefined>(80, 8080, 81, undefined),
   weight: pick(0, 1, 9),
 });
 
@@ -130,7 +133,7 @@ const filter = fc.oneof(
   }),
   fc.record({ type: fc.constant('ExtensionRef') }),
 ) as fc.Arbitrary<ApiRouteFilter>;
-const filters = maybe(fc.array(filter, { maxLength: 3 }));
+const filters = fc.option(fc.array(filter, { maxLength: 2 }), { nil: undefined, freq: 1 });
 
 const backendRefs = maybe(
   fc.array(
@@ -172,9 +175,13 @@ const grpcRule = sparse<object>({
 });
 const l4Rule = sparse<object>({ backendRefs: maybe(fc.array(reference, { maxLength: 3 })) });
 
-const section = maybe(pick('l0', 'l1', 'http', 'gone'));
+const section = mostly(undefined, 'l0', 'l1', 'http', 'gone');
 const parent = fc
-  .tuple(pick(toGateway('shop/gw'), toService('shop/a')), section, maybe(pick(80, 443, 8080)))
+  .tuple(
+    pick(toGateway('shop/gw'), toService('shop/a')),
+    section,
+    mostly<number | undefined>(undefined, 80, 443, 8080),
+  )
   .map(([to, sectionName, port]) => ({
     ...to,
     ...(sectionName === undefined ? {} : { sectionName }),
@@ -187,7 +194,7 @@ export const route: fc.Arbitrary<ApiRoute> = fc
     pick('HTTPRoute', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute'),
     pick('shop', 'other'),
     maybe(fc.nat(3)),
-    maybe(fc.array(hostname, { maxLength: 3 })),
+    maybe(fc.array(hostname, { maxLength: 2 })),
     fc.array(parent, { minLength: 1, maxLength: 2 }),
   )
   .chain(([kind, namespace, createdAt, hostnames, parentRefs]) => {
@@ -239,6 +246,16 @@ const listener = sparse<GatewayApiListener>({
   }),
 });
 
+/** side by side on one port */
+const siblings = fc
+  .uniqueArray(pick(undefined, ...HOSTS), { minLength: 2, maxLength: 4 })
+  .map((hosts) =>
+    hosts.map((host) => ({
+      allowedRoutes: { namespaces: { from: 'All' as const } },
+      ...(host === undefined ? {} : { hostname: host }),
+    })),
+  );
+
 export const gateway: fc.Arbitrary<GatewayApiGatewayResource> = fc
-  .array(listener, { minLength: 1, maxLength: 4 })
+  .oneof(fc.array(listener, { minLength: 1, maxLength: 4 }), siblings)
   .map((all) => gatewayOf(all.map((one, index) => ({ ...one, name: `l${index}` }))));

@@ -30,12 +30,12 @@ function config(listeners: Listeners, ...others: readonly Resource[]) {
 
 /** domain → names of routes */
 function hosts({ routes }: ReturnType<typeof config>, at = 0): Record<string, string[]> {
-  return Object.fromEntries(
-    (routes[at]?.virtualHosts ?? []).map(({ domains, routes: list }) => [
-      domains.join(),
-      list.map(({ name }) => name),
-    ]),
-  );
+  const found: Record<string, string[]> = {};
+  for (const { domains, routes: list } of routes[at]?.virtualHosts ?? []) {
+    assert.equal(found[domains.join()], undefined, domains.join());
+    found[domains.join()] = list.map(({ name }) => name);
+  }
+  return found;
 }
 
 const route = (
@@ -384,4 +384,27 @@ test('addresses are not supported', () => {
     findings.map(({ code, path }) => `${code} ${path}`),
     ['NOT_SUPPORTED spec.addresses'],
   );
+});
+
+test('a route with two names that fit a host is there once, where the closer one puts it', () => {
+  const found = config([{}], route('both', ['*.x', 'a.x']), route('wild', ['*.x']));
+  assert.deepEqual(hosts(found), {
+    '*': [],
+    '*.x': ['shop/both/0', 'shop/wild/0'],
+    'a.x': ['shop/both/0', 'shop/wild/0'],
+  });
+});
+
+test('TLS listeners of one port are kept apart', () => {
+  const passthrough = { port: 443, protocol: 'TLS', tls: { mode: 'Passthrough' } } as const;
+  const to = (sectionName: string) => [toGateway('shop/gw', { sectionName })];
+  const found = config(
+    [
+      { ...passthrough, name: 'wild', hostname: '*.x' },
+      { ...passthrough, name: 'exact', hostname: 'a.x' },
+    ],
+    l4Route('TLSRoute', { id: 'shop/t', hostnames: ['a.x', 'b.x'], parentRefs: to('wild') }),
+  );
+  const names = found.listeners[0]?.chains.map(({ match }) => match.serverNames);
+  assert.deepEqual(names, [['b.x']]);
 });

@@ -9,23 +9,26 @@ import { DEFAULT_RETRY } from '../route-defaults.ts';
 const CONNECTION_ERRORS = ['connect-failure', 'refused-stream', 'reset'];
 /** of the first pause, as Envoy has it */
 const BACKOFF_GROWTH = 10;
+/** Envoy's own */
+const DEFAULT_PAUSE_MS = 25;
 
 /** undefined: no retries, and no limit for a single attempt */
 export function retryPolicy({ retry, timeouts }: HttpApiRouteRule): RetryPolicy | undefined {
   const perTryTimeoutMs = positive(timeouts?.backendRequest);
-  if (retry === undefined) return { ...DEFAULT_RETRY, perTryTimeoutMs };
+  const baseMs = positive(retry?.backoff) ?? DEFAULT_PAUSE_MS;
+  const backoff = { baseMs, maxMs: baseMs * BACKOFF_GROWTH };
+  if (retry === undefined) return { ...DEFAULT_RETRY, perTryTimeoutMs, backoff };
   const attempts = retry.attempts ?? DEFAULT_RETRY.attempts;
   // Without a policy there would be nowhere to put the limit.
   if (attempts <= 0 && perTryTimeoutMs === undefined) return undefined;
   const codes = retry.codes ?? [];
-  const baseMs = positive(retry.backoff);
   return {
     ...DEFAULT_RETRY,
     on: [...CONNECTION_ERRORS, ...(codes.length > 0 ? ['retriable-status-codes'] : [])],
     statusCodes: codes,
     attempts: Math.max(0, attempts),
     perTryTimeoutMs,
-    backoff: baseMs === undefined ? undefined : { baseMs, maxMs: baseMs * BACKOFF_GROWTH },
+    backoff,
   };
 }
 
