@@ -86,3 +86,13 @@ test('TLSRoutes make chains, the oldest TCPRoute the rest', () => {
 test('no route, nothing said', () => {
   assert.equal(routesOf([], 'shop'), undefined);
 });
+
+test('a TLSRoute without host names has every name', () => {
+  for (const hostnames of [undefined, []]) {
+    const parts = { parentRefs: [toService('shop/a')], ...(hostnames && { hostnames }) };
+    const [chain, ...more] = routesOf([l4Route('TLSRoute', parts)], 'shop')?.chains ?? [];
+    assert.deepEqual(chain?.match.serverNames, []);
+    assert.equal(chain?.match.transport, 'tls');
+    assert.deepEqual(more, []);
+  }
+});

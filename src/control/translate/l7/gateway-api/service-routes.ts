@@ -8,7 +8,7 @@ import type { FilterChain } from '../../../../model/listener.ts';
 import type { Route, WeightedCluster } from '../../../../model/route.ts';
 import { chain, tcpHandler } from '../http-listener.ts';
 import { connectionClusters, serverNameChains } from './connection-rules.ts';
-import { EVERY_HOST } from './hostnames.ts';
+import { EVERY_HOST, intersection } from './hostnames.ts';
 import { byAge, byRank } from './precedence.ts';
 import { ApiReport } from './report.ts';
 import { requestRules } from './request-rules.ts';
@@ -70,7 +70,7 @@ export function serviceRoutes(
   const chains = serverNameChains(
     counting.flatMap((route) =>
       route.kind === 'TLSRoute'
-        ? [{ context: context(route), hostnames: route.spec.hostnames ?? [EVERY_HOST] }]
+        ? [{ context: context(route), hostnames: intersection(EVERY_HOST, route.spec.hostnames) }]
         : [],
     ),
     ({ name, serverNames, clusters }) =>
