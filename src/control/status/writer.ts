@@ -9,6 +9,7 @@ import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import { equal } from '../../model/equal.ts';
 import { formatFinding, type Finding } from '../../model/finding.ts';
+import { CONTROLLER_NAME } from '../../model/resource/gateway-api.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/error.ts';
 import { discover, type Served } from '../sources/kubernetes/discovery.ts';
@@ -21,8 +22,6 @@ import {
   routeConditions,
   type Condition,
 } from './conditions.ts';
-
-export const CONTROLLER_NAME = 'podwire.io/gateway-controller';
 
 export interface ParentReference {
   readonly group?: string;

@@ -6,6 +6,9 @@
  */
 import type { Labels, SpecResource } from './spec.ts';
 
+/** of GatewayClasses that are podwire's, and in the statuses it writes */
+export const CONTROLLER_NAME = 'podwire.io/gateway-controller';
+
 /** kind `Gateway` in its YAML, and "Gateway.gateway.networking.k8s.io ns/name" in its id */
 export type GatewayApiGatewayResource = SpecResource<'GatewayApiGateway', GatewayApiGatewaySpec>;
 /** belongs to no namespace */
@@ -178,6 +181,7 @@ export interface ApiRouteFilter {
     | 'RequestMirror'
     | 'RequestRedirect'
     | 'URLRewrite'
+    | 'CORS'
     | 'ExtensionRef';
   readonly requestHeaderModifier?: HeaderModifier;
   readonly responseHeaderModifier?: HeaderModifier;
@@ -194,7 +198,20 @@ export interface ApiRouteFilter {
     readonly statusCode: 301 | 302;
   };
   readonly urlRewrite?: { readonly hostname?: string; readonly path?: PathModifier };
+  /** since v1.3 */
+  readonly cors?: ApiCorsFilter;
   readonly extensionRef?: Omit<ObjectReference, 'namespace'>;
+}
+
+export interface ApiCorsFilter {
+  /** "*", "https://a.example" or "https://*.example" */
+  readonly allowOrigins?: readonly string[];
+  readonly allowCredentials?: boolean;
+  readonly allowMethods?: readonly string[];
+  readonly allowHeaders?: readonly string[];
+  readonly exposeHeaders?: readonly string[];
+  /** seconds */
+  readonly maxAge?: number;
 }
 
 export interface HeaderModifier {

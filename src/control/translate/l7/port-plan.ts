@@ -87,22 +87,27 @@ function planKnown(
   const rules = parts.rules.find(host, definition.namespace, client);
   const policy = portPolicy(rules, '', port.number);
 
-  const written =
-    api?.routes ??
-    (service && protocol !== 'tls' && protocol !== 'tcp'
-      ? parts.virtualServices.httpRoutes(service).flatMap((route) => httpRoutes(route, context))
-      : []);
+  const requests = protocol !== 'tls' && protocol !== 'tcp';
+  const written = !requests
+    ? []
+    : (api?.routes ??
+      (service === undefined
+        ? []
+        : parts.virtualServices
+            .httpRoutes(service)
+            .flatMap((route) => httpRoutes(route, context))));
   const tls = service && protocol === 'tls' ? tlsChains(service, context) : [];
   const tcp =
     service && !isHttp(protocol) && written.length === 0 ? tcpPlan(service, context) : undefined;
-  const chains = [...(api?.chains ?? []), ...tls, ...(tcp?.chains ?? [])];
+  const chains = [...(isHttp(protocol) ? [] : (api?.chains ?? [])), ...tls, ...(tcp?.chains ?? [])];
   const rest = isHttp(protocol) ? [] : (api?.rest ?? tcp?.rest ?? [plainShare(own().name, 100)]);
   const configured =
     written.length > 0 || chains.length > 0 || api?.rest !== undefined || tcp?.rest !== undefined;
   const isDns = definition.resolution === 'DNS' || definition.resolution === 'DNS_ROUND_ROBIN';
   const routesHttp = isHttp(protocol) || written.length > 0;
   // A VirtualService without a route for the request leaves it unanswered: only a port without any is sent on.
-  const answers = written.length > 0 || Boolean(service?.spec.http?.length);
+  const answers =
+    written.length > 0 || Boolean(service?.spec.http?.length) || api?.routes !== undefined;
   return {
     needed:
       configured ||

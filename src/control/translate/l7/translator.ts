@@ -16,6 +16,7 @@ import { Outbox } from '../outbox.ts';
 import { entrySliceName } from '../service-entries.ts';
 import { bareUid, podMessageUid } from '../workload.ts';
 import { compileAnyAddress } from './any-address.ts';
+import { compileApiGateway } from './api-gateway.ts';
 import { ApiRoutes } from './api-routes.ts';
 import { Catalog } from './catalog.ts';
 import { Client } from './client.ts';
@@ -75,7 +76,7 @@ export class L7Translator implements Visibility {
       registry,
       rules,
       virtualServices: new VirtualServices(catalog, imports),
-      apiRoutes: new ApiRoutes(catalog),
+      apiRoutes: new ApiRoutes(catalog, registry),
       clusters: new ClusterFactory(catalog, registry, rules, this.#endpoints),
       classes: this.#classes,
     };
@@ -192,6 +193,10 @@ export class L7Translator implements Visibility {
       case 'Gateway': {
         const key = `${resource.namespace}/${resource.name}`;
         return [[`gateway ${key}`, () => compileGateway(parts, key)]];
+      }
+      case 'GatewayApiGateway': {
+        const key = `${resource.namespace}/${resource.name}`;
+        return [[`api gateway ${key}`, () => compileApiGateway(parts, key)]];
       }
       default:
         return [];
