@@ -1,0 +1,113 @@
+/**
+ * Listeners and what their connection managers do by default, as Istio sets them up.
+ */
+import { NO_HEADER_EDITS } from '../../../model/matcher.ts';
+import type { HttpFilter } from '../../../model/http-filter.ts';
+import type { Ip } from '../../../model/ip.ts';
+import type {
+  ConnectionHandler,
+  FilterChain,
+  FilterChainMatch,
+  HttpConnectionManager,
+  Listener,
+} from '../../../model/listener.ts';
+import type { RouteConfiguration, VirtualHost, WeightedCluster } from '../../../model/route.ts';
+
+export const ANY_CONNECTION: FilterChainMatch = {
+  destinationPort: undefined,
+  destinations: [],
+  serverNames: [],
+  transport: undefined,
+  applicationProtocols: [],
+  sources: [],
+};
+
+/** what sniffing finds */
+export const SNIFFED_HTTP: readonly string[] = ['http/1.0', 'http/1.1', 'h2c'];
+
+/** cors and fault do nothing until a route sets them */
+const OUTBOUND_FILTERS: readonly HttpFilter[] = [
+  { type: 'cors' },
+  { type: 'fault', fault: undefined },
+  { type: 'grpc-stats' },
+  { type: 'router' },
+];
+
+export function httpHandler(
+  routes: string,
+  changes: Partial<HttpConnectionManager> = {},
+): ConnectionHandler {
+  return {
+    type: 'http',
+    codec: 'auto',
+    routes: { type: 'rds', name: routes },
+    filters: OUTBOUND_FILTERS,
+    statPrefix: routes,
+    serverName: '',
+    idleTimeoutMs: undefined,
+    streamIdleTimeoutMs: undefined,
+    requestTimeoutMs: undefined,
+    maxRequestHeadersKb: undefined,
+    upgrades: ['websocket'],
+    acceptHttp10: false,
+    normalizePath: true,
+    mergeSlashes: false,
+    escapedSlashes: 'keep',
+    useRemoteAddress: false,
+    trustedHops: 0,
+    clientCertificate: 'sanitize',
+    tracing: undefined,
+    accessLog: [],
+    ...changes,
+  };
+}
+
+export function tcpHandler(
+  clusters: readonly WeightedCluster[],
+  idleTimeoutMs?: number,
+): ConnectionHandler {
+  return { type: 'tcp', clusters, idleTimeoutMs, hash: [] };
+}
+
+export function chain(
+  name: string,
+  handler: ConnectionHandler,
+  match: Partial<FilterChainMatch> = {},
+  tls?: FilterChain['tls'],
+): FilterChain {
+  return { name, match: { ...ANY_CONNECTION, ...match }, tls, handler };
+}
+
+export function listener(
+  name: string,
+  direction: Listener['direction'],
+  port: number,
+  addresses: readonly Ip[],
+  chains: readonly FilterChain[],
+  defaultChain?: FilterChain,
+): Listener {
+  const all = defaultChain === undefined ? chains : [...chains, defaultChain];
+  return {
+    name,
+    direction,
+    addresses,
+    port,
+    chains,
+    defaultChain,
+    inspectTls: all.some(({ match, tls }) => match.serverNames.length > 0 || tls !== undefined),
+    inspectHttp: all.some(({ match }) => match.applicationProtocols.includes('http/1.1')),
+  };
+}
+
+export function routeConfiguration(
+  name: string,
+  virtualHosts: readonly VirtualHost[],
+): RouteConfiguration {
+  return {
+    name,
+    virtualHosts,
+    requestHeaders: NO_HEADER_EDITS,
+    responseHeaders: NO_HEADER_EDITS,
+    ignorePortInHost: true,
+  };
+}
