@@ -142,7 +142,7 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
    * everything.  Nothing is enforced of an AUDIT policy.
    */
   readonly policy: Pick<Authorization, 'action' | 'rules' | 'dryRun'>;
-  /** closed: invalid, or (with `l7`) CUSTOM, which can only be decided per request */
+  /** closed: invalid, or (with `l7`) CUSTOM or attached to a Service, which can only be decided per request */
   readonly refused: boolean;
   /** as written, for those who see requests; absent: invalid */
   readonly l7?: AuthorizationPolicySpec;

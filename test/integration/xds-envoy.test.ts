@@ -14,6 +14,12 @@ import { createInterface } from 'node:readline';
 import fc from 'fast-check';
 import type { Cluster, UpstreamTls } from '../../src/model/cluster.ts';
 import type { FilterChain } from '../../src/model/listener.ts';
+import { readMeshConfig } from '../../src/control/mesh-config.ts';
+import {
+  inboundCluster,
+  inboundListener,
+} from '../../src/control/translate/l7/inbound/inbound-listener.ts';
+import { securityFilters } from '../../src/control/translate/l7/inbound/security-filters.ts';
 import { createCodec } from '../../src/xds/codec.ts';
 import { RESOURCE_TYPES } from '../../src/xds/resource-types.ts';
 import { ENVOY_MISSING, findEnvoy } from '../bench/envoy.ts';
@@ -25,6 +31,7 @@ import {
   loadAssignment,
   routeConfiguration,
 } from '../unit/xds/l7-arbitraries.ts';
+import { policy } from '../unit/control/inbound/policy-arbitraries.ts';
 
 const codec = createCodec();
 const envoy = findEnvoy(process.env);
@@ -104,6 +111,59 @@ test('Envoy accepts our routes', { skip: envoy === undefined && ENVOY_MISSING },
   );
 });
 
+test(
+  'Envoy accepts listeners made of policies',
+  { skip: envoy === undefined && ENVOY_MISSING },
+  async () => {
+    const token = (rule: object) =>
+      ({ spec: { jwtRules: [{ issuer: 'https://a.example', ...rule }] } }) as never;
+    const tokens = [
+      token({
+        jwks: '{"keys":[]}',
+        fromCookies: ['c'],
+        fromParams: ['p'],
+        outputPayloadToHeader: 'x-p',
+      }),
+      token({
+        jwksUri: 'https://keys.example/jwks',
+        audiences: ['a'],
+        fromHeaders: [{ name: 'x-t' }],
+      }),
+    ];
+    const names = new Set<string>();
+    const samples = sample(fc.array(policy, { maxLength: 4 })).map((policies, index) => {
+      const everywhere = policies.map(({ resource }) => resource);
+      const { filters, clusters: asked } = securityFilters({
+        policies: { everywhere, byService: new Map() },
+        tokens: tokens.slice(0, index % 3),
+        mesh: MESH,
+      });
+      const made = inboundListener({
+        port: 20_000 + index,
+        className: `shop/${index}`,
+        protocol: index % 2 === 0 ? 'http' : 'auto',
+        filters,
+        telemetry: { accessLog: [{ path: '/dev/null', format: undefined }], tracing: undefined },
+        mesh: MESH,
+      });
+      const needed = [
+        clusters.encode(codec, inboundCluster(20_000 + index)),
+        ...asked
+          .filter(({ name }) => !names.has(name))
+          .map(({ name }) => clusters.encode(codec, plainCluster(name))),
+      ];
+      for (const { name } of asked) names.add(name);
+      return {
+        value: policies.map(({ spec }) => spec),
+        clusters: needed,
+        listeners: [listeners.encode(codec, made)],
+      };
+    });
+    assert.equal(names.size, 2);
+    await validateEach(samples);
+  },
+);
+
 test('Envoy accepts our TLS contexts', { skip: envoy === undefined && ENVOY_MISSING }, async () => {
   const tlsClusters = sample(clusterArbitrary.filter(({ tls }) => tls !== undefined)).map(
     ({ tls, proxyProtocol }, index) => {
@@ -121,6 +181,11 @@ test('Envoy accepts our TLS contexts', { skip: envoy === undefined && ENVOY_MISS
   );
   assert.equal(await start(tlsClusters, tlsListeners), 'starting main dispatch loop');
 });
+
+const { config: MESH } = readMeshConfig(
+  'extensionProviders: [{ name: gate, envoyExtAuthzGrpc: { service: gate.shop.svc, port: 9000 } }]',
+  'mesh.yaml',
+);
 
 const HANDLER: FilterChain['handler'] = {
   type: 'tcp',

@@ -19,7 +19,7 @@ export async function validate(
   try {
     await writeFile(file, bootstrap(clusters, listeners));
     const run = promisify(execFile);
-    const args = ['--mode', 'validate', '-c', file, '-l', 'warning', '--disable-hot-restart'];
+    const args = ['--mode', 'validate', '-c', file, '-l', 'error', '--disable-hot-restart'];
     await run(envoy, args, { timeout: 60_000 });
     return undefined;
   } catch (error) {

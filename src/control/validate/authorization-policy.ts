@@ -51,8 +51,12 @@ export function readAuthorizationPolicy(
   const reading = readRules(spec, enforced, metadata.meta.namespace);
   if (refused) return closedPolicy(metadata.meta, target);
   const l7 = withoutNulls(root.raw('spec') ?? {}) as AuthorizationPolicySpec;
+  // Whether a connection may pass is known per request only, so that none may for whoever sees no requests.
+  if (target.type === 'services') {
+    strict(referenceProblem(spec));
+    return { ...closedPolicy(metadata.meta, target), l7 };
+  }
   if (action === 'CUSTOM') {
-    // Whether a connection may pass is known per request only, so that none may for whoever sees no requests.
     strict(customProblem(spec));
     return { ...closedPolicy(metadata.meta, target), l7 };
   }
@@ -100,12 +104,6 @@ function readTargetRefs(spec: Fields): PolicyTarget {
     if (kind === undefined || name === undefined) readable = false;
     else if (kind === 'Service') services.push(name);
   }
-  spec.report({
-    code: 'NOT_SUPPORTED',
-    key: spec.has('targetRef') ? 'targetRef' : 'targetRefs',
-    message: 'policies attached by reference are not supported yet',
-    fix: 'use spec.selector with the labels of the pods',
-  });
   return readable ? { type: 'services', services } : { type: 'all' };
 }
 
@@ -128,6 +126,15 @@ function readAction(spec: Fields): Action {
   }
   spec.invalid('action', `is ${describe(action)}`, 'use ALLOW or DENY');
   return 'DENY';
+}
+
+function referenceProblem(spec: Fields): Problem {
+  return {
+    code: 'POLICY_REFUSED',
+    path: spec.at(spec.has('targetRef') ? 'targetRef' : 'targetRefs'),
+    message: 'policies attached by reference are not supported yet',
+    fix: 'use spec.selector with the labels of the pods',
+  };
 }
 
 function customProblem(spec: Fields): Problem {
