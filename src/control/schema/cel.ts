@@ -3,7 +3,8 @@
  *
  * Regular expressions run in linear time (RE2), as they do in CEL: the library's own `matches` is JavaScript's.
  */
-import { Environment } from '@marcbachmann/cel-js';
+import { createRequire } from 'node:module';
+import type { Environment } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
 
 /** Gives whether the rule holds for `self`; throws where its evaluation fails, which the API server counts as broken. */
@@ -16,15 +17,23 @@ class Url {
   }
 }
 
-const environment = new Environment({ homogeneousAggregateLiterals: false })
-  .registerVariable('self', 'dyn')
-  .registerFunction('string.matchesRe2(string): bool', (text: string, pattern: string) =>
-    RE2JS.compile(pattern).matcher(text).find(),
-  )
-  .registerFunction('isURL(string): bool', (text: string) => URL.canParse(text))
-  .registerType('URL', Url)
-  .registerFunction('url(string): URL', (text: string) => new Url(text))
-  .registerFunction('URL.getScheme(): string', (url: Url) => url.scheme);
+let known: Environment | undefined;
+
+/** Loaded with the first rule, as ajv is with the first schema. */
+function environment(): Environment {
+  const library = createRequire(import.meta.url)(
+    '@marcbachmann/cel-js',
+  ) as typeof import('@marcbachmann/cel-js');
+  return (known ??= new library.Environment({ homogeneousAggregateLiterals: false })
+    .registerVariable('self', 'dyn')
+    .registerFunction('string.matchesRe2(string): bool', (text: string, pattern: string) =>
+      RE2JS.compile(pattern).matcher(text).find(),
+    )
+    .registerFunction('isURL(string): bool', (text: string) => URL.canParse(text))
+    .registerType('URL', Url)
+    .registerFunction('url(string): URL', (text: string) => new Url(text))
+    .registerFunction('URL.getScheme(): string', (url: Url) => url.scheme));
+}
 
 const compiled = new Map<string, CelRule | undefined>();
 
@@ -38,7 +47,7 @@ function compile(rule: string): CelRule | undefined {
   try {
     // A reserved word of CEL is written __so__ where it names a field.
     const text = rule.replaceAll('__namespace__', 'namespace');
-    const program = environment.parse(text.replaceAll('.matches(', '.matchesRe2('));
+    const program = environment().parse(text.replaceAll('.matches(', '.matchesRe2('));
     if (!program.check().valid) return undefined;
     return (self) => program({ self: celValue(self) }) === true;
   } catch {
