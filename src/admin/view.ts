@@ -3,6 +3,7 @@
  * command line read it.  Fields are only ever added.
  */
 import type { Finding } from '../model/finding.ts';
+import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 
 export interface StatusView {
@@ -51,6 +52,8 @@ export interface StatusView {
   readonly findings: { readonly errors: number; readonly warnings: number };
   /** null: the mesh comes from the config folder */
   readonly xds: XdsStatus | null;
+  /** of a machine that joined, or is to join, by a token */
+  readonly node: NodeCredentialStatus | null;
 }
 
 export interface PodView {

@@ -4,7 +4,7 @@
 import { Command } from 'commander';
 import type { StatusView } from '../admin/view.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
-import { xdsPage } from './xds-page.ts';
+import { nodePage, xdsPage } from './xds-page.ts';
 import { adminOption, getAdmin } from './client.ts';
 import type { ListOptions } from './list-command.ts';
 import { formatDuration, outputOption, render, renderFacts } from './output.ts';
@@ -53,6 +53,7 @@ function page(status: StatusView, findings: readonly Finding[]): string {
   ]);
   const sections = [facts];
   if (status.xds !== null) sections.push(xdsPage(status.xds));
+  if (status.node !== null) sections.push(nodePage(status.node));
   if (findings.length > 0) {
     const lines = findings.map((finding) => `  ${finding.severity}: ${formatFinding(finding)}`);
     sections.push(`problems of the configuration:\n${lines.join('\n')}`);

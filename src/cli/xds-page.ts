@@ -1,8 +1,9 @@
 /**
- * The part of `podwire status` about xDS servers, for people.
+ * The parts of `podwire status` about xDS servers and this machine's membership, for people.
  */
+import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsServerStatus, XdsStatus, XdsTypeStatus } from '../xds/client/status.ts';
-import { formatDuration, renderTable } from './output.ts';
+import { formatDuration, renderFacts, renderTable } from './output.ts';
 
 export function xdsPage(status: XdsStatus): string {
   const servers = renderTable<XdsServerStatus>(
@@ -42,4 +43,12 @@ export function xdsPage(status: XdsStatus): string {
     ),
   ];
   return [servers, types, ...(notes.length === 0 ? [] : [notes.join('\n')])].join('\n\n');
+}
+
+export function nodePage({ name, expires, renews, renewals, error }: NodeCredentialStatus): string {
+  return renderFacts([
+    ['node', name || 'not joined'],
+    ['certificate', expires ? `ends ${expires}, renewed ${renewals} times, next ${renews}` : '-'],
+    ['node error', error || '-'],
+  ]);
 }
