@@ -7,9 +7,9 @@
  * The first is what makes a lost answer harmless: a token is spent for a key, and the same key may come again.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createPrivateFile, readPrivateFile, replacePrivateFile } from '../private-file.ts';
+import { readPrivateFile, replacePrivateFile, UNFINISHED } from '../private-file.ts';
 import { newP256Key } from './csr.ts';
 import { readPem, writePem } from './pem.ts';
 
@@ -31,15 +31,21 @@ const NODE_NAME = /^URI:spiffe:\/\/[a-z0-9.-]+\/node\/([a-z0-9.-]+)$/;
 
 export class NodeCredentialFile {
   readonly path: string;
+  readonly #folder: string;
   readonly #keyPath: string;
 
   constructor(folder: string) {
+    this.#folder = folder;
     this.path = join(folder, 'node-credential.pem');
     this.#keyPath = join(folder, 'node-key.pem');
   }
 
   /** undefined: there is none. Throws an Error that says what is wrong with it. */
   async load(): Promise<HeldCredential | undefined> {
+    // a writer that died may have left a key behind
+    for (const name of await readdir(this.#folder)) {
+      if (UNFINISHED.test(name)) await rm(join(this.#folder, name), { force: true });
+    }
     const text = await readPrivateFile(this.path);
     if (text === undefined) return undefined;
     const [key, ...chain] = readPem(text) ?? [];
@@ -64,8 +70,7 @@ export class NodeCredentialFile {
     const key = saved === undefined ? undefined : readKey(saved);
     if (key !== undefined) return key;
     const made = newP256Key();
-    await rm(this.#keyPath, { force: true });
-    await createPrivateFile(this.#keyPath, pemOf(made));
+    await replacePrivateFile(this.#keyPath, pemOf(made));
     return made;
   }
 

@@ -147,8 +147,9 @@ export class NodeCredential implements ClientCredential {
       const when = new Date(held.expiresAt).toISOString();
       throw new Error(`the certificate of node ${held.node} ended ${when}: ${this.#fix()}`);
     }
-    if (this.#refused) throw this.#refusal(held);
+    // also when it was refused: one server of several may be wrong
     if (Date.now() >= this.#renewAt) await this.#renew(held);
+    if (this.#refused) throw this.#refusal(held);
   }
 
   /** undefined: there is none but the one it joined by. */

@@ -7,26 +7,33 @@ import { readdirSync, rmSync } from 'node:fs';
 import test from 'node:test';
 import { stringify } from 'yaml';
 import type { StatusView } from '../../src/admin/view.ts';
-import { launchAgent, placesOf, podResource, type Agent, type Resource } from '../support/agent.ts';
+import {
+  launchAgent,
+  mainProgram,
+  placesOf,
+  podResource,
+  type Agent,
+  type Resource,
+} from '../support/agent.ts';
 import { startControl } from '../support/control.ts';
 import { ControlPlace } from '../support/joining-node.ts';
 import { createMesh, type Pod } from '../support/netns.ts';
-import { skipReason } from '../support/node.ts';
+import { command, skipReason } from '../support/node.ts';
 import { startPuppet, until, type Puppet } from '../support/puppet.ts';
 
 const skip = skipReason('python3');
 const PORT = 8080;
 const NODE = 'vm-1';
 
-const POLICY = {
+const policy = (account: string): Resource => ({
   apiVersion: 'security.istio.io/v1',
   kind: 'AuthorizationPolicy',
   metadata: { name: 'not-bob', namespace: 'default' },
   spec: {
     action: 'DENY',
-    rules: [{ from: [{ source: { principals: ['cluster.local/ns/default/sa/bob'] } }] }],
+    rules: [{ from: [{ source: { principals: [`cluster.local/ns/default/sa/${account}`] } }] }],
   },
-};
+});
 
 function onNode(pod: Pod): Resource {
   const resource = podResource(pod);
@@ -64,7 +71,7 @@ test('an agent that joined by a token', { skip }, async (t) => {
 
   const decide = async (deny: boolean): Promise<number> => {
     const before = performance.now();
-    await place.write('policy.yaml', deny ? stringify(POLICY) : '');
+    await place.write('policy.yaml', stringify(policy(deny ? 'bob' : 'nobody')));
     while ((await refused(bob, v4)) !== deny) assert.ok(performance.now() - before < 10_000);
     return Math.round(performance.now() - before);
   };
@@ -80,7 +87,10 @@ test('an agent that joined by a token', { skip }, async (t) => {
         `podwire_node_certificate_expiry_timestamp_seconds ${ends}\n`,
       ),
     );
-    const { state } = placesOf(mesh);
+    const { state, socket } = placesOf(mesh);
+    const page = command(process.execPath, [mainProgram(), 'status', '--admin', socket]);
+    assert.match(page, /^node +vm-1$/m);
+    assert.match(page, /^certificate +ends 20\S+Z, renewed 0 times, next 20\S+Z$/m);
     assert.ok(readdirSync(state).includes('node-credential.pem'));
     assert.ok(!readdirSync(state).includes('node-key.pem'));
   });
@@ -130,7 +140,7 @@ test('an agent that joined by a token', { skip }, async (t) => {
       await place.revoke(NODE);
       const error = async (): Promise<string> => (await statusOf(next)).node?.error ?? '';
       await until('it is told', async () => (await error()) !== '', 20_000);
-      assert.match(await error(), /it was revoked.* podwire token create --name vm-1.*put it in/);
+      assert.match(await error(), /it was revoked.*\(podwire token create --name vm-1.*put it in/);
       assert.deepEqual([await refused(bob, v4), await refused(alice, v4)], [true, false]);
       assert.equal((await statusOf(next)).mesh.workloads, 3);
       assert.ok(!next.stderr.includes('PRIVATE KEY'), 'no key in the log');

@@ -109,6 +109,7 @@ test('a lost answer: the same key comes again', async (t) => {
   // as if the machine had gone down between control's answer and the file
   await rm(join(folder, CREDENTIAL));
   await writeFile(join(folder, 'node-key.pem'), key, { mode: 0o600 });
+  await writeFile(join(folder, '.new-0'), key, { mode: 0o600 });
   const again = await node({ tokenFile });
   await hasMesh(again);
   assert.deepEqual(await readdir(folder), [CREDENTIAL]);
