@@ -225,7 +225,8 @@ export class NodeCredential implements ClientCredential {
   }
 
   #refusal({ node }: HeldCredential): Error {
-    const why = 'it was revoked, or another machine has joined under its name';
+    const why =
+      'it was revoked, another machine has joined under its name, or control has another root';
     return new Error(`control refuses the certificate of node ${node}: ${why}; ${this.#fix()}`);
   }
 
