@@ -4,6 +4,7 @@
  */
 import type { Finding } from '../model/finding.ts';
 import type { ResourceKind, ResourcesView } from './resource-view.ts';
+import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 
 export interface StatusView {
@@ -52,6 +53,8 @@ export interface StatusView {
   readonly findings: { readonly errors: number; readonly warnings: number };
   /** null: the mesh comes from the config folder */
   readonly xds: XdsStatus | null;
+  /** of a machine that joined, or is to join, by a token */
+  readonly node: NodeCredentialStatus | null;
 }
 
 export interface PodView {

@@ -99,6 +99,7 @@ export class AgentAdminView implements AdminView {
         warnings: findings.filter(({ severity }) => severity === 'warning').length,
       },
       xds: this.#parts.xds?.status() ?? null,
+      node: this.#parts.xds?.node() ?? null,
     };
   }
 

@@ -4,7 +4,12 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { AgentOptions } from '../config/agent-options.ts';
+import type { XdsOptions } from '../config/xds-options.ts';
+import type { NodeCredential } from '../identity/node-credential.ts';
 import type { Log } from '../log.ts';
+import type { Codec } from '../xds/codec.ts';
+import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
+import type { XdsClient as Client } from '../xds/client/client.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 import type { Mesh } from './mesh.ts';
 
@@ -20,6 +25,8 @@ export interface ControlPlaneOptions {
 
 export interface ControlPlane {
   status(): XdsStatus;
+  /** undefined: the agent proves itself with a token, or not at all */
+  node(): NodeCredentialStatus | undefined;
   close(): Promise<void>;
 }
 
@@ -38,10 +45,11 @@ export async function startControlPlane(
   const { XdsClient } = await import('../xds/client/client.ts');
   const { nodeOf } = await import('../xds/client/node.ts');
   const codec = createCodec();
+  const credential = await openCredential(setup, xds, codec, () => client.reconnect());
   let complete = false;
-  const client = new XdsClient({
+  const client: Client = new XdsClient({
     servers: xds.servers,
-    channel: { ...xds, clusterId },
+    channel: { ...xds, clusterId, credential },
     codec,
     node: nodeOf({ environment: process.env, clusterId, hostname: hostname(), version }),
     protocol: xds.protocol,
@@ -61,5 +69,36 @@ export async function startControlPlane(
     },
   });
   client.start();
-  return client;
+  void credential?.start();
+  return {
+    status: () => client.status(),
+    node: () => credential?.status(),
+    close: async () => {
+      await credential?.close();
+      await client.close();
+    },
+  };
+}
+
+/** undefined: a bearer token, or nothing, is what the servers ask for. */
+async function openCredential(
+  { options, stateDir, log }: ControlPlaneOptions,
+  xds: XdsOptions,
+  codec: Codec,
+  onChange: () => void,
+): Promise<NodeCredential | undefined> {
+  if (xds.tokenFile !== undefined || xds.servers.every(({ plaintext }) => plaintext)) {
+    return undefined;
+  }
+  const { NodeCredential } = await import('../identity/node-credential.ts');
+  const { CertificateClient } = await import('../xds/client/certificate-client.ts');
+  const { clusterId } = options;
+  const client = new CertificateClient({ ...xds, definition: codec.certificates, clusterId });
+  return NodeCredential.open({
+    folder: stateDir,
+    tokenFile: xds.joinTokenFile,
+    ask: (question) => client.ask(question),
+    onChange,
+    log: log.child({ component: 'node' }),
+  });
 }

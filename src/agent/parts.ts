@@ -6,7 +6,7 @@ import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Settings } from '../kernel/settings.ts';
 import type { KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import type { Cuts } from './cuts.ts';
-import type { XdsStatus } from '../xds/client/status.ts';
+import type { ControlPlane } from './control-plane.ts';
 import type { Flows } from './flows.ts';
 import type { Learning } from './learning.ts';
 import type { Mesh } from './mesh.ts';
@@ -25,5 +25,5 @@ export interface AgentParts {
   /** whether connections are spliced at all, and why not */
   readonly splice: { readonly enabled: boolean; readonly reason: string };
   /** undefined: the mesh comes from the config folder */
-  readonly xds: { status(): XdsStatus } | undefined;
+  readonly xds: Pick<ControlPlane, 'status' | 'node'> | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The agent's state between runs: small versioned JSON files, readable by root only, never keys. Numbers
- * are bound to the boot: the kernel's cookies and pins start anew with it.
+ * The agent's state between runs: small versioned JSON files, readable by root only. Numbers are bound to the boot: the
+ * kernel's cookies and pins start anew with it. The one key in the folder is a joined node's (identity/).
  */
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { PodwireError } from '../errors.ts';

@@ -9,6 +9,7 @@ import { AccessLog, closedLine, deniedLine, type AccessLine } from '../telemetry
 import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
 import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
+import { registerNodeMetrics } from '../telemetry/node-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
 import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
 import type { CutReason, Cuts } from './cuts.ts';
@@ -73,6 +74,7 @@ export class AgentTelemetry {
     const { xds } = parts;
     if (xds !== undefined) {
       registerXdsMetrics({ registry: this.registry, numbers: () => xds.status() });
+      registerNodeMetrics({ registry: this.registry, status: () => xds.node() });
     }
     registerAgentMetrics({
       registry: this.registry,

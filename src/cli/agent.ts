@@ -36,6 +36,7 @@ export function agentCommand(): Command {
     )
     .option('--xds-root <file>', "PEM file with the servers' roots (default: the system's)")
     .option('--xds-token <file>', 'bearer token, read again for every stream')
+    .option('--join-token <file>', 'joins with this token, unless this machine has joined before')
     .option('--xds-server-name <name>', "name in the servers' certificates, if not the host")
     .option('--xds-protocol <variant>', 'auto, delta or sotw', 'auto')
     .option('--xds-l7 <mode>', 'ask for listeners, routes and clusters: auto, on or off', 'auto')

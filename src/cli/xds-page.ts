@@ -1,8 +1,9 @@
 /**
- * The part of `podwire status` about xDS servers, for people.
+ * The parts of `podwire status` about xDS servers and this machine's membership, for people.
  */
+import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsServerStatus, XdsStatus, XdsTypeStatus } from '../xds/client/status.ts';
-import { formatDuration, renderTable } from './output.ts';
+import { formatDuration, renderFacts, renderTable } from './output.ts';
 
 export function xdsPage(status: XdsStatus): string {
   const servers = renderTable<XdsServerStatus>(
@@ -50,4 +51,12 @@ function stateOf({ refused }: XdsTypeStatus, { stale, servers }: XdsStatus): str
   if (refused.length > 0) return 'nacked';
   const up = servers.some(({ active, state }) => active && state === 'up');
   return stale !== null || !up ? 'stale' : 'synced';
+}
+
+export function nodePage({ name, expires, renews, renewals, error }: NodeCredentialStatus): string {
+  return renderFacts([
+    ['node', name || 'not joined'],
+    ['certificate', expires ? `ends ${expires}, renewed ${renewals} times, next ${renews}` : '-'],
+    ['node error', error || '-'],
+  ]);
 }

@@ -13,6 +13,7 @@ export interface RawXdsOptions {
   readonly xdsProtocol?: string | undefined;
   readonly xdsPlaintext?: boolean | undefined;
   readonly xdsL7?: string | undefined;
+  readonly joinToken?: string | undefined;
 }
 
 export interface XdsServerAddress {
@@ -29,6 +30,8 @@ export interface XdsOptions {
   /** PEM file; undefined: the system's roots */
   readonly rootFile: string | undefined;
   readonly tokenFile: string | undefined;
+  /** with which this machine joins; undefined: it has joined before, or has another credential */
+  readonly joinTokenFile: string | undefined;
   readonly serverName: string | undefined;
   readonly protocol: 'auto' | 'delta' | 'sotw';
   /** whether listeners, routes and clusters are asked for; auto: of podwire control */
@@ -49,6 +52,7 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     '--xds-token': raw.xdsToken,
     '--xds-server-name': raw.xdsServerName,
     '--xds-plaintext': raw.xdsPlaintext,
+    '--join-token': raw.joinToken,
   };
   if (raw.xds === undefined) {
     for (const [option, value] of Object.entries(dependents)) {
@@ -71,6 +75,14 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     }
     return [server];
   });
+  if (raw.joinToken !== undefined) {
+    if (servers.some(({ plaintext }) => plaintext)) {
+      refuse('--join-token', 'is for servers with TLS', 'name servers as HOST:PORT');
+    }
+    if (raw.xdsToken !== undefined) {
+      refuse('--join-token', 'does not go with --xds-token', 'give one of the two');
+    }
+  }
   if (new Set(servers.map(({ target }) => target)).size < servers.length) {
     refuse('--xds', 'names a server twice', 'name each once');
   }
@@ -90,6 +102,7 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     servers: Object.freeze(servers),
     rootFile: file('--xds-root', raw.xdsRoot),
     tokenFile: file('--xds-token', raw.xdsToken),
+    joinTokenFile: file('--join-token', raw.joinToken),
     serverName: raw.xdsServerName,
     protocol: protocol ?? 'auto',
     l7: l7 ?? 'auto',

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ControlListen } from '../config/control-options.ts';
 import { PodwireError } from '../errors.ts';
-import { openPrivateFolder } from './private-file.ts';
+import { openPrivateFolder } from '../private-file.ts';
 
 export interface GrpcListenerOptions {
   readonly listen: ControlListen;

@@ -10,7 +10,7 @@ import {
   type Caller,
   type Credentials,
 } from './caller.ts';
-import { looksLikeJoinToken } from './join-token.ts';
+import { looksLikeJoinToken } from '../../model/join-token-text.ts';
 
 export interface AnyCredentialOptions {
   /** absent: tokens of this kind are refused */

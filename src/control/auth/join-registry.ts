@@ -14,10 +14,11 @@ import { readFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PodwireError } from '../../errors.ts';
-import { createPrivateFile, openPrivateFolder, replacePrivateFile } from '../private-file.ts';
+import { parseJoinToken } from '../../model/join-token-text.ts';
+import { createPrivateFile, openPrivateFolder, replacePrivateFile } from '../../private-file.ts';
 import { isName, type ServiceAccountName } from './access-rules.ts';
 import { AuthenticationError } from './caller.ts';
-import { isSecretOf, type JoinToken, newJoinToken, parseJoinToken } from './join-token.ts';
+import { isSecretOf, type JoinToken, newJoinToken } from './join-token.ts';
 import type { NodeName, WorkloadDirectory } from './workload-directory.ts';
 
 export interface JoinedNode {

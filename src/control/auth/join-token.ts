@@ -1,10 +1,10 @@
 /**
  * Join tokens: what lets a machine outside Kubernetes into the mesh, once, under one name.
  *
- * Text: `podwire-join-v1.<id>.<secret>`; the id is in logs and lists, of the secret only its hash is kept.  256 random bits
- * need no slow hash.
+ * The id is in logs and lists, of the secret only its hash is kept.  256 random bits need no slow hash.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { JOIN_TOKEN_PREFIX } from '../../model/join-token-text.ts';
 import type { ServiceAccountName } from './access-rules.ts';
 
 export interface JoinToken {
@@ -20,25 +20,13 @@ export interface JoinToken {
   readonly expiresAt: number;
 }
 
-const PREFIX = 'podwire-join-v1';
 const ID_BYTES = 8;
 const SECRET_BYTES = 32;
-const FORM = /^podwire-join-v1\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})$/;
 
 export function newJoinToken(): Pick<JoinToken, 'id' | 'hash'> & { readonly text: string } {
   const id = randomBytes(ID_BYTES).toString('hex');
   const secret = randomBytes(SECRET_BYTES).toString('base64url');
-  return { id, hash: hashOf(secret).toString('hex'), text: `${PREFIX}.${id}.${secret}` };
-}
-
-export function looksLikeJoinToken(text: string): boolean {
-  return text.startsWith(`${PREFIX}.`);
-}
-
-/** undefined: not of the form */
-export function parseJoinToken(text: string): { id: string; secret: string } | undefined {
-  const [, id, secret] = FORM.exec(text) ?? [];
-  return id !== undefined && secret !== undefined ? { id, secret } : undefined;
+  return { id, hash: hashOf(secret).toString('hex'), text: `${JOIN_TOKEN_PREFIX}.${id}.${secret}` };
 }
 
 /** Takes the same time whatever differs. */

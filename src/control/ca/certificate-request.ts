@@ -8,7 +8,7 @@
  * curves are refused, because the mesh's TLS profile has no signature algorithm for them.
  */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readPem } from './pem.ts';
+import { readPem } from '../../identity/pem.ts';
 import { Pkcs10CertificateRequest } from './x509.ts';
 
 /** The message is safe to send to the caller. */

@@ -23,7 +23,7 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from './x509.ts';
-import { readPem, writePem } from './pem.ts';
+import { readPem, writePem } from '../../identity/pem.ts';
 
 export interface Validity {
   readonly notBefore: Date;

@@ -8,7 +8,12 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PodwireError } from '../../errors.ts';
-import { checkPrivate, createPrivateFile, openPrivateFolder, UNFINISHED } from '../private-file.ts';
+import {
+  checkPrivate,
+  createPrivateFile,
+  openPrivateFolder,
+  UNFINISHED,
+} from '../../private-file.ts';
 import { formatRootState, parseRootState, type RootState } from './root-state.ts';
 import type { RootStore, StoredRoots } from './root-store.ts';
 

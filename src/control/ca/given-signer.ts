@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PodwireError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { importSigner } from './certificate.ts';
-import { readPem, writePem } from './pem.ts';
+import { readPem, writePem } from '../../identity/pem.ts';
 import { type Signer, SignerListeners, type SignerSource, validityOf } from './signer.ts';
 
 export interface GivenFiles {

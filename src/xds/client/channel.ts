@@ -17,6 +17,7 @@ import {
   type ServiceDefinition,
   type StatusObject,
 } from '@grpc/grpc-js';
+import { clientTls, type ClientCredential } from './client-tls.ts';
 import type { DiscoveryProtocol } from './protocol.ts';
 import type { StreamEnd } from './stream-end.ts';
 
@@ -34,6 +35,8 @@ export interface ChannelOptions {
   readonly rootFile: string | undefined;
   /** file with the bearer token; undefined: none is sent */
   readonly tokenFile: string | undefined;
+  /** the client's certificate, towards servers with TLS; undefined: it has none */
+  readonly credential?: ClientCredential | undefined;
   /** name in the server's certificate, when it is not the host */
   readonly serverName: string | undefined;
   readonly clusterId: string;
@@ -77,6 +80,7 @@ class GrpcStream implements AdsStream {
   readonly #call: ClientDuplexStream<object, unknown>;
   readonly #events: StreamEvents;
   readonly #connectTimer: NodeJS.Timeout;
+  readonly #credential: ClientCredential | undefined;
   #closed = false;
 
   constructor(
@@ -86,6 +90,7 @@ class GrpcStream implements AdsStream {
     events: StreamEvents,
   ) {
     this.#events = events;
+    this.#credential = server.plaintext ? undefined : options.credential;
     const metadata = headersOf(options);
     this.#client = new Client(server.target, credentialsOf(server, options), {
       'grpc.use_local_subchannel_pool': 1,
@@ -124,7 +129,9 @@ class GrpcStream implements AdsStream {
       if (!this.#closed) events.headers(received);
     });
     this.#call.on('data', (message: unknown) => {
-      if (!this.#closed) events.message(message);
+      if (this.#closed) return;
+      this.#credential?.answered(true);
+      events.message(message);
     });
     // 'status' says the same; without a listener an 'error' would be thrown
     this.#call.on('error', () => {});
@@ -154,6 +161,7 @@ class GrpcStream implements AdsStream {
   #finish(end: StreamEnd): void {
     if (this.#closed) return;
     this.close();
+    if (end.code === status.UNAUTHENTICATED) this.#credential?.answered(false);
     this.#events.ended(end);
   }
 
@@ -174,9 +182,11 @@ class GrpcStream implements AdsStream {
   }
 }
 
-function credentialsOf(server: XdsServer, { rootFile }: ChannelOptions): ChannelCredentials {
-  if (server.plaintext) return credentials.createInsecure();
-  return credentials.createSsl(rootFile === undefined ? null : readFileSync(rootFile));
+function credentialsOf(
+  { plaintext }: XdsServer,
+  { rootFile, credential }: ChannelOptions,
+): ChannelCredentials {
+  return plaintext ? credentials.createInsecure() : clientTls(rootFile, credential?.current());
 }
 
 function headersOf({ tokenFile, clusterId }: ChannelOptions): Metadata {

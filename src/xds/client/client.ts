@@ -116,6 +116,11 @@ export class XdsClient {
     this.#coldTimer = setTimeout(() => void this.#coldStart(lastGood), coldStartMs);
   }
 
+  /** Every stream begins anew, with the credentials of today; what is in force stays. */
+  reconnect(): void {
+    if (!this.#closed) this.#failover.reconnect();
+  }
+
   /** Nothing is published afterwards. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -78,6 +78,10 @@ export class Failover {
     }
   }
 
+  reconnect(): void {
+    for (const session of this.#sessions) session?.restart();
+  }
+
   changeNames(key: ResourceKey, added: readonly string[], removed: readonly string[]): void {
     for (const session of this.#sessions) session?.changeNames(key, added, removed);
   }

@@ -79,7 +79,7 @@ for (const [args, message] of [
   [['connections', '--path', 'magic'], /Allowed choices are plain, spliced, proxied/],
   [['pods', 'extra'], /too many arguments/],
   [['agent'], /--config is missing/],
-  [['validate'], /required option '-f, --file <dir>' not specified/],
+  [['validate'], /required option '-f, --file <path>' not specified/],
 ] as const) {
   test(`podwire ${args.join(' ')}: bad usage is one message and exit code 2`, async () => {
     const { code, stdout, stderr } = await podwire(...args);

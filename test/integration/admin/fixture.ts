@@ -30,6 +30,7 @@ export const VIEW: AdminView = {
     connections: { live: 1, spliced: 0 },
     findings: { errors: 1, warnings: 0 },
     xds: null,
+    node: null,
   }),
   pods: () => [
     {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { xdsPage } from '../../../src/cli/xds-page.ts';
+import { nodePage, xdsPage } from '../../../src/cli/xds-page.ts';
 import type { XdsStatus } from '../../../src/xds/client/status.ts';
 
 const STATUS: XdsStatus = {
@@ -65,4 +65,12 @@ test('a configuration of an earlier run is not to be overlooked', () => {
   assert.match(page, /^no server has answered yet$/m);
   assert.match(page, /^STALE: saved 2026-01-01T00:00:00\.000Z, 1m.* ago$/m);
   assert.match(page, /^incomplete: x is away$/m);
+});
+
+test('a machine that has not joined says why, and what helps', () => {
+  const error = 'token is missing: make a new token';
+  const page = nodePage({ name: '', expires: '', renews: '', renewals: 0, error });
+  assert.match(page, /^node +not joined$/m);
+  assert.match(page, /^certificate +-$/m);
+  assert.match(page, /^node error +token is missing: make a new token$/m);
 });

@@ -135,6 +135,9 @@ for (const [name, raw, option] of [
   ['a server twice', { xds: 'a:1,a:1' }, '--xds'],
   ['an unknown variant', { xds: 'a:1', xdsProtocol: 'rest' }, '--xds-protocol'],
   ['a token for nobody', { xdsToken: '/t' }, '--xds-token'],
+  ['a join token for nobody', { joinToken: '/t' }, '--join-token'],
+  ['a join token in the clear', { xds: 'http://127.0.0.1:1', joinToken: '/t' }, '--join-token'],
+  ['two credentials', { xds: 'a:1', joinToken: '/t', xdsToken: '/u' }, '--join-token'],
 ] as const) {
   test(`xDS options are refused: ${name}`, () => {
     assert.ok(refusal(raw).message.includes(option), refusal(raw).message);

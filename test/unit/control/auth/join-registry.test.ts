@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { AuthenticationError } from '../../../../src/control/auth/caller.ts';
 import { JoinRegistry } from '../../../../src/control/auth/join-registry.ts';
-import { parseJoinToken } from '../../../../src/control/auth/join-token.ts';
+import { parseJoinToken } from '../../../../src/model/join-token-text.ts';
 import { temporaryDirectory } from '../../../support/certificates.ts';
 
 const HOUR = 3_600_000;

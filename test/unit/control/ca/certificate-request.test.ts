@@ -11,7 +11,7 @@ import {
   CertificateRequestError,
   readCertificateRequest,
 } from '../../../../src/control/ca/certificate-request.ts';
-import { readPem, writePem } from '../../../../src/control/ca/pem.ts';
+import { readPem, writePem } from '../../../../src/identity/pem.ts';
 import { newKeys, newRequest, openssl, temporaryDirectory } from '../../../support/certificates.ts';
 
 const refused = (pem: string, message: RegExp): Promise<void> =>

@@ -2,13 +2,15 @@
  * Files that hold secrets: readable by their owner only, in folders of their owner, and durable once written.
  */
 import { randomUUID } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { PodwireError } from '../errors.ts';
+import { PodwireError } from './errors.ts';
 
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const BY_OTHERS = 0o077;
+const MAX_BYTES = 64 * 1024;
 
 /** What a writer that died may leave behind. */
 export const UNFINISHED = /^\.new-/;
@@ -25,7 +27,37 @@ export async function openPrivateFolder(path: string): Promise<void> {
 
 /** Keys that others can read, or a folder where others can swap them, are no secret: throws PodwireError. */
 export async function checkPrivate(path: string): Promise<void> {
-  const { uid, mode } = await stat(path);
+  checkOwner(path, await stat(path));
+}
+
+/**
+ * The text of a file that only its owner can use. Throws PodwireError for any other; undefined: there is none.
+ *
+ * What was opened is what is checked: another user's link or pipe in its place is not followed or waited for.
+ */
+export async function readPrivateFile(path: string): Promise<string | undefined> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  let file;
+  try {
+    file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const stats = await file.stat();
+    checkOwner(path, stats);
+    if (!stats.isFile() || stats.size > MAX_BYTES) {
+      throw new PodwireError('ERR_CONFIG', `${path} is no file of at most ${MAX_BYTES} bytes`);
+    }
+    return await file.readFile('utf8');
+  } catch (cause) {
+    if (cause instanceof PodwireError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new PodwireError('ERR_CONFIG', `${path} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  } finally {
+    await file?.close();
+  }
+}
+
+function checkOwner(path: string, { uid, mode }: Stats): void {
   const self = process.geteuid?.() ?? 0;
   if (uid !== 0 && uid !== self) {
     throw new PodwireError('ERR_CONFIG', `${path} belongs to user ${uid}`, {
