@@ -26,7 +26,7 @@ import { certificationOptions } from './certification-options.ts';
 import { openClusters } from './clusters.ts';
 import { ControlCore } from './core.ts';
 import { GrpcListener } from './grpc-listener.ts';
-import { ControlMetrics } from './metrics.ts';
+import { ControlMetrics, registerConnectionMetrics } from './metrics.ts';
 import { publishRoots, type PublishedRoots } from './roots/publish.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
@@ -112,6 +112,7 @@ async function start(
   });
   resources.add('xds', () => xds.close());
   registerCertificateMetrics({ registry, service, authority });
+  registerConnectionMetrics(registry, () => listener.gate.numbers);
 
   let draining = false;
   const metricsPage = await startPage(options, registry, log, () => ({

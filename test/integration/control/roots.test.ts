@@ -142,6 +142,10 @@ test('who opens connections and says nothing keeps nobody out', async (t) => {
   stream.subscribe('addresses');
   await stream.until('an answer', () => stream.ended !== undefined);
   assert.equal(stream.ended?.code, status.UNAUTHENTICATED);
+  const { metrics } = await at.control.get<{ metrics: string }>('/v1/status');
+  const page = await (await fetch(`http://${metrics}/metrics`)).text();
+  assert.match(page, /podwire_control_connections_dropped_total 1[4-9][0-9]\n/);
+  assert.match(page, /podwire_control_connections\{credential="none"\} 2[0-9]+\n/);
   at.control.terminate();
   assert.equal(await at.control.exited(), 0, 'silent connections do not hold it up');
 });
