@@ -42,7 +42,7 @@ after(async () => {
 });
 
 interface ConfigMap {
-  readonly metadata: { readonly labels?: Record<string, string> };
+  readonly metadata: { readonly resourceVersion: string };
   readonly data: Record<string, string>;
 }
 
@@ -137,7 +137,7 @@ async function publisher(
     resyncMs = 60_000,
     leading = true,
   }: { name: string; resyncMs?: number; leading?: boolean },
-): Promise<{ readonly maps: RootConfigMaps; readonly leader: { leading: boolean } }> {
+): Promise<{ readonly leader: { leading: boolean } }> {
   await createNamespace(kubernetes.admin, 'least');
   await create(kubernetes.admin, '/api/v1/namespaces/least/serviceaccounts', {
     metadata: { name },
@@ -179,11 +179,11 @@ async function publisher(
     await maps.close();
     client.close();
   });
-  return { maps, leader };
+  return { leader };
 }
 
 test('the rights that are documented are enough; what was changed or removed comes back', async (t) => {
-  const { maps } = await publisher(t, { name: 'own-roots', resyncMs: 1000 });
+  await publisher(t, { name: 'own-roots', resyncMs: 1000 });
   const roots = (): Promise<boolean> => hasRoots('shop', 'roots', 'own-roots');
   await until('written', roots, WAIT_MS);
   const path = '/api/v1/namespaces/shop/configmaps/own-roots';
@@ -192,9 +192,9 @@ test('the rights that are documented are enough; what was changed or removed com
   assert.equal((await configMap('shop', 'own-roots'))?.data['other'], 'kept');
   await remove(kubernetes.admin, path);
   await until('back', roots);
-  const { writes } = maps;
+  const left = await configMap('shop', 'own-roots');
   await sleep(2500);
-  assert.equal(maps.writes, writes, 'nothing is written that does not differ');
+  assert.deepEqual(await configMap('shop', 'own-roots'), left, 'not written when it is right');
 });
 
 test('a replica that does not lead writes nothing, until it does', async (t) => {

@@ -65,8 +65,6 @@ export class RootConfigMaps {
   #running: Promise<void> | undefined;
   #due = true;
   #wake = (): void => {};
-  /** since the start */
-  writes = 0;
 
   constructor(options: RootConfigMapsOptions) {
     this.#options = options;
@@ -189,7 +187,6 @@ export class RootConfigMaps {
       const body = { ...base, ...found, data: { ...found.data, [KEY]: roots } };
       await client.call(`${path}/${name}`, { ...options, method: 'PUT', body });
     }
-    this.writes++;
   }
 
   async #list(
