@@ -61,6 +61,12 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./cli/token.ts')).tokenCommand(),
   },
   {
+    name: 'ca',
+    summary: 'roots of the mesh, and their rotation',
+    group: CONTROL,
+    load: async () => (await import('./cli/ca.ts')).caCommand(),
+  },
+  {
     name: 'status',
     summary: 'how the agent is and what it does',
     group: INSPECT,

@@ -26,15 +26,22 @@ export interface ControlAdminView {
   status(): unknown;
   nodes(): unknown;
   findings(): unknown;
+  roots(): unknown;
+  webhook(): unknown;
   syncz(): unknown;
   /** undefined: there is no such type */
   configDump(question: ConfigQuestion): unknown;
 }
 
+export interface ControlActions extends AdminActions {
+  /** Begins a rotation of the CA's roots and tells where it stands; undefined: they are not control's own. */
+  readonly rotate: (() => Promise<unknown>) | undefined;
+}
+
 export interface ControlAdminOptions {
   readonly socket: string;
   readonly view: ControlAdminView;
-  readonly actions: AdminActions;
+  readonly actions: ControlActions;
   readonly log: Log;
 }
 
@@ -53,14 +60,23 @@ export async function startControlAdmin(options: ControlAdminOptions): Promise<A
     const found = view.configDump(question);
     return found === undefined ? errorReply(400, 'no such type') : jsonReply(200, found);
   };
+  const rotate = async (): Promise<Reply> => {
+    if (options.actions.rotate === undefined) {
+      return errorReply(409, 'the roots were given: rotate them where they come from');
+    }
+    return jsonReply(202, await options.actions.rotate());
+  };
   const server = createHttpServer({
     log,
     routes: [
       show('/v1/status', () => view.status()),
       show('/v1/nodes', () => view.nodes()),
       show('/v1/findings', () => view.findings()),
+      show('/v1/roots', () => view.roots()),
+      show('/v1/webhook', () => view.webhook()),
       show('/debug/syncz', () => view.syncz()),
       { method: 'GET', path: '/debug/config_dump', handle: dump },
+      { method: 'POST', path: '/v1/ca/rotate', handle: rotate },
       ...changing(options.actions),
     ],
   });

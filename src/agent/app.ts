@@ -7,7 +7,6 @@ import { startMetricsServer } from '../admin/metrics-server.ts';
 import { startAdminServer } from '../admin/server.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
 import { packageInfo } from '../config/package.ts';
-import { startControl } from '../control/app.ts';
 import { loadBinding } from '../kernel/binding.ts';
 import { Connections } from '../kernel/connections.ts';
 import { DataPath } from '../kernel/data-path.ts';
@@ -174,6 +173,8 @@ async function build(
     },
   });
   if (options.configDir !== undefined) {
+    // Its validators cost time and memory that an agent without a folder need not spend.
+    const { startControl } = await import('../control/app.ts');
     const control = await startControl({
       dir: options.configDir,
       log,

@@ -18,6 +18,7 @@ import {
   DEFAULT_CONTROL_LISTEN,
   DEFAULT_CONTROL_METRICS,
   DEFAULT_CONTROL_STATE_DIR,
+  DEFAULT_ROOT_CONFIGMAP,
 } from '../config/defaults.ts';
 import { PodwireError } from '../errors.ts';
 import { createLog, LOG_LEVELS, type Log } from '../log.ts';
@@ -56,6 +57,12 @@ export function controlCommand(): Command {
     .option(
       '--state-dir <dir>',
       `join tokens and root of the CA (default: ${DEFAULT_CONTROL_STATE_DIR}; with --kubernetes a Secret)`,
+    )
+    .option('--webhook <address>', 'IP:PORT of the admission webhook (HTTPS), or off', 'off')
+    .option(
+      '--root-configmap <name>',
+      'with the roots, in every namespace; or off',
+      DEFAULT_ROOT_CONFIGMAP,
     )
     .option('--admin <socket>', 'unix socket of the admin API', DEFAULT_CONTROL_ADMIN_SOCKET)
     .option(

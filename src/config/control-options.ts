@@ -23,6 +23,7 @@ import {
   DEFAULT_CONTROL_LISTEN,
   DEFAULT_CONTROL_METRICS,
   DEFAULT_CONTROL_STATE_DIR,
+  DEFAULT_ROOT_CONFIGMAP,
 } from './defaults.ts';
 
 /** As they come from the command line. */
@@ -52,6 +53,8 @@ export interface RawControlOptions {
   readonly clusterId?: string | undefined;
   readonly domain?: string | undefined;
   readonly rootNamespace?: string | undefined;
+  readonly webhook?: string | undefined;
+  readonly rootConfigmap?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logPretty?: boolean | undefined;
 }
@@ -95,10 +98,15 @@ export interface ControlProcessOptions {
   readonly clusterId: string;
   readonly domain: string | undefined;
   readonly rootNamespace: string | undefined;
+  /** of the admission webhook; undefined: it is not served */
+  readonly webhook: ListenAddress | undefined;
+  /** name of the ConfigMaps with the roots; undefined: none are written */
+  readonly rootConfigMap: string | undefined;
   readonly log: { readonly level: LogLevel; readonly pretty: boolean };
 }
 
 const UNIX = 'unix:';
+const OFF = 'off';
 const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const ACCOUNT = /^[a-z0-9][-a-z0-9]*\/[a-z0-9][-a-z0-9.]*$/;
 const MAX_DRAIN_S = 600;
@@ -138,6 +146,10 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
   const metrics = parseMetrics(raw.metrics ?? DEFAULT_CONTROL_METRICS);
   if (metrics === 'invalid') {
     refuse('--metrics', `cannot be '${raw.metrics}'`, 'IP:PORT (127.0.0.1:15014) or off');
+  }
+  const webhook = parseMetrics(raw.webhook ?? OFF);
+  if (webhook === 'invalid') {
+    refuse('--webhook', `cannot be '${raw.webhook}'`, 'IP:PORT (0.0.0.0:15017) or off');
   }
   const level = LOG_LEVELS.find((name) => name === (raw.logLevel ?? 'info'));
   if (level === undefined) {
@@ -219,6 +231,16 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
       raw.rootNamespace === undefined
         ? undefined
         : matching('--root-namespace', raw.rootNamespace, NAME, nameFix),
+    webhook: webhook === 'invalid' ? undefined : webhook,
+    rootConfigMap:
+      raw.rootConfigmap === OFF
+        ? undefined
+        : matching(
+            '--root-configmap',
+            raw.rootConfigmap ?? DEFAULT_ROOT_CONFIGMAP,
+            DNS_NAME,
+            'a DNS name in lower case, or off',
+          ),
     log: Object.freeze({ level: level ?? 'info', pretty: raw.logPretty ?? false }),
   };
   if (problems.length > 0) throw badOptions(problems);

@@ -4,12 +4,8 @@
 import { hostname } from 'node:os';
 import type { ControlProcessOptions } from '../config/control-options.ts';
 import type { Log } from '../log.ts';
-import {
-  AuthenticationError,
-  type Authenticator,
-  type Caller,
-  type Credentials,
-} from './auth/caller.ts';
+import { AnyClusterAuthenticator } from './auth/any-cluster.ts';
+import type { Authenticator } from './auth/caller.ts';
 import { KubernetesTokenAuthenticator } from './auth/kubernetes-token.ts';
 import type { KubernetesClient } from './kubernetes/client.ts';
 import { loadClient } from './kubernetes/kubeconfig.ts';
@@ -30,6 +26,8 @@ export interface Clusters {
   readonly cluster: string;
   readonly client: KubernetesClient;
   readonly authenticator: Authenticator;
+  /** of control's replicas, for the primary cluster; runs with the writer */
+  readonly leader: { readonly leading: boolean };
   /** Starts what only one replica may do. */
   startWriter(): StatusWriter;
   close(): Promise<void>;
@@ -62,15 +60,16 @@ export async function openClusters(
     sources,
     cluster,
     client,
-    authenticator: new AnyCluster(
-      clients.map(
-        (one, index) =>
-          new KubernetesTokenAuthenticator({
-            client: one,
-            trustDomain,
-            cluster: clusters[index]!.cluster,
-          }),
-      ),
+    leader,
+    authenticator: new AnyClusterAuthenticator(
+      clients.map((one, index) => ({
+        client: one,
+        authenticator: new KubernetesTokenAuthenticator({
+          client: one,
+          trustDomain,
+          cluster: clusters[index]!.cluster,
+        }),
+      })),
     ),
     startWriter: () => {
       writing = true;
@@ -83,26 +82,4 @@ export async function openClusters(
       for (const one of clients) one.close();
     },
   };
-}
-
-/** Each cluster's API server knows its own tokens only: the first that accepts one says whose it is. */
-class AnyCluster implements Authenticator {
-  readonly #clusters: readonly Authenticator[];
-
-  constructor(clusters: readonly Authenticator[]) {
-    this.#clusters = clusters;
-  }
-
-  async authenticate(credentials: Credentials): Promise<Caller> {
-    const reasons: string[] = [];
-    for (const cluster of this.#clusters) {
-      try {
-        return await cluster.authenticate(credentials);
-      } catch (error) {
-        if (!(error instanceof AuthenticationError)) throw error;
-        reasons.push(error.message);
-      }
-    }
-    throw new AuthenticationError(reasons.join('; '));
-  }
 }

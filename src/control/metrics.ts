@@ -2,6 +2,7 @@
  * Series of control: pushes, answers, streams.
  */
 import type { MetricsRegistry, ObservedFamily } from '../telemetry/registry.ts';
+import type { ConnectionGate } from './connection-gate.ts';
 import { RESOURCE_ORDER, type ResourceKey } from '../xds/resource-types.ts';
 import type { ServerNumbers } from '../xds/server/status.ts';
 import type { StreamEvents } from '../xds/server/stream.ts';
@@ -167,6 +168,33 @@ export class ControlMetrics implements StreamEvents {
       plain.unknown.set(one(this.#unknownTypes));
     });
   }
+}
+
+/** Of the gRPC port. */
+export function registerConnectionMetrics(
+  registry: MetricsRegistry,
+  numbers: () => ConnectionGate['numbers'],
+): void {
+  const open = registry.gauge({
+    name: 'podwire_control_connections',
+    help: 'Open TCP connections, by whether a credential came over them that counts',
+    labels: ['credential'],
+  });
+  const dropped = registry.counter<never>({
+    name: 'podwire_control_connections_dropped_total',
+    help: 'Connections that were closed because no credential came, or none in time',
+  });
+  registry.beforeScrape('connections', () => {
+    const now = numbers();
+    const known = now.connections - now.strangers;
+    open.set(
+      samples('credential', [
+        ['known', known],
+        ['none', now.strangers],
+      ]),
+    );
+    dropped.set(one(now.dropped));
+  });
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -6,37 +6,33 @@
  *
  * It keeps nothing but the root of its CA and join tokens: any number of replicas do the same work side by side.
  */
-import { join } from 'node:path';
 import { startControlAdmin } from '../admin/control-server.ts';
 import { startMetricsServer, type MetricsServer } from '../admin/metrics-server.ts';
-import { defaultHosts, type ControlProcessOptions } from '../config/control-options.ts';
-import { packageInfo } from '../config/package.ts';
-import { PodwireError } from '../errors.ts';
+import type { ControlProcessOptions } from '../config/control-options.ts';
 import { Resources } from '../lifecycle/drain.ts';
 import { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
 import { registerProcess } from '../telemetry/process-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
 import { createCodec } from '../xds/codec.ts';
-import { resourceKeyOf, RESOURCE_ORDER } from '../xds/resource-types.ts';
 import type { StreamClient } from '../xds/server/scope.ts';
 import { XdsServer } from '../xds/server/server.ts';
+import { ControlView } from './admin-view.ts';
 import { admit } from './admission.ts';
-import { JoinRegistry } from './auth/join-registry.ts';
 import { WorkloadIndex } from './auth/workload-directory.ts';
-import { startCertification, type CertificationOptions } from './ca/certification.ts';
-import { FileRootStore } from './ca/file-root-store.ts';
+import { startCertification } from './ca/certification.ts';
 import { registerCertificateMetrics } from './ca/metrics.ts';
-import { SecretRootStore } from './ca/secret-root-store.ts';
-import { openClusters, type Clusters } from './clusters.ts';
+import { certificationOptions } from './certification-options.ts';
+import { openClusters } from './clusters.ts';
 import { ControlCore } from './core.ts';
 import { GrpcListener } from './grpc-listener.ts';
-import { ControlMetrics } from './metrics.ts';
+import { ControlMetrics, registerConnectionMetrics } from './metrics.ts';
+import { publishRoots, type PublishedRoots } from './roots/publish.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
 import { translateOptions } from './translate/options.ts';
+import { startWebhook, type RunningWebhook } from './webhook/serve.ts';
 import { openSources, whenAnswered, whenHeard } from './open-sources.ts';
-import { configView, nodesView, syncView } from './views.ts';
 
 export interface ControlProcessParts {
   readonly log: Log;
@@ -79,7 +75,6 @@ async function start(
   { log, signal, setLogLevel, onShutdown }: ControlProcessParts,
   resources: Resources,
 ): Promise<ControlProcess> {
-  const startedAt = new Date();
   const readiness = new Readiness({ log, blockers: ['admin', 'configuration', 'listener'] });
   const registry = new MetricsRegistry({ log, process: 'control' });
   registerProcess(registry);
@@ -88,7 +83,12 @@ async function start(
   const clusterId = clusters?.cluster ?? options.clusterId;
 
   const workloads = new WorkloadIndex(clusterId);
-  const trust = await certificationOptions(options, clusters, workloads, log);
+  const trust = await certificationOptions(options, {
+    clusters,
+    workloads,
+    onAuthenticated: (peer) => listener.gate.known(peer),
+    log,
+  });
   const certification = await whenAnswered(() => startCertification(trust), signal, log);
   resources.add('certification', () => certification.close());
 
@@ -103,11 +103,16 @@ async function start(
     codec,
     log: log.child({ component: 'xds' }),
     scopes: new NodeScopes({ ownCluster: clusterId }),
-    admit: (call) => admit({ authenticator, rules, local }, call),
+    admit: (call) =>
+      admit(
+        { authenticator, rules, local, onAuthenticated: (peer) => listener.gate.known(peer) },
+        call,
+      ),
     events: metrics,
   });
   resources.add('xds', () => xds.close());
   registerCertificateMetrics({ registry, service, authority });
+  registerConnectionMetrics(registry, () => listener.gate.numbers);
 
   let draining = false;
   const metricsPage = await startPage(options, registry, log, () => ({
@@ -118,6 +123,7 @@ async function start(
 
   const { required, sources } = openSources(options, clusters, log);
   let publisher: StatusPublisher | undefined;
+  const later: { roots?: PublishedRoots; webhook?: RunningWebhook | undefined } = {};
   const core = new ControlCore({
     sources,
     translate: translateOptions({
@@ -131,47 +137,39 @@ async function start(
       workloads.apply(mesh.addresses);
       xds.apply(mesh);
     },
-    onOrigins: (origins) => publisher?.changed(origins),
+    onOrigins: (origins) => {
+      const all = [...origins];
+      publisher?.changed(all);
+      later.roots?.changed(all);
+    },
   });
 
-  const listener = new GrpcListener({
+  const listener: GrpcListener = new GrpcListener({
     listen: options.listen,
     credentials: options.plaintext ? undefined : serving.credentials(),
     requestBytes: xds.limits.requestBytes,
     connectionAgeMs: xds.limits.streamAgeMs * 1.5,
   });
+  const view = new ControlView({
+    options,
+    clusterId,
+    sources: sources.map(({ name }) => name),
+    readiness,
+    draining: () => draining,
+    listener,
+    metricsAddress: metricsPage?.address,
+    xds,
+    core,
+    certification,
+    webhookAddress: () => later.webhook?.address,
+  });
+  const { rotate } = certification;
+  const rotateAndTell = rotate && (() => rotate().then(() => certification.rotation()));
   const admin = await startControlAdmin({
     socket: options.adminSocket,
     log,
-    actions: { shutdown: onShutdown, setLogLevel },
-    view: {
-      status: () => ({
-        version: packageInfo().version,
-        pid: process.pid,
-        startedAt: startedAt.toISOString(),
-        uptimeSeconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
-        ready: readiness.ready && !draining,
-        blockers: readiness.blockers,
-        listen: listener.address,
-        metrics: metricsPage?.address ?? null,
-        cluster: clusterId,
-        sources: sources.map(({ name }) => name),
-        resources: Object.fromEntries(
-          RESOURCE_ORDER.map((key) => [key, xds.table.type(key).count]),
-        ),
-        streams: xds.numbers().streams,
-        findings: core.findings().length,
-      }),
-      nodes: () => nodesView(xds),
-      findings: () => core.findings(),
-      syncz: () => syncView(xds),
-      configDump: ({ node, cluster, type }) => {
-        const key = RESOURCE_ORDER.find((one) => one === type) ?? resourceKeyOf(type ?? '');
-        if (type !== undefined && key === undefined) return undefined;
-        const identity = { trustDomain: options.trustDomain, ...options.agents[0]! };
-        return configView(xds, { identity, node, ...(cluster !== undefined && { cluster }) }, key);
-      },
-    },
+    actions: { shutdown: onShutdown, setLogLevel, rotate: rotateAndTell },
+    view,
   });
   resources.add('admin', () => admin.close());
   readiness.clear('admin');
@@ -185,6 +183,17 @@ async function start(
     publisher.changed([]);
     resources.add('status', () => publisher?.close());
   }
+  later.roots = publishRoots(options, clusters, authority, log);
+  resources.add('roots', () => later.roots?.close());
+  // Asked before control knows the mesh, it would warn of everything.
+  later.webhook = await startWebhook({
+    listen: options.webhook,
+    serving,
+    core,
+    cluster: clusters?.cluster,
+    log,
+  });
+  resources.add('webhook', () => later.webhook?.close());
 
   xds.addTo(listener.server);
   service.addTo(listener.server, codec.certificates);
@@ -211,44 +220,6 @@ async function start(
         log.error({ err, part: name }, 'did not stop well');
     },
   };
-}
-
-async function certificationOptions(
-  options: ControlProcessOptions,
-  clusters: Clusters | undefined,
-  workloads: WorkloadIndex,
-  log: Log,
-): Promise<CertificationOptions> {
-  const { trustDomain, stateDir, caFiles, agents, hosts, namespace } = options;
-  const registry =
-    stateDir === undefined ? undefined : await JoinRegistry.open(join(stateDir, 'join'));
-  return {
-    trustDomain,
-    roots:
-      caFiles !== undefined
-        ? { kind: 'given', files: caFiles }
-        : { kind: 'own', store: rootStore(stateDir, clusters, namespace) },
-    workloads,
-    registry,
-    kubernetes: clusters?.authenticator,
-    agents,
-    hosts: hosts.length > 0 ? hosts : defaultHosts(namespace),
-    servingFiles: options.tlsFiles,
-    log: log.child({ component: 'ca' }),
-  };
-}
-
-/** Replicas in Kubernetes share a Secret; those elsewhere share a folder, or are given the root. */
-function rootStore(
-  stateDir: string | undefined,
-  clusters: Clusters | undefined,
-  namespace: string,
-): FileRootStore | SecretRootStore {
-  if (stateDir !== undefined) return new FileRootStore(join(stateDir, 'ca'));
-  if (clusters !== undefined) return new SecretRootStore({ client: clusters.client, namespace });
-  throw new PodwireError('ERR_BAD_OPTION', 'the CA has no place for its root', {
-    hint: 'name a folder: --state-dir DIR',
-  });
 }
 
 async function startPage(

@@ -17,13 +17,14 @@ interface Line {
 export class ControlUnderTest {
   readonly lines: Line[] = [];
   readonly #process: ChildProcess;
-  readonly #socket: string;
+  /** of the admin API */
+  readonly socket: string;
   #rest = '';
   #text = '';
 
   constructor(process: ChildProcess, socket: string) {
     this.#process = process;
-    this.#socket = socket;
+    this.socket = socket;
     process.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
   }
 
@@ -52,8 +53,12 @@ export class ControlUnderTest {
     return address;
   }
 
-  async get<T>(path: string): Promise<T> {
-    const asked = request({ socketPath: this.#socket, path, agent: false });
+  get<T>(path: string): Promise<T> {
+    return this.ask('GET', path);
+  }
+
+  async ask<T>(method: 'GET' | 'POST', path: string): Promise<T> {
+    const asked = request({ method, socketPath: this.socket, path, agent: false });
     asked.end();
     const [response] = (await once(asked, 'response')) as [AsyncIterable<Buffer>];
     const parts: Buffer[] = [];

@@ -201,9 +201,13 @@ export class RawStream {
   }
 }
 
-export async function until(what: string, is: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(
+  what: string,
+  is: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  while (!is()) {
+  while (!(await is())) {
     if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await sleep(2);
   }

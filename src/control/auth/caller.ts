@@ -26,7 +26,17 @@ export interface Credentials {
 
 /** The reason is for the server's log and metrics; the caller is told no more than UNAUTHENTICATED. */
 export class AuthenticationError extends Error {
-  override readonly name = 'AuthenticationError';
+  override readonly name: string = 'AuthenticationError';
+}
+
+/** It was a credential, and its time is over. */
+export class CredentialExpiredError extends AuthenticationError {
+  override readonly name = 'CredentialExpiredError';
+}
+
+/** Whoever knows could not be asked: refused for now, which says nothing of the credential. */
+export class CredentialUncheckedError extends AuthenticationError {
+  override readonly name = 'CredentialUncheckedError';
 }
 
 export interface Authenticator {

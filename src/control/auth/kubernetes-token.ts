@@ -13,6 +13,8 @@ import {
   AuthenticationError,
   type Authenticator,
   type Caller,
+  CredentialExpiredError,
+  CredentialUncheckedError,
   type Credentials,
 } from './caller.ts';
 
@@ -72,7 +74,7 @@ export class KubernetesTokenAuthenticator implements Authenticator {
     const claims = claimsOf(token);
     if (claims === undefined) throw new AuthenticationError('the token is no JWT');
     // Not believed, but a token that says so of itself need not be asked about.
-    if (claims.expiresMs <= this.#now()) throw new AuthenticationError('the token has expired');
+    if (claims.expiresMs <= this.#now()) throw new CredentialExpiredError('the token has expired');
     const hash = createHash('sha256').update(token).digest('base64');
     const verdict = this.#remembered(hash) ?? (await this.#decide(hash, token, claims.expiresMs));
     if (!verdict.ok) throw new AuthenticationError(verdict.reason);
@@ -89,7 +91,8 @@ export class KubernetesTokenAuthenticator implements Authenticator {
   async #decide(hash: string, token: string, expiresMs: number): Promise<Verdict> {
     let verdict = this.#underWay.get(hash);
     if (verdict === undefined) {
-      if (this.#underWay.size >= MAX_UNDER_WAY) throw new AuthenticationError('too many at once');
+      if (this.#underWay.size >= MAX_UNDER_WAY)
+        throw new CredentialUncheckedError('too many at once');
       verdict = this.#review(token, expiresMs).finally(() => this.#underWay.delete(hash));
       this.#underWay.set(hash, verdict);
     }
@@ -99,7 +102,9 @@ export class KubernetesTokenAuthenticator implements Authenticator {
     } catch (error) {
       if (error instanceof AuthenticationError) throw error;
       const { message } = error as Error;
-      throw new AuthenticationError(`the API server cannot be asked: ${message}`, { cause: error });
+      throw new CredentialUncheckedError(`the API server cannot be asked: ${message}`, {
+        cause: error,
+      });
     }
     this.#known.set(hash, decided);
     for (const oldest of this.#known.keys()) {

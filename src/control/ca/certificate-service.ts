@@ -32,6 +32,8 @@ export interface CertificateServiceOptions {
   readonly authority: CertificateAuthority;
   /** undefined: nodes join by Kubernetes tokens only */
   readonly registry: JoinRegistry | undefined;
+  /** of the connection a credential came over, as gRPC names it */
+  readonly onAuthenticated?: ((peer: string) => void) | undefined;
   readonly log: Log;
 }
 
@@ -82,6 +84,7 @@ export class CertificateService {
     let caller: Caller | undefined;
     try {
       caller = await this.#options.authenticator.authenticate(credentialsOf(call));
+      this.#options.onAuthenticated?.(call.getPeer());
       answer(null, { cert_chain: [...(await this.#create(caller, call.request))] });
     } catch (error) {
       const { refusal, code, details } = refusalOf(error);

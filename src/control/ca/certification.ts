@@ -18,6 +18,7 @@ import {
 import { CertificateService } from './certificate-service.ts';
 import { type GivenFiles, GivenSigner } from './given-signer.ts';
 import { OwnSigner } from './own-signer.ts';
+import { rotationOf, type RotationStatus } from './root-state.ts';
 import type { RootStore } from './root-store.ts';
 import { ServingCredentials, type ServingCredentialsOptions } from './serving-credentials.ts';
 import type { SignerSource } from './signer.ts';
@@ -39,6 +40,8 @@ export interface CertificationOptions {
   readonly hosts: readonly string[];
   /** see ServingCredentialsOptions */
   readonly servingFiles?: ServingCredentialsOptions['files'];
+  /** see CertificateServiceOptions */
+  readonly onAuthenticated?: (peer: string) => void;
   readonly log: Log;
 }
 
@@ -50,6 +53,8 @@ export interface Certification {
   readonly serving: ServingCredentials;
   /** Begins a rotation of the roots; undefined: they were given, and are the operator's to rotate. */
   readonly rotate: (() => Promise<void>) | undefined;
+  /** undefined: as above */
+  rotation(): RotationStatus | undefined;
   close(): Promise<void>;
 }
 
@@ -66,7 +71,15 @@ export async function startCertification(options: CertificationOptions): Promise
       ...(options.ownIdentity !== undefined && { ownIdentity: options.ownIdentity }),
     });
     const authenticator = authenticatorOf(options, authority);
-    const service = new CertificateService({ authenticator, rules, authority, registry, log });
+    const { onAuthenticated } = options;
+    const service = new CertificateService({
+      authenticator,
+      rules,
+      authority,
+      registry,
+      onAuthenticated,
+      log,
+    });
     const serving = await ServingCredentials.start({
       authority,
       hosts,
@@ -78,8 +91,10 @@ export async function startCertification(options: CertificationOptions): Promise
       serving.close();
       await signer.close();
     };
-    const rotate = signer instanceof OwnSigner ? () => signer.rotate() : undefined;
-    return { authenticator, rules, authority, service, serving, rotate, close };
+    const own = signer instanceof OwnSigner ? signer : undefined;
+    const rotate = own && (() => own.rotate());
+    const rotation = (): RotationStatus | undefined => own && rotationOf(own.state);
+    return { authenticator, rules, authority, service, serving, rotate, rotation, close };
   } catch (error) {
     await signer.close();
     throw error;

@@ -74,6 +74,40 @@ export function overlapOf(state: RootState): number {
   return state.longestLifeMs + ROTATION_SLACK_MS;
 }
 
+/** Where a rotation stands; dates are ISO 8601, and null where there is none. */
+export interface RotationStatus {
+  readonly phase: 'steady' | 'announced' | 'retiring';
+  /** another was asked for, and begins when this one has ended */
+  readonly requested: boolean;
+  /** when the next root came into the bundle */
+  readonly announcedAt: string | null;
+  /** since then it signs, or will: not before, and later by as long as the clock was set */
+  readonly switchAt: string | null;
+  /** the old root leaves the bundle: not before */
+  readonly dropAt: string | null;
+}
+
+export function rotationOf(state: RootState): RotationStatus {
+  const overlapMs = overlapOf(state);
+  const requested = state.rotate === true;
+  const date = (ms: number): string => new Date(ms).toISOString();
+  if (state.next) {
+    const { announcedAt } = state.next;
+    return {
+      phase: 'announced',
+      requested,
+      announcedAt: date(announcedAt),
+      switchAt: date(announcedAt + overlapMs),
+      dropAt: date(announcedAt + 2 * overlapMs),
+    };
+  }
+  const none = { requested, announcedAt: null, switchAt: null, dropAt: null };
+  if (state.retiring.length === 0) return { phase: 'steady', ...none };
+  const switchedAt = Math.max(...state.retiring.map(({ retiredAt }) => retiredAt));
+  const dates = { switchAt: date(switchedAt), dropAt: date(switchedAt + overlapMs) };
+  return { phase: 'retiring', ...none, ...dates };
+}
+
 export function formatRootState(state: RootState): string {
   return `${JSON.stringify(state, undefined, 2)}\n`;
 }

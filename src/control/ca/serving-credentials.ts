@@ -23,6 +23,12 @@ export interface ServingCredentialsOptions {
   readonly log: Log;
 }
 
+export interface ServingPair {
+  /** PEM, chain included */
+  readonly cert: string;
+  readonly key: string;
+}
+
 type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
 type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
 type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
@@ -36,6 +42,7 @@ export class ServingCredentials {
   readonly #options: ServingCredentialsOptions;
   readonly #caListeners = new Set<CaListener>();
   readonly #identityListeners = new Set<IdentityListener>();
+  readonly #pairListeners = new Set<(pair: ServingPair) => void>();
   readonly #stopWatching: () => void;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -79,6 +86,15 @@ export class ServingCredentials {
       removeIdentityCertificateListener: (listener) => this.#identityListeners.delete(listener),
     };
     return experimental.createCertificateProviderServerCredentials(provider, provider, false);
+  }
+
+  /** For other servers of control; `onPair` tells the ones that follow. */
+  get pair(): ServingPair {
+    return { cert: this.#certificate.toString(), key: this.#key.toString() };
+  }
+
+  onPair(listener: (pair: ServingPair) => void): void {
+    this.#pairListeners.add(listener);
   }
 
   close(): void {
@@ -141,6 +157,7 @@ export class ServingCredentials {
     for (const listener of this.#identityListeners) {
       listener({ certificate: this.#certificate, privateKey: this.#key });
     }
+    for (const listener of this.#pairListeners) listener(this.pair);
   }
 
   #schedule(delayMs: number): void {

@@ -13,9 +13,12 @@ export interface StreamClient {
   readonly node: string | undefined;
   /** undefined: control's own */
   readonly cluster?: string;
-  /** Whether the credential still counts; absent: for as long as the stream lives. */
-  readonly recheck?: () => Promise<boolean>;
+  /** What the credential is worth by now; absent: it counts for as long as the stream lives. */
+  readonly recheck?: () => Promise<Standing>;
 }
+
+/** `over`: it has ended as it should, and whoever held it has a newer one */
+export type Standing = 'valid' | 'over' | 'refused';
 
 export interface Scope {
   /** whose addresses Services are shown with; undefined: as they are */

@@ -259,7 +259,9 @@ export class XdsServer {
   /** A credential that cannot be checked for now counts as it did. */
   async #recheck(stream: AdsStream): Promise<void> {
     try {
-      if ((await stream.client.recheck?.()) !== false) return;
+      const standing = (await stream.client.recheck?.()) ?? 'valid';
+      if (standing === 'over') this.#end(stream, 'age', status.OK, '');
+      if (standing !== 'refused') return;
       this.#end(stream, 'revoked', status.UNAUTHENTICATED, 'request authenticate failure');
     } catch (err) {
       this.#options.log.warn({ err, node: stream.client.node }, 'a credential cannot be checked');

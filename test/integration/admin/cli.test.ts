@@ -178,8 +178,10 @@ async function controlSocket(t: TestContext, sent: ResourcesView): Promise<strin
   const server = await startControlAdmin({
     socket,
     log: SILENT,
-    actions: { shutdown: () => {}, setLogLevel: () => false },
+    actions: { shutdown: () => {}, setLogLevel: () => false, rotate: undefined },
     view: {
+      roots: () => ({}),
+      webhook: () => ({}),
       status: () => ({}),
       nodes: () => ({ nodes: [] }),
       findings: () => [],

@@ -12,7 +12,8 @@
  *
  * Besides these: create tokenreviews (authentication.k8s.io) to know callers; get, create and update leases
  * (coordination.k8s.io) in control's namespace, and get and patch of the status subresource of the kinds above with a status,
- * to write conditions.
+ * to write conditions; and what the CA's Secret (ca/secret-root-store.ts) and the ConfigMaps with the roots
+ * (roots/root-config-maps.ts) need.
  */
 
 export interface KubernetesKind {
