@@ -89,8 +89,8 @@ export interface ServiceResourcePort {
 
 export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
-  /** of a ServiceEntry's; absent: that of a Service of Kubernetes */
-  readonly hostname?: string;
+  /** name of the ServiceEntry whose host this is, `name` then being that host; absent: a Service of Kubernetes */
+  readonly entry?: string;
   readonly addresses: readonly Ip[];
   /** TCP only */
   readonly ports: readonly ServiceResourcePort[];
@@ -120,6 +120,8 @@ export interface EndpointSliceResource extends ResourceMeta {
   readonly kind: 'EndpointSlice';
   /** name of its Service, in the same namespace */
   readonly service: string;
+  /** name of the ServiceEntry whose endpoint this is; absent: an EndpointSlice of Kubernetes */
+  readonly entry?: string;
   readonly ports: readonly ContainerPort[];
   readonly endpoints: readonly EndpointResource[];
 }

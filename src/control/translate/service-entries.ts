@@ -97,12 +97,12 @@ function entryService(
     ...meta,
     kind: 'Service',
     name: host,
-    hostname: host,
+    entry: entry.name,
     addresses: (spec.addresses ?? []).flatMap((text) => parseIp(text) ?? []),
     ports: (spec.ports ?? []).map(({ name, number, targetPort, protocol }) => ({
       name,
       port: number,
-      targetPort: selector.size > 0 ? (targetPort ?? number) : name,
+      targetPort: targetPort ?? number,
       ...(protocol === undefined ? {} : { appProtocol: protocol }),
     })),
     selector: selector.size > 0 ? selector : undefined,
@@ -115,7 +115,7 @@ function entryService(
   };
 }
 
-/** One slice per endpoint: each may have ports of its own. */
+/** One slice per endpoint: each may have ports of its own.  "/" is illegal in the names of EndpointSlices. */
 function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceResource[] {
   const { spec, ...meta } = entry;
   return (spec.endpoints ?? []).flatMap((endpoint, index) => {
@@ -125,8 +125,9 @@ function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceRe
       {
         ...meta,
         kind: 'EndpointSlice' as const,
-        name: entrySliceName(entry.name, index),
+        name: `${entry.name}/${index}`,
         service: host,
+        entry: entry.name,
         ports: (spec.ports ?? []).map(({ name, number, targetPort }) => ({
           name,
           port: endpoint.ports?.[name] ?? targetPort ?? number,
@@ -145,11 +146,6 @@ function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceRe
       },
     ];
   });
-}
-
-/** of the endpoint with that index; "/" is illegal in the names of EndpointSlices */
-export function entrySliceName(entry: string, index: number): string {
-  return `${entry}/${index}`;
 }
 
 function localityOf({ locality }: WorkloadEntrySpec): { readonly locality?: Locality } {

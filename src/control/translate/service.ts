@@ -18,7 +18,7 @@ export function serviceMessage(
   trafficPolicy: ServiceTrafficPolicy | undefined,
 ): Service {
   return {
-    name: service.name,
+    name: service.entry ?? service.name,
     namespace: service.namespace,
     hostname: hostnameOf(service, options),
     addresses: service.addresses,
@@ -79,5 +79,6 @@ function portNamed(ports: readonly ContainerPort[], name: string): number | unde
 }
 
 function hostnameOf(service: ServiceResource, options: TranslateOptions): string {
-  return service.hostname ?? `${service.name}.${service.namespace}.svc.${options.domain}`;
+  if (service.entry !== undefined) return service.name;
+  return `${service.name}.${service.namespace}.svc.${options.domain}`;
 }

@@ -1,7 +1,7 @@
 /**
  * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
  */
-import type { EndpointSliceResource, PodResource } from '../../model/resource.ts';
+import type { EndpointSliceResource, PodResource, ResourceMeta } from '../../model/resource.ts';
 import type { SliceEndpoint } from './endpoint-index.ts';
 import type { Ip } from '../../model/ip.ts';
 import {
@@ -15,6 +15,8 @@ import {
 import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
 
+type Labels = ReadonlyMap<string, string>;
+const NO_LABELS: Labels = new Map();
 const NETWORK_LABEL = 'topology.istio.io/network';
 
 export interface Attachments {
@@ -59,15 +61,7 @@ export function podWorkload(
     serviceAccount: pod.serviceAccount,
     node: pod.node,
     locality: pod.locality ?? locality ?? NO_LOCALITY,
-    canonicalName:
-      firstLabel(pod, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
-      workloadName,
-    canonicalRevision:
-      firstLabel(pod, [
-        'service.istio.io/canonical-revision',
-        'app.kubernetes.io/version',
-        'version',
-      ]) ?? 'latest',
+    ...canonicalNames(pod.labels, workloadName),
     workloadType,
     workloadName,
     nativeTunnel: false,
@@ -81,19 +75,28 @@ export function podWorkload(
   };
 }
 
-/** `slice`: namespace and name */
 export function bareUid(
   clusterId: string,
-  { namespace, name }: Pick<EndpointSliceResource, 'namespace' | 'name'>,
+  { namespace, name, entry }: Pick<EndpointSliceResource, 'namespace' | 'name' | 'entry'>,
   address: string,
 ): string {
+  if (entry !== undefined) return entryEndpointUid(clusterId, { namespace, name: entry }, address);
   return `${clusterId}/discovery.k8s.io/EndpointSlice/${namespace}/${name}/${address}`;
 }
 
+/** Of an endpoint that a ServiceEntry lists itself. */
+export function entryEndpointUid(
+  clusterId: string,
+  { namespace, name }: Pick<ResourceMeta, 'namespace' | 'name'>,
+  address: string,
+): string {
+  return `${clusterId}/networking.istio.io/ServiceEntry/${namespace}/${name}/${address}`;
+}
+
 /**
- * An endpoint that is no pod of the mesh: an address an EndpointSlice lists.
+ * An endpoint that is no pod of the mesh: an address an EndpointSlice or a ServiceEntry lists.
  *
- * Whoever may write an EndpointSlice may write any address into it, so the message claims none, like one of the node's network.
+ * Whoever may write one of these may write any address into it, so the message claims none, like one of the node's network.
  */
 export function bareWorkload(
   { slice, endpoint }: SliceEndpoint,
@@ -103,9 +106,12 @@ export function bareWorkload(
   options: TranslateOptions,
 ): Workload {
   const { clusterId } = options;
+  const name = slice.entry ?? slice.name;
+  // The labels of an EndpointSlice are those of its Service.
+  const labels = slice.entry === undefined ? NO_LABELS : slice.labels;
   return {
     uid: bareUid(clusterId, slice, address),
-    name: slice.name,
+    name,
     namespace: slice.namespace,
     addresses: [address],
     hostname: '',
@@ -116,10 +122,9 @@ export function bareWorkload(
     node: endpoint.node,
     locality: endpoint.locality ??
       localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },
-    canonicalName: slice.name,
-    canonicalRevision: 'latest',
+    ...canonicalNames(labels, name),
     workloadType: 'POD',
-    workloadName: slice.name,
+    workloadName: name,
     nativeTunnel: false,
     services,
     authorizationPolicies: [],
@@ -131,9 +136,26 @@ export function bareWorkload(
   };
 }
 
-function firstLabel(pod: PodResource, names: readonly string[]): string | undefined {
+function canonicalNames(
+  labels: Labels,
+  workloadName: string,
+): Pick<Workload, 'canonicalName' | 'canonicalRevision'> {
+  return {
+    canonicalName:
+      firstLabel(labels, ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']) ??
+      workloadName,
+    canonicalRevision:
+      firstLabel(labels, [
+        'service.istio.io/canonical-revision',
+        'app.kubernetes.io/version',
+        'version',
+      ]) ?? 'latest',
+  };
+}
+
+function firstLabel(labels: Labels, names: readonly string[]): string | undefined {
   for (const name of names) {
-    const value = pod.labels.get(name);
+    const value = labels.get(name);
     if (value !== undefined && value !== '') return value;
   }
   return undefined;

@@ -13,8 +13,7 @@ import type { Workload } from '../../../model/workload.ts';
 import { selects } from '../label-index.ts';
 import type { TranslateOptions } from '../options.ts';
 import { Outbox } from '../outbox.ts';
-import { entrySliceName } from '../service-entries.ts';
-import { bareUid, podMessageUid } from '../workload.ts';
+import { entryEndpointUid, podMessageUid } from '../workload.ts';
 import { compileAnyAddress } from './any-address.ts';
 import { compileApiGateway } from './api-gateway.ts';
 import { ApiRoutes } from './api-routes.ts';
@@ -214,11 +213,11 @@ export class L7Translator implements Visibility {
 
   /** Of endpoints that a ServiceEntry lists itself, for subsets. */
   #labelEndpoints(entry: ServiceEntryResource, present: boolean): void {
-    const { namespace, cluster = this.#options.clusterId } = entry;
-    for (const [index, { address = '', labels = {} }] of (entry.spec.endpoints ?? []).entries()) {
-      const slice = { namespace, name: entrySliceName(entry.name, index) };
+    const { cluster = this.#options.clusterId, spec } = entry;
+    // Of two with one address, which are one workload, the first is in force.
+    for (const { address = '', labels = {} } of (spec.endpoints ?? []).toReversed()) {
       const known = present ? new Map(Object.entries(labels)) : undefined;
-      this.#endpoints.setLabels(bareUid(cluster, slice, address), known);
+      this.#endpoints.setLabels(entryEndpointUid(cluster, entry, address), known);
     }
   }
 
