@@ -14,7 +14,7 @@ import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
-import type { Visibility } from './translate/l7/translator.ts';
+import type { MeshVisibility } from './translate/l7/mesh-visibility.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 import { MeshChecks } from './validate/mesh/mesh-checks.ts';
@@ -113,7 +113,7 @@ export class ControlCore {
   }
 
   /** Who may see what: for the scoping of a server. */
-  get visibility(): Visibility {
+  get visibility(): MeshVisibility {
     return this.#translator.visibility;
   }
 

@@ -32,6 +32,7 @@ import { openClusters, type Clusters } from './clusters.ts';
 import { ControlCore } from './core.ts';
 import { GrpcListener } from './grpc-listener.ts';
 import { ControlMetrics } from './metrics.ts';
+import { MeshScope } from './scope/mesh-scope.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
 import { translateOptions } from './translate/options.ts';
@@ -99,10 +100,15 @@ async function start(
   const { authenticator, rules, authority, service, serving } = certification;
   const codec = createCodec();
   const metrics = new ControlMetrics(registry, () => xds.numbers());
+  const scope = new MeshScope(() => core.visibility);
   const xds: XdsServer = new XdsServer({
     codec,
     log: log.child({ component: 'xds' }),
-    scopes: new NodeScopes({ ownCluster: clusterId }),
+    scopes: new NodeScopes({
+      ownCluster: clusterId,
+      visibility: scope.visibility,
+      gateways: scope.gateways,
+    }),
     admit: (call) => admit({ authenticator, rules, local }, call),
     events: metrics,
   });
@@ -118,7 +124,7 @@ async function start(
 
   const { required, sources } = openSources(options, clusters, log);
   let publisher: StatusPublisher | undefined;
-  const core = new ControlCore({
+  const core: ControlCore = new ControlCore({
     sources,
     translate: translateOptions({
       clusterId,
@@ -129,6 +135,7 @@ async function start(
     log,
     onUpdate: ({ mesh }) => {
       workloads.apply(mesh.addresses);
+      scope.apply(mesh);
       xds.apply(mesh);
     },
     onOrigins: (origins) => publisher?.changed(origins),

@@ -20,7 +20,8 @@ import type {
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
-import { L7Translator, type L7Update, type Visibility } from './l7/translator.ts';
+import type { MeshVisibility } from './l7/mesh-visibility.ts';
+import { L7Translator, type L7Update } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
@@ -111,8 +112,8 @@ export class MeshTranslator {
   }
 
   /** For the server's scoping. */
-  get visibility(): Visibility {
-    return this.#l7;
+  get visibility(): MeshVisibility {
+    return this.#l7.visibility;
   }
 
   *pods(): IterableIterator<PodResource> {
