@@ -179,6 +179,7 @@ async function build(
       log,
       trustDomain: options.trustDomain,
       clusterId: options.clusterId,
+      meshConfig: options.meshConfig,
       // with xDS servers the folder says which pods are captured, and nothing else
       onUpdate: (update) =>
         mesh.update({

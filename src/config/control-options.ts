@@ -52,6 +52,7 @@ export interface RawControlOptions {
   readonly clusterId?: string | undefined;
   readonly domain?: string | undefined;
   readonly rootNamespace?: string | undefined;
+  readonly meshConfig?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logPretty?: boolean | undefined;
 }
@@ -95,6 +96,8 @@ export interface ControlProcessOptions {
   readonly clusterId: string;
   readonly domain: string | undefined;
   readonly rootNamespace: string | undefined;
+  /** file with Istio's MeshConfig; undefined: its defaults */
+  readonly meshConfig: string | undefined;
   readonly log: { readonly level: LogLevel; readonly pretty: boolean };
 }
 
@@ -219,6 +222,7 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
       raw.rootNamespace === undefined
         ? undefined
         : matching('--root-namespace', raw.rootNamespace, NAME, nameFix),
+    meshConfig: optional('--mesh-config', raw.meshConfig),
     log: Object.freeze({ level: level ?? 'info', pretty: raw.logPretty ?? false }),
   };
   if (problems.length > 0) throw badOptions(problems);

@@ -132,6 +132,7 @@ async function start(
       ...(options.domain !== undefined && { domain: options.domain }),
       rootNamespace: rootNamespaceOf(options),
     }),
+    meshConfig: options.meshConfig,
     log,
     onUpdate: ({ mesh }) => {
       workloads.apply(mesh.addresses);

@@ -22,8 +22,10 @@ import { ClientClasses } from './client-classes.ts';
 import { ClusterFactory } from './cluster.ts';
 import { DestinationRules } from './destination-rules.ts';
 import { Endpoints } from './endpoints.ts';
+import { compileExtension } from './extension-unit.ts';
 import { compileGateway } from './gateway.ts';
 import { Graph, type Compile } from './graph.ts';
+import type { ExtensionCluster } from './inbound/extension-cluster.ts';
 import type { Message, MessageType } from './message.ts';
 import { compileHost } from './outbound.ts';
 import { MeshVisibility } from './mesh-visibility.ts';
@@ -47,6 +49,8 @@ export class L7Translator {
   readonly #parts: Parts;
   /** how many resources make a unit a root */
   readonly #roots = new Map<string, number>();
+  /** names of the extension clusters in force */
+  #extensions: ReadonlySet<string> = new Set();
   readonly #trafficPolicies: KernelTrafficPolicies;
   readonly #nodes = new Map<string, Locality>();
   readonly #podsByNode = new Map<string, Set<PodResource>>();
@@ -107,6 +111,17 @@ export class L7Translator {
   /** Those of the Services' keys whose policy may be another one since the last call. */
   flushTrafficPolicies(keys: Iterable<string>): Iterable<string> {
     return this.#trafficPolicies.flush(keys);
+  }
+
+  /** All that inbound listeners ask for, by name; a name says all there is to know. */
+  setExtensions(extensions: ReadonlyMap<string, ExtensionCluster>): void {
+    const { registry } = this.#parts;
+    for (const [name, extension] of extensions) {
+      if (this.#extensions.has(name)) continue;
+      this.#graph.addRoot(name, () => compileExtension(registry, this.#endpoints, extension));
+    }
+    for (const name of this.#extensions) if (!extensions.has(name)) this.#graph.removeRoot(name);
+    this.#extensions = new Set(extensions.keys());
   }
 
   putWorkload(workload: Workload): void {
