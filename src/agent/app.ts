@@ -180,6 +180,7 @@ async function build(
       log,
       trustDomain: options.trustDomain,
       clusterId: options.clusterId,
+      meshConfig: options.meshConfig,
       // with xDS servers the folder says which pods are captured, and nothing else
       onUpdate: (update) =>
         mesh.update({

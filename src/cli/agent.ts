@@ -30,6 +30,7 @@ export function agentCommand(): Command {
   return new Command('agent')
     .description('Capture the pods of this node; runs until SIGTERM.')
     .option('--config <dir>', 'folder of Kubernetes YAML; changes apply at once')
+    .option('--mesh-config <file>', "Istio's MeshConfig: a file of it, or the ConfigMap istio")
     .option(
       '--xds <servers>',
       'take the mesh from these servers: HOST:PORT[,HOST:PORT…], best first',

@@ -31,6 +31,7 @@ export function controlCommand(): Command {
   return new Command('control')
     .description('Serve configuration and certificates to agents; runs until SIGTERM.')
     .option('--config <dir>', 'folder of Kubernetes YAML; changes apply at once')
+    .option('--mesh-config <file>', "Istio's MeshConfig: a file of it, or the ConfigMap istio")
     .option('--kubernetes [contexts]', 'clusters: CONTEXT[=ID],…, the first is the primary one')
     .option('--kubeconfig <file>', 'instead of $KUBECONFIG, ~/.kube/config or the pod’s account')
     .option('--network <names>', 'network of the clusters: NAME, or ID=NAME,…')

@@ -21,6 +21,7 @@ import { parseXdsOptions, type RawXdsOptions, type XdsOptions } from './xds-opti
 /** As they come from the command line. */
 export interface RawAgentOptions extends RawXdsOptions {
   readonly config?: string | undefined;
+  readonly meshConfig?: string | undefined;
   readonly cgroup?: string | undefined;
   readonly bpffs?: string | undefined;
   readonly stateDir?: string | undefined;
@@ -44,6 +45,8 @@ export interface ListenAddress {
 export interface AgentOptions {
   /** undefined: no pods are enrolled from a folder */
   readonly configDir: string | undefined;
+  /** file with Istio's MeshConfig, for the mesh in the folder; undefined: its defaults */
+  readonly meshConfig: string | undefined;
   /** undefined: the mesh is described by the config folder */
   readonly xds: XdsOptions | undefined;
   /** root of the cgroup v2 hierarchy whose processes are captured */
@@ -120,6 +123,7 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
   }
   const parsed = {
     configDir: raw.config === undefined ? undefined : path('--config', raw.config),
+    meshConfig: raw.meshConfig === undefined ? undefined : path('--mesh-config', raw.meshConfig),
     xds: parseXdsOptions(raw, refuse),
     bpffs: path('--bpffs', raw.bpffs ?? DEFAULT_BPFFS),
     stateDir: path('--state-dir', raw.stateDir ?? DEFAULT_STATE_DIR),

@@ -55,6 +55,7 @@ export interface RawControlOptions {
   readonly rootNamespace?: string | undefined;
   readonly webhook?: string | undefined;
   readonly rootConfigmap?: string | undefined;
+  readonly meshConfig?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logPretty?: boolean | undefined;
 }
@@ -102,6 +103,8 @@ export interface ControlProcessOptions {
   readonly webhook: ListenAddress | undefined;
   /** name of the ConfigMaps with the roots; undefined: none are written */
   readonly rootConfigMap: string | undefined;
+  /** file with Istio's MeshConfig; undefined: its defaults */
+  readonly meshConfig: string | undefined;
   readonly log: { readonly level: LogLevel; readonly pretty: boolean };
 }
 
@@ -241,6 +244,7 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
             DNS_NAME,
             'a DNS name in lower case, or off',
           ),
+    meshConfig: optional('--mesh-config', raw.meshConfig),
     log: Object.freeze({ level: level ?? 'info', pretty: raw.logPretty ?? false }),
   };
   if (problems.length > 0) throw badOptions(problems);

@@ -26,6 +26,8 @@ export interface ControlOptions {
   readonly domain?: string;
   /** policies of this namespace apply to the whole mesh */
   readonly rootNamespace?: string;
+  /** see CoreOptions */
+  readonly meshConfig?: string | undefined;
   readonly onUpdate: (update: ControlUpdate) => void;
 }
 
@@ -41,6 +43,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const core = new ControlCore({
     sources: [new FolderSource(dir, log), ...sources],
     translate: translateOptions(options),
+    meshConfig: options.meshConfig,
     log,
     enrolment: new FolderEnrolment(options.clusterId),
     onUpdate,

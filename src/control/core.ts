@@ -12,9 +12,10 @@ import type { ControlUpdate } from '../model/control-update.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
+import { MeshConfigFile } from './mesh-config-file.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
-import type { Visibility } from './translate/l7/translator.ts';
+import type { MeshVisibility } from './translate/l7/mesh-visibility.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
 import { MeshChecks } from './validate/mesh/mesh-checks.ts';
@@ -30,6 +31,8 @@ export interface CoreOptions {
   /** their names differ, and so do their origins */
   readonly sources: readonly Source[];
   readonly translate: TranslateOptions;
+  /** file with Istio's MeshConfig; absent: its defaults */
+  readonly meshConfig?: string | undefined;
   readonly log: Log;
   /** which pods live on this node; absent: none */
   readonly enrolment?: {
@@ -46,6 +49,8 @@ export class ControlCore {
   readonly #translator: MeshTranslator;
   readonly #checks: MeshChecks;
   readonly #originFindings = new Map<string, readonly Finding[]>();
+  readonly #meshConfig: MeshConfigFile | undefined;
+  #meshConfigFindings: readonly Finding[] = [];
   /** by source: why it cannot be read for now */
   readonly #unavailable = new Map<string, Finding>();
   /** what came before every source was heard */
@@ -64,10 +69,19 @@ export class ControlCore {
     this.#index = new ResourceIndex(options.translate.clusterId);
     this.#translator = new MeshTranslator(options.translate);
     this.#checks = new MeshChecks(options.translate);
+    this.#meshConfig =
+      options.meshConfig === undefined
+        ? undefined
+        : new MeshConfigFile(options.meshConfig, ({ config, findings }) => {
+            if (config !== undefined) this.#translator.setMeshConfig(config);
+            this.#meshConfigFindings = findings;
+            this.#tellAnew();
+          });
   }
 
   /** Throws what a source throws that the operator must mend first; everything is closed then. */
   async start(): Promise<void> {
+    await this.#meshConfig?.start();
     const { sources } = this.#options;
     const starts = sources.map(async (source) =>
       source.start({
@@ -90,6 +104,7 @@ export class ControlCore {
   findings(): readonly Finding[] {
     this.#findings ??= [
       ...this.#unavailable.values(),
+      ...this.#meshConfigFindings,
       ...[...this.#originFindings.values()].flat(),
       ...this.#index.findings(),
       ...this.#translator.findings(),
@@ -113,7 +128,7 @@ export class ControlCore {
   }
 
   /** Who may see what: for the scoping of a server. */
-  get visibility(): Visibility {
+  get visibility(): MeshVisibility {
     return this.#translator.visibility;
   }
 
@@ -121,6 +136,7 @@ export class ControlCore {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#logTimer);
+    await this.#meshConfig?.close();
     await Promise.all(this.#options.sources.map((source) => source.close()));
   }
 
@@ -148,8 +164,13 @@ export class ControlCore {
     if (this.#closed || sameFindings(before ? [before] : [], finding ? [finding] : [])) return;
     if (finding === undefined) this.#unavailable.delete(source);
     else this.#unavailable.set(source, finding);
+    this.#tellAnew();
+  }
+
+  /** What no resource has changed. */
+  #tellAnew(): void {
     this.#findings = undefined;
-    if (this.#early !== undefined) return;
+    if (this.#closed || this.#early !== undefined) return;
     this.#guarded(() => this.#options.onUpdate(this.#update([])));
   }
 

@@ -28,6 +28,7 @@ import { ControlCore } from './core.ts';
 import { GrpcListener } from './grpc-listener.ts';
 import { ControlMetrics, registerConnectionMetrics } from './metrics.ts';
 import { publishRoots, type PublishedRoots } from './roots/publish.ts';
+import { MeshScope } from './scope/mesh-scope.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
 import { translateOptions } from './translate/options.ts';
@@ -99,10 +100,15 @@ async function start(
   const { authenticator, rules, authority, service, serving } = certification;
   const codec = createCodec();
   const metrics = new ControlMetrics(registry, () => xds.numbers());
+  const scope = new MeshScope(() => core.visibility);
   const xds: XdsServer = new XdsServer({
     codec,
     log: log.child({ component: 'xds' }),
-    scopes: new NodeScopes({ ownCluster: clusterId }),
+    scopes: new NodeScopes({
+      ownCluster: clusterId,
+      visibility: scope.visibility,
+      gateways: scope.gateways,
+    }),
     admit: (call) =>
       admit(
         { authenticator, rules, local, onAuthenticated: (peer) => listener.gate.known(peer) },
@@ -124,7 +130,7 @@ async function start(
   const { required, sources } = openSources(options, clusters, log);
   let publisher: StatusPublisher | undefined;
   const later: { roots?: PublishedRoots; webhook?: RunningWebhook | undefined } = {};
-  const core = new ControlCore({
+  const core: ControlCore = new ControlCore({
     sources,
     translate: translateOptions({
       clusterId,
@@ -132,9 +138,11 @@ async function start(
       ...(options.domain !== undefined && { domain: options.domain }),
       rootNamespace: rootNamespaceOf(options),
     }),
+    meshConfig: options.meshConfig,
     log,
     onUpdate: ({ mesh }) => {
       workloads.apply(mesh.addresses);
+      scope.apply(mesh);
       xds.apply(mesh);
     },
     onOrigins: (origins) => {

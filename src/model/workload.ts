@@ -61,6 +61,11 @@ export interface Workload {
    * "": its namespace says all.
    */
   readonly scope: string;
+  /**
+   * Extension podwire.io/inbound-class: "<namespace>/<class>", as in the names of the inbound listeners that decide at its
+   * ports; "": it has none.
+   */
+  readonly inboundClass: string;
 }
 
 export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };

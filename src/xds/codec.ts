@@ -14,6 +14,7 @@ import { ENVOY_MESSAGES, type EnvoyCodecs } from './codec-envoy.ts';
 import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
 import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
 import type { ClientScope, ClientScope__Output } from './gen/podwire/v1/ClientScope.ts';
+import type { InboundClass, InboundClass__Output } from './gen/podwire/v1/InboundClass.ts';
 import type { LoadBalancer, LoadBalancer__Output } from './gen/podwire/v1/LoadBalancer.ts';
 import { createScan, type ScanUnknownFields, type UnknownField } from './unknown-fields.ts';
 
@@ -53,6 +54,7 @@ export interface Codec {
   readonly address: MessageCodec<Address, Address__Output>;
   readonly authorization: MessageCodec<Authorization, Authorization__Output>;
   readonly clientScope: MessageCodec<ClientScope, ClientScope__Output>;
+  readonly inboundClass: MessageCodec<InboundClass, InboundClass__Output>;
   readonly loadBalancer: MessageCodec<LoadBalancer, LoadBalancer__Output>;
   readonly envoy: EnvoyCodecs;
   /** envoy.service.discovery.v3.AggregatedDiscoveryService, for grpc-js */
@@ -80,6 +82,7 @@ export function createCodec(): Codec {
     address: addressCodec(root, scan),
     authorization: message(root, scan, 'istio.security.Authorization'),
     clientScope: message(root, scan, 'podwire.v1.ClientScope'),
+    inboundClass: message(root, scan, 'podwire.v1.InboundClass'),
     loadBalancer: message(root, scan, 'podwire.v1.LoadBalancer'),
     envoy: envoy as unknown as EnvoyCodecs,
     discovery: service(root, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),

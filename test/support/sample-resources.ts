@@ -37,6 +37,7 @@ export const DB: Workload = {
   node: 'n1',
   locality: NO_LOCALITY,
   scope: '',
+  inboundClass: '',
   canonicalName: 'db',
   canonicalRevision: 'latest',
   workloadType: 'DEPLOYMENT',

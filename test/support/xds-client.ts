@@ -96,6 +96,7 @@ export function workload(name: string, ip: string, more: Partial<Workload> = {})
     serviceAccount: name,
     locality: NO_LOCALITY,
     scope: '',
+    inboundClass: '',
     node: '',
     canonicalName: name,
     canonicalRevision: 'latest',

@@ -7,8 +7,8 @@
  *   L7              by the scope in its name: everybody's, of such a namespace, of a workload or gateway of the node
  *   Secret          only where a gateway runs that uses it
  *
- * A change of one workload costs what it changes: only when a node gets its first or loses its last pod of a namespace, an
- * account or a policy is everything looked at again that depends on these, for this node.
+ * A change of one workload costs what it changes: only when a node gets its first or loses its last pod of a namespace, a
+ * policy or a gateway is everything looked at again that depends on these, for this node.
  */
 import type { Authorization } from '../../model/authorization.ts';
 import type { Address, MeshUpdate } from '../../model/messages.ts';
@@ -51,7 +51,7 @@ export class NodeScopes implements Scopes {
     if (node === undefined) {
       return { cluster, has: (key) => key !== 'secrets', moved: () => [] };
     }
-    return new NodeScope(cluster, this.#state(cluster, node), this.#options);
+    return new NodeScope({ cluster, node }, this.#state(cluster, node), this.#options);
   }
 
   #put(uid: string, workload: Workload | undefined): void {
@@ -82,13 +82,19 @@ export class NodeScopes implements Scopes {
 
 class NodeScope implements Scope {
   readonly cluster: string;
+  readonly #name: string;
   readonly #node: NodeState;
   readonly #visibility: Visibility;
   readonly #gateways: GatewayPlacement;
   #seen: readonly number[] = [];
 
-  constructor(cluster: string, node: NodeState, options: Required<NodeScopesOptions>) {
-    this.cluster = cluster;
+  constructor(
+    at: { readonly cluster: string; readonly node: string },
+    node: NodeState,
+    options: Required<NodeScopesOptions>,
+  ) {
+    this.cluster = at.cluster;
+    this.#name = at.node;
     this.#node = node;
     this.#visibility = options.visibility;
     this.#gateways = options.gateways;
@@ -102,7 +108,7 @@ class NodeScope implements Scope {
       case 'authorizations':
         return this.#hasPolicy(name, resource as Authorization);
       case 'secrets':
-        return this.#hosts(this.#gateways.accountsOfSecret(name));
+        return this.#gateways.isSecretUsedAt(name, this.cluster, this.#name);
       case 'clusters':
       case 'loadAssignments':
         return this.#hasLinked(resourceScopeOf(name, false));
@@ -115,22 +121,22 @@ class NodeScope implements Scope {
   moved(): readonly ResourceKey[] {
     const [before, now] = [this.#seen, this.#versions()];
     const changed = (index: number): boolean => before[index] !== now[index];
-    const [namespaces, policies, accounts, uids, visibility, gateways] = now.map((_, index) =>
+    const [namespaces, policies, uids, visibility, gateways] = now.map((_, index) =>
       changed(index),
     );
     this.#seen = now;
     const moved: ResourceKey[] = [];
-    const hidden = this.#visibility !== ALL_VISIBLE;
+    const hidden = !this.#visibility.hidesNothing;
     if (visibility || (hidden && namespaces)) moved.push('addresses');
     if (namespaces || policies) moved.push('authorizations');
-    if (accounts || gateways) moved.push('secrets');
-    if (namespaces || accounts || visibility || gateways) moved.push(...LINKED);
+    if (gateways) moved.push('secrets');
+    if (namespaces || visibility || gateways) moved.push(...LINKED);
     else if (uids) moved.push('listeners');
     return moved;
   }
 
   #hasAddress(address: Address): boolean {
-    if (this.#visibility === ALL_VISIBLE) return true;
+    if (this.#visibility.hidesNothing) return true;
     if (address.kind === 'service') return this.#sees(serviceKey(address.service));
     const { uid, services } = address.workload;
     if (this.#node.uids.has(uid)) return true;
@@ -165,20 +171,13 @@ class NodeScope implements Scope {
       case 'workload':
         return this.#node.uids.has(scope.uid);
       case 'gateway':
-        return this.#hosts(this.#gateways.accountsOf(scope.gateway));
+        return this.#gateways.runsAt(scope.gateway, this.cluster, this.#name);
     }
-  }
-
-  #hosts(accounts: ReturnType<GatewayPlacement['accountsOf']>): boolean {
-    for (const { namespace, serviceAccount } of accounts) {
-      if (this.#node.accounts.has(`${namespace}/${serviceAccount}`)) return true;
-    }
-    return false;
   }
 
   #versions(): readonly number[] {
-    const { namespaces, policies, accounts, uids } = this.#node.versions;
-    return [namespaces, policies, accounts, uids, this.#visibility.version, this.#gateways.version];
+    const { namespaces, policies, uids } = this.#node.versions;
+    return [namespaces, policies, uids, this.#visibility.version, this.#gateways.version];
   }
 }
 
@@ -187,7 +186,6 @@ function samePlace(a: Workload, b: Workload): boolean {
     a.node === b.node &&
     a.clusterId === b.clusterId &&
     a.namespace === b.namespace &&
-    a.serviceAccount === b.serviceAccount &&
     a.authorizationPolicies.length === b.authorizationPolicies.length &&
     a.authorizationPolicies.every((policy, index) => policy === b.authorizationPolicies[index])
   );

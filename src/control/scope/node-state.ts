@@ -8,11 +8,9 @@ export class NodeState {
   readonly namespaces = new Map<string, number>();
   /** "namespace/name" of policies that select workloads of the node, with their number */
   readonly policies = new Map<string, number>();
-  /** "namespace/account" */
-  readonly accounts = new Map<string, number>();
   readonly uids = new Set<string>();
   /** each grows when its set changes */
-  readonly versions = { namespaces: 0, policies: 0, accounts: 0, uids: 0 };
+  readonly versions = { namespaces: 0, policies: 0, uids: 0 };
 
   get empty(): boolean {
     return this.uids.size === 0;
@@ -30,11 +28,9 @@ export class NodeState {
     this.#count(workload, -1);
   }
 
-  #count({ namespace, serviceAccount, authorizationPolicies }: Workload, by: 1 | -1): void {
+  #count({ namespace, authorizationPolicies }: Workload, by: 1 | -1): void {
     const { versions } = this;
     if (count(this.namespaces, namespace, by)) versions.namespaces++;
-    if (count(this.accounts, `${namespace}/${serviceAccount || 'default'}`, by))
-      versions.accounts++;
     for (const policy of authorizationPolicies) {
       if (count(this.policies, policy, by)) versions.policies++;
     }

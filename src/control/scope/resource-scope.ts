@@ -3,6 +3,7 @@
  *
  *   outbound|<port>|<scope>|<host>             listeners and routes; scope: "*", a namespace, or <namespace>~<class>
  *   outbound|<port>|<subset>|<host>[@<scope>]  clusters and load assignments
+ *   inbound|<port>||                           clusters
  *   inbound|<port>|<uid>                       of a workload;  inbound|<port>|<namespace>/<class>: of a group of them
  *   gateway|<port>|<namespace>/<name>          of a gateway
  */
@@ -21,6 +22,8 @@ export function resourceScopeOf(name: string, thirdIsScope: boolean): ResourceSc
     case 'outbound':
       return thirdIsScope ? outbound(third) : outbound(host.split('@')[1] ?? '*');
     case 'inbound':
+      // one cluster per port leads to whatever pod was meant
+      if (!thirdIsScope) return EVERYBODY;
       return third.includes('//')
         ? { kind: 'workload', uid: third }
         : { kind: 'namespace', namespace: third.split('/')[0] ?? '' };

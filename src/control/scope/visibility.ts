@@ -1,28 +1,32 @@
 /**
  * Who may see what, as the translation of exportTo, Sidecar and Gateway resources says.
  */
-import type { ServiceAccountName } from '../auth/access-rules.ts';
-
 export interface Visibility {
   /** whether pods of the namespace may see the Service ("namespace/hostname") */
   serviceVisible(clientNamespace: string, service: string): boolean;
+  /** everybody sees everything, and need not ask */
+  readonly hidesNothing: boolean;
   /** another number: the answers may have changed */
   readonly version: number;
 }
 
 export interface GatewayPlacement {
-  /** Accounts whose pods serve the gateway ("namespace/name"). */
-  accountsOf(gateway: string): Iterable<ServiceAccountName>;
-  /** Accounts whose pods serve a gateway that uses the Secret (its xDS name). */
-  accountsOfSecret(secret: string): Iterable<ServiceAccountName>;
+  /** Whether a pod of that node serves the gateway ("namespace/name"). */
+  runsAt(gateway: string, cluster: string, node: string): boolean;
+  /** Whether a gateway with a pod there uses the Secret (its xDS name). */
+  isSecretUsedAt(secret: string, cluster: string, node: string): boolean;
   /** another number: the answers may have changed */
   readonly version: number;
 }
 
-export const ALL_VISIBLE: Visibility = { serviceVisible: () => true, version: 0 };
+export const ALL_VISIBLE: Visibility = {
+  serviceVisible: () => true,
+  hidesNothing: true,
+  version: 0,
+};
 
 export const NO_GATEWAYS: GatewayPlacement = {
-  accountsOf: () => [],
-  accountsOfSecret: () => [],
+  runsAt: () => false,
+  isSecretUsedAt: () => false,
   version: 0,
 };

@@ -34,6 +34,11 @@ export class MergedServices {
     return this.#byKey.keys();
   }
 
+  /** As the cluster has it; undefined: it has none. */
+  resourceOf(key: string, cluster: string): ServiceResource | undefined {
+    return this.#byKey.get(key)?.get(cluster);
+  }
+
   /** Its traffic policy may be another one. */
   invalidate(key: string): void {
     if (this.#byKey.has(key)) this.#dirty.add(key);

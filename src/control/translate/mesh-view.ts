@@ -11,4 +11,6 @@ export interface MeshView {
   readonly localityOf: (node: string) => Locality | undefined;
   /** of the pod with that uid: see Workload.scope */
   readonly scopeOf: (uid: string) => string;
+  /** see Workload.inboundClass */
+  readonly inboundClassOf: (uid: string) => string;
 }

@@ -10,17 +10,21 @@
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
 import { equal } from '../../model/equal.ts';
-import type { Address, L4Update } from '../../model/messages.ts';
+import type { Address, Delta, L4Update } from '../../model/messages.ts';
 import type {
   AuthorizationPolicyResource,
   NodeResource,
   PodResource,
   Resource,
 } from '../../model/resource.ts';
+import type { MeshConfig } from '../mesh-config.ts';
 import type { ResourceChange } from '../resource-index.ts';
 import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
 import { matchesNothing } from './findings.ts';
-import { L7Translator, type L7Update, type Visibility } from './l7/translator.ts';
+import { InboundWorkloads } from './inbound-workloads.ts';
+import { InboundIndex } from './l7/inbound/inbound-index.ts';
+import type { MeshVisibility } from './l7/mesh-visibility.ts';
+import { L7Translator, type L7Update } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
@@ -46,11 +50,20 @@ export class MeshTranslator {
 
   readonly #entries = new EntryExpansion();
   readonly #l7: L7Translator;
+  readonly #inbound: InboundIndex;
+  readonly #inboundWorkloads: InboundWorkloads;
 
   constructor(options: TranslateOptions) {
     this.#options = options;
     this.#l7 = new L7Translator(options);
     this.#services = new MergedServices(options, (key) => this.#l7.trafficPolicyOf(key));
+    this.#inbound = new InboundIndex(options.rootNamespace);
+    this.#inboundWorkloads = new InboundWorkloads(this.#inbound, this.#services);
+  }
+
+  /** In force with the next apply(). */
+  setMeshConfig(config: MeshConfig): void {
+    this.#inbound.setMeshConfig(config);
   }
 
   /** The messages that differ after these changes. */
@@ -85,24 +98,48 @@ export class MeshTranslator {
     }
     for (const namespace of touched) {
       namespace.flush({
-        put: (uid, workload) => {
+        put: (uid, workload, pod) => {
           this.#addresses.put(uid, { kind: 'workload', workload });
           this.#l7.putWorkload(workload);
+          if (pod !== undefined) this.#inboundWorkloads.put(workload, pod);
         },
         remove: (uid) => {
           this.#addresses.remove(uid);
           this.#l7.removeWorkload(uid);
+          this.#inboundWorkloads.remove(uid);
         },
       });
     }
+    const inbound = this.#inboundWorkloads.flush();
+    this.#sendAgain(inbound.moved);
+    this.#l7.setExtensions(this.#inbound.extensions());
     for (const [key, namespace] of this.#namespaces) {
       if (touched.has(namespace) && namespace.empty) this.#namespaces.delete(key);
     }
+    const l7 = this.#l7.flush();
     return {
       addresses: this.#addresses.flush(),
       authorizations: this.#authorizations.flush(),
-      ...this.#l7.flush(),
+      ...l7,
+      clusters: joined(l7.clusters, inbound.clusters),
+      listeners: joined(l7.listeners, inbound.listeners),
     };
+  }
+
+  /** With the class their listeners have now; nothing else about them is new. */
+  #sendAgain(pods: readonly PodResource[]): void {
+    const namespaces = new Set<NamespaceTranslator>();
+    for (const pod of pods) {
+      const namespace = this.#namespace(pod);
+      namespace.invalidatePod(pod.name);
+      namespaces.add(namespace);
+    }
+    for (const namespace of namespaces) {
+      namespace.flush({
+        put: (uid, workload) => this.#addresses.put(uid, { kind: 'workload', workload }),
+        remove: () => {},
+      });
+    }
   }
 
   /** How many units of L7 configuration were compiled so far: what changes cost. */
@@ -111,8 +148,8 @@ export class MeshTranslator {
   }
 
   /** For the server's scoping. */
-  get visibility(): Visibility {
-    return this.#l7;
+  get visibility(): MeshVisibility {
+    return this.#l7.visibility;
   }
 
   *pods(): IterableIterator<PodResource> {
@@ -121,7 +158,7 @@ export class MeshTranslator {
 
   findings(): Finding[] {
     const findings = [...this.#namespaces.values()].flatMap((namespace) => namespace.findings());
-    findings.push(...this.#l7.findings());
+    findings.push(...this.#l7.findings(), ...this.#inbound.findings());
     for (const policies of this.#policies.values()) {
       for (const policy of policies) {
         if (policy.target.type !== 'labels' || this.#selectsPod(policy, policy.target.labels))
@@ -149,6 +186,7 @@ export class MeshTranslator {
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
     this.#l7.change(resource, present);
+    this.#inbound.change(present ? undefined : resource, present ? resource : undefined);
     for (const expanded of this.#entries.change(resource, present)) {
       const { resource: made } = expanded;
       if (made !== resource && made.kind === 'Pod') this.#l7.change(made, expanded.present);
@@ -216,6 +254,7 @@ export class MeshTranslator {
         rootPolicies: (pod) => this.#rootPoliciesOf(pod),
         localityOf: (node) => this.#nodes.get(this.#clusterKey(clusterId, node))?.locality,
         scopeOf: (uid) => this.#l7.scopeOf(uid),
+        inboundClassOf: (uid) => this.#inbound.classOf(uid),
       });
       for (const policy of this.#policies.get(name) ?? []) namespace.change(undefined, policy);
       this.#namespaces.set(key, namespace);
@@ -243,4 +282,8 @@ export class MeshTranslator {
     for (const pod of this.pods()) if (selects(labels, pod.labels)) return true;
     return false;
   }
+}
+
+function joined<T>(a: Delta<T>, b: Delta<T>): Delta<T> {
+  return { upserts: [...a.upserts, ...b.upserts], removals: [...a.removals, ...b.removals] };
 }

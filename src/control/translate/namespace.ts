@@ -30,7 +30,7 @@ type Services = ReadonlyMap<string, readonly ServicePortTarget[]>;
 
 /** Where the messages go. */
 export interface WorkloadSink {
-  put(uid: string, workload: Workload): void;
+  put(uid: string, workload: Workload, pod?: PodResource): void;
   remove(uid: string): void;
 }
 
@@ -240,14 +240,15 @@ export class NamespaceTranslator {
     );
     policies.push(...this.#mesh.rootPolicies(pod));
     this.#selected.set(name, [...bySelector, ...selecting]);
+    const uid = podMessageUid(this.#options.clusterId, pod);
     const attachments = {
       services: this.#shared.services(services),
       policies: this.#shared.texts([...new Set(policies)].sort()),
       locality: this.#mesh.localityOf(pod.node),
-      scope: this.#mesh.scopeOf(podMessageUid(this.#options.clusterId, pod)),
+      scope: this.#mesh.scopeOf(uid),
+      inboundClass: this.#mesh.inboundClassOf(uid),
     };
-    const workload = podWorkload(pod, attachments, this.#options);
-    sink.put(workload.uid, workload);
+    sink.put(uid, podWorkload(pod, attachments, this.#options), pod);
   }
 
   #servicesOf(pod: PodResource, bySelector: readonly ServiceResource[]): Services {

@@ -25,6 +25,8 @@ export interface Attachments {
   readonly locality: Locality | undefined;
   /** see Workload.scope */
   readonly scope: string;
+  /** see Workload.inboundClass */
+  readonly inboundClass: string;
 }
 
 /** Before the name of what a WorkloadEntry becomes; "/" is illegal in the names of pods. */
@@ -45,7 +47,7 @@ function plainName(name: string): string {
 
 export function podWorkload(
   pod: PodResource,
-  { services, policies, locality, scope }: Attachments,
+  { services, policies, locality, scope, inboundClass }: Attachments,
   options: TranslateOptions,
 ): Workload {
   const { name: workloadName, type: workloadType } = ownerOf(pod);
@@ -72,6 +74,7 @@ export function podWorkload(
     hostNetwork: pod.hostNetwork,
     capacity: pod.weight,
     scope,
+    inboundClass,
   };
 }
 
@@ -133,6 +136,7 @@ export function bareWorkload(
     hostNetwork: true,
     capacity: endpoint.weight ?? 1,
     scope: '',
+    inboundClass: '',
   };
 }
 

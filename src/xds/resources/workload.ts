@@ -11,8 +11,8 @@ import {
   type Workload,
 } from '../../model/workload.ts';
 import type { Codec, WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
-import { clientScopeFromWire, clientScopeToWire } from './client-scope.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
+import { workloadExtensionsFromWire, workloadExtensionsToWire } from './workload-extensions.ts';
 
 /** Of all streams: what they bring is the same mesh. */
 const shared = new Sharing();
@@ -46,7 +46,7 @@ export function workloadToWire(workload: Workload, codec: Codec): WireWorkloadIn
     cluster_id: workload.clusterId,
     network_mode: workload.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
     capacity: workload.capacity === DEFAULT_CAPACITY ? null : { value: workload.capacity },
-    extensions: clientScopeToWire(workload.scope, codec.clientScope),
+    extensions: workloadExtensionsToWire(workload, codec),
   };
 }
 
@@ -87,7 +87,7 @@ export function workloadFromWire(wire: WireWorkload, codec: Codec, error: FieldE
     clusterId: shared.text(wire.cluster_id),
     hostNetwork: wire.network_mode === 'HOST_NETWORK',
     capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
-    scope: clientScopeFromWire(wire.extensions, codec.clientScope),
+    ...workloadExtensionsFromWire(wire.extensions, codec),
   };
 }
 

@@ -33,6 +33,7 @@ const DB: Workload = {
   hostNetwork: false,
   capacity: 1,
   scope: '',
+  inboundClass: '',
 };
 const SERVICE: Service = {
   name: 'db',

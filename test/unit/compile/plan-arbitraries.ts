@@ -51,6 +51,7 @@ export const workload: fc.Arbitrary<Workload> = record({
   healthy: fc.boolean(),
   capacity: fc.constantFrom(0, 1, 1, 2, 3),
   scope: fc.constantFrom('', 'shop~0123456789ab'),
+  inboundClass: fc.constantFrom('', 'shop/0123456789ab'),
   services: fc.dictionary(fc.constantFrom(...SERVICE_NAMES), targets, { noNullPrototype: true }),
   policies: fc.subarray(['a/p1', 'a/p2', 'root/p3']),
 }).map(({ name, services, policies, ...rest }) => ({

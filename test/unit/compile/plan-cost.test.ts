@@ -36,6 +36,7 @@ function workload(index: number, more: Partial<Workload> = {}): Workload {
     node: '',
     locality: NO_LOCALITY,
     scope: '',
+    inboundClass: '',
     canonicalName: app,
     canonicalRevision: 'latest',
     workloadType: 'POD',

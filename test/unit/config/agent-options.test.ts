@@ -29,6 +29,7 @@ function refusal(raw: RawAgentOptions, mounts = MOUNTS): PodwireError {
 test('everything but --config has a default', () => {
   assert.deepEqual(parse({}), {
     configDir: '/etc/podwire',
+    meshConfig: undefined,
     cgroup: '/sys/fs/cgroup/unified',
     bpffs: '/sys/fs/bpf',
     stateDir: '/var/lib/podwire',

@@ -55,6 +55,7 @@ test('of a namespace of 100 pods one is looked at when its endpoint becomes unre
     rootPolicies: () => [],
     localityOf: () => undefined,
     scopeOf: () => '',
+    inboundClassOf: () => '',
   });
   const put: string[] = [];
   const flush = (): string[] => {

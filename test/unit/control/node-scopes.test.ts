@@ -91,6 +91,7 @@ test('hidden Services, and endpoints of nothing else, are not sent', () => {
   const visibility: Visibility = {
     serviceVisible: (namespace, service) =>
       service.startsWith(`${namespace}/`) || service === 'bank/open',
+    hidesNothing: false,
     version: 0,
   };
   const scopes = new NodeScopes({ ownCluster: 'Kubernetes', visibility });
@@ -112,11 +113,12 @@ test('hidden Services, and endpoints of nothing else, are not sent', () => {
   assert.deepEqual([closed, both].map(sees), [true, true]);
 });
 
-test('Secrets and gateways go to nodes with a pod of the gateway’s account, and to nobody else', () => {
-  const account = { namespace: 'edge', serviceAccount: 'gw' };
+test('Secrets and gateways go to nodes where the gateway runs, and to nobody else', () => {
   const gateways: GatewayPlacement = {
-    accountsOf: (gateway) => (gateway === 'edge/main' ? [account] : []),
-    accountsOfSecret: (secret) => (secret === 'kubernetes://edge/cert' ? [account] : []),
+    runsAt: (gateway, cluster, node) =>
+      gateway === 'edge/main' && cluster === 'Kubernetes' && node === 'n1',
+    isSecretUsedAt: (secret, cluster, node) =>
+      secret === 'kubernetes://edge/cert' && cluster === 'Kubernetes' && node === 'n1',
     version: 0,
   };
   const scopes = new NodeScopes({ ownCluster: 'Kubernetes', gateways });
@@ -157,5 +159,6 @@ test('names say whom L7 resources are for', () => {
   });
   assert.deepEqual(of('inbound|80|K//Pod/shop/a'), { kind: 'workload', uid: 'K//Pod/shop/a' });
   assert.deepEqual(of('inbound|80|shop/class'), { kind: 'namespace', namespace: 'shop' });
+  assert.deepEqual(of('inbound|80||', false), { kind: 'everybody' });
   assert.deepEqual(of('gateway|443|edge/main'), { kind: 'gateway', gateway: 'edge/main' });
 });

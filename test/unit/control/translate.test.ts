@@ -78,6 +78,7 @@ ownerReferences: [{ kind: ReplicaSet, name: web-7d4b9, controller: true }]`,
     hostNetwork: false,
     capacity: 3,
     scope: '',
+    inboundClass: '',
   });
 });
 

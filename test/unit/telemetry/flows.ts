@@ -29,6 +29,7 @@ export function workload(name: string, address: string, more: Partial<Workload> 
     hostNetwork: false,
     capacity: 1,
     scope: '',
+    inboundClass: '',
     ...more,
   };
 }

@@ -34,6 +34,8 @@ export class ClientClasses implements Classes {
     Map<string, { readonly ofClass: ClientClass; count: number }>
   >();
   readonly #stale = new Set<string>();
+  /** another number: a class came or went */
+  version = 0;
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -127,7 +129,10 @@ export class ClientClasses implements Classes {
     else classes.set(scope, entry);
     if (classes.size === 0) this.#byNamespace.delete(namespace);
     else this.#byNamespace.set(namespace, classes);
-    if (entry.count === 0 || (entry.count === 1 && by === 1)) this.#graph.touch(KEY);
+    if (entry.count === 0 || (entry.count === 1 && by === 1)) {
+      this.version++;
+      this.#graph.touch(KEY);
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Cluster } from '../../../model/cluster.ts';
 import type { Finding } from '../../../model/finding.ts';
-import type { Endpoint, LoadAssignment } from '../../../model/load-assignment.ts';
+import type { LoadAssignment } from '../../../model/load-assignment.ts';
 import type { Catalog } from './catalog.ts';
 import { ANY_CLIENT, type Client } from './client.ts';
 import type { ClusterUnit, Clusters } from './destinations.ts';
@@ -22,9 +22,10 @@ import { clusterMessage, loadAssignmentMessage } from './message.ts';
 import { isHttp } from './port-protocol.ts';
 import type { Host, HostPort, Registry } from './registry.ts';
 import { secretUnits } from './secrets.ts';
+import { servedEndpoints } from './served-endpoints.ts';
 import { balancerOf, outliersOf, poolSettings, upstreamTls } from './traffic-policy.ts';
 
-const OVERPROVISIONING = 140;
+export const OVERPROVISIONING = 140;
 /** where connections go that no rule is about */
 export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
 /** the name of no cluster: what is routed there is answered 503 */
@@ -148,8 +149,7 @@ export class ClusterFactory implements Clusters {
 
   #assignment(target: Target, client: Client): LoadAssignment {
     const { policy } = target;
-    const endpoints =
-      target.host.resolution === 'ENDPOINTS' ? this.#known(target) : dnsEndpoints(target);
+    const endpoints = this.#placed(target);
     const setting = policy.loadBalancer?.localityLbSetting;
     const localities =
       setting !== undefined && looksAtClient(setting, policy.outlierDetection !== undefined)
@@ -158,26 +158,16 @@ export class ClusterFactory implements Clusters {
     return { name: target.name, localities, overprovisioning: OVERPROVISIONING };
   }
 
-  #known({ host, port, subset, rules }: Target): PlacedEndpoint[] {
-    const wanted = Object.entries(rules.subsets.get(subset)?.labels ?? {});
-    const { key } = host;
-    return this.#endpoints.read(key).flatMap(({ workload, labels }) => {
-      if (!wanted.every(([name, value]) => labels.get(name) === value)) return [];
-      const served = workload.services
-        .get(key)
-        ?.find(({ servicePort }) => servicePort === port.number);
-      const [address] = workload.addresses;
-      if (served === undefined || address === undefined || workload.capacity === 0) return [];
-      const endpoint: Endpoint = {
-        address,
-        port: served.targetPort,
-        healthy: workload.healthy,
-        weight: workload.capacity,
-        workload: workload.uid,
-      };
-      const { region, zone, subzone } = workload.locality;
-      return [{ locality: { region, zone, subZone: subzone }, labels, endpoint }];
-    });
+  #placed({ host, port, subset, rules }: Target): PlacedEndpoint[] {
+    const labels = rules.subsets.get(subset)?.labels ?? {};
+    switch (host.resolution) {
+      case 'ENDPOINTS':
+        return servedEndpoints(this.#endpoints, host.key, port.number, labels);
+      case 'NONE':
+        return [];
+      default:
+        return dnsEndpoints(host.entry?.spec.endpoints ?? [], host.host, port, labels);
+    }
   }
 }
 

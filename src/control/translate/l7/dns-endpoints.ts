@@ -3,30 +3,28 @@
  */
 import { parseIp, type Ip } from '../../../model/ip.ts';
 import { NO_LOCALITY, type Endpoint } from '../../../model/load-assignment.ts';
-import type { RulesInForce } from './destination-rules.ts';
+import type { ResourceOf } from './catalog.ts';
 import { parseLocality, type PlacedEndpoint } from './locality.ts';
-import type { Host, HostPort } from './registry.ts';
+import type { HostPort } from './registry.ts';
 
-interface DnsTarget {
-  readonly host: Host;
-  readonly port: HostPort;
-  readonly subset: string;
-  readonly rules: RulesInForce;
-}
+type EntryEndpoints = NonNullable<ResourceOf<'ServiceEntry'>['spec']['endpoints']>;
 
-/** What is to be resolved: the endpoints of the ServiceEntry, or its host. */
-export function dnsEndpoints({ host, port, rules, subset }: DnsTarget): PlacedEndpoint[] {
-  if (host.resolution === 'NONE') return [];
-  const wanted = Object.entries(rules.subsets.get(subset)?.labels ?? {});
-  const endpoints = host.entry?.spec.endpoints ?? [];
+/** What is to be resolved: the endpoints that a ServiceEntry lists (`labels`: of a subset), or else the host. */
+export function dnsEndpoints(
+  endpoints: EntryEndpoints,
+  host: string,
+  port: HostPort,
+  labels: Readonly<Record<string, string>>,
+): PlacedEndpoint[] {
+  const wanted = Object.entries(labels);
   if (endpoints.length === 0) {
-    return [dnsEndpoint(host.host, port.targetPort, 1, NO_LOCALITY, new Map())];
+    return [dnsEndpoint(host, port.targetPort, 1, NO_LOCALITY, new Map())];
   }
-  return endpoints.flatMap(({ address = '', ports, labels = {}, locality, weight }) => {
-    if (!wanted.every(([name, value]) => labels[name] === value)) return [];
+  return endpoints.flatMap(({ address = '', ports, labels: own = {}, locality, weight }) => {
+    if (!wanted.every(([name, value]) => own[name] === value)) return [];
     const number = ports?.[port.name] ?? port.targetPort;
     const place = locality === undefined ? NO_LOCALITY : parseLocality(locality);
-    return [dnsEndpoint(address, number, weight || 1, place, new Map(Object.entries(labels)))];
+    return [dnsEndpoint(address, number, weight || 1, place, new Map(Object.entries(own)))];
   });
 }
 

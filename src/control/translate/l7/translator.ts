@@ -10,7 +10,6 @@ import type { PodResource, Resource } from '../../../model/resource.ts';
 import type { ServiceEntryResource } from '../../../model/resource/service-entry.ts';
 import type { ServiceTrafficPolicy } from '../../../model/service.ts';
 import type { Workload } from '../../../model/workload.ts';
-import { selects } from '../label-index.ts';
 import type { TranslateOptions } from '../options.ts';
 import { Outbox } from '../outbox.ts';
 import { entryEndpointUid, podMessageUid } from '../workload.ts';
@@ -18,15 +17,17 @@ import { compileAnyAddress } from './any-address.ts';
 import { compileApiGateway } from './api-gateway.ts';
 import { ApiRoutes } from './api-routes.ts';
 import { Catalog } from './catalog.ts';
-import { Client } from './client.ts';
 import { ClientClasses } from './client-classes.ts';
 import { ClusterFactory } from './cluster.ts';
 import { DestinationRules } from './destination-rules.ts';
 import { Endpoints } from './endpoints.ts';
+import { compileExtension } from './extension-unit.ts';
 import { compileGateway } from './gateway.ts';
 import { Graph, type Compile } from './graph.ts';
+import type { ExtensionCluster } from './inbound/extension-cluster.ts';
 import type { Message, MessageType } from './message.ts';
 import { compileHost } from './outbound.ts';
+import { MeshVisibility } from './mesh-visibility.ts';
 import type { Parts } from './parts.ts';
 import { Registry } from './registry.ts';
 import { KernelTrafficPolicies } from './kernel-traffic-policy.ts';
@@ -37,13 +38,9 @@ export type L7Update = Required<
   Pick<MeshUpdate, 'listeners' | 'routes' | 'clusters' | 'loadAssignments' | 'secrets'>
 >;
 
-/** What a namespace may see: for the server's scoping. */
-export interface Visibility {
-  serviceVisible(clientNamespace: string, serviceKey: string): boolean;
-  gatewayNodes(gateway: string): ReadonlySet<string>;
-}
-
-export class L7Translator implements Visibility {
+export class L7Translator {
+  /** for the scoping of a server */
+  readonly visibility: MeshVisibility;
   readonly #options: TranslateOptions;
   readonly #graph = new Graph();
   readonly #endpoints = new Endpoints(this.#graph);
@@ -51,6 +48,8 @@ export class L7Translator implements Visibility {
   readonly #parts: Parts;
   /** how many resources make a unit a root */
   readonly #roots = new Map<string, number>();
+  /** names of the extension clusters in force */
+  #extensions: ReadonlySet<string> = new Set();
   readonly #trafficPolicies: KernelTrafficPolicies;
   readonly #nodes = new Map<string, Locality>();
   readonly #podsByNode = new Map<string, Set<PodResource>>();
@@ -67,6 +66,7 @@ export class L7Translator implements Visibility {
     const catalog = new Catalog(this.#graph, options);
     const imports = new Imports(catalog);
     const registry = new Registry(catalog, imports, options.clusterId);
+    this.visibility = new MeshVisibility(registry, this.#classes);
     const rules = new DestinationRules(catalog);
     this.#trafficPolicies = new KernelTrafficPolicies(catalog, rules);
     this.#parts = {
@@ -88,24 +88,13 @@ export class L7Translator implements Visibility {
     if (resource.kind === 'ServiceEntry') this.#labelEndpoints(resource, present);
     if (resource.kind === 'DestinationRule') this.#trafficPolicies.change(resource);
     this.#classes.changeRule(resource, present);
+    this.visibility.change(resource, present);
     for (const [name, compile] of this.#rootsOf(resource)) this.#root(name, compile, present);
   }
 
   /** The pods whose scope differs from before: to be called before their Workload messages are made. */
   flushClasses(): PodResource[] {
     return this.#classes.flush();
-  }
-
-  /** Names of the nodes with pods that serve an Istio Gateway ("namespace/name"): who needs its listeners and Secrets. */
-  gatewayNodes(gateway: string): Set<string> {
-    const [found] = this.#parts.catalog.read('Gateway', gateway);
-    const nodes = new Set<string>();
-    if (found === undefined) return nodes;
-    const selector = new Map(Object.entries(found.spec.selector ?? {}));
-    for (const pods of this.#podsByNode.values()) {
-      for (const { labels, node } of pods) if (selects(selector, labels)) nodes.add(node);
-    }
-    return nodes;
   }
 
   /** Of a pod's Workload message; "": its namespace. */
@@ -121,6 +110,17 @@ export class L7Translator implements Visibility {
   /** Those of the Services' keys whose policy may be another one since the last call. */
   flushTrafficPolicies(keys: Iterable<string>): Iterable<string> {
     return this.#trafficPolicies.flush(keys);
+  }
+
+  /** All that inbound listeners ask for, by name; a name says all there is to know. */
+  setExtensions(extensions: ReadonlyMap<string, ExtensionCluster>): void {
+    const { registry } = this.#parts;
+    for (const [name, extension] of extensions) {
+      if (this.#extensions.has(name)) continue;
+      this.#graph.addRoot(name, () => compileExtension(registry, this.#endpoints, extension));
+    }
+    for (const name of this.#extensions) if (!extensions.has(name)) this.#graph.removeRoot(name);
+    this.#extensions = new Set(extensions.keys());
   }
 
   putWorkload(workload: Workload): void {
@@ -153,19 +153,6 @@ export class L7Translator implements Visibility {
 
   findings(): Finding[] {
     return this.#graph.findings();
-  }
-
-  serviceVisible(clientNamespace: string, serviceKey: string): boolean {
-    const slash = serviceKey.indexOf('/');
-    const [namespace, host] = [serviceKey.slice(0, slash), serviceKey.slice(slash + 1)];
-    const { registry } = this.#parts;
-    const definition = registry.definitions(host).find((found) => found.namespace === namespace);
-    if (definition === undefined) return false;
-    if (registry.visible(definition, new Client(clientNamespace))) return true;
-    for (const ofClass of this.#classes.classesOf(clientNamespace)) {
-      if (registry.visible(definition, new Client(clientNamespace, ofClass))) return true;
-    }
-    return false;
   }
 
   #rootsOf(resource: Resource): [string, Compile][] {
@@ -227,6 +214,7 @@ export class L7Translator implements Visibility {
     if (present) this.#podsByNode.set(node, pods.add(pod));
     else pods.delete(pod);
     if (pods.size === 0) this.#podsByNode.delete(node);
+    this.visibility.changePod(pod, node, present);
     this.#setPod(pod, present);
   }
 

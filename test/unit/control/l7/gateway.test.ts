@@ -280,7 +280,7 @@ test('a Gateway belongs to the nodes of the pods it selects', () => {
     pod('edge/p2', '10.0.0.2', { istio: 'other' }, 'n2'),
     gateway(HTTP),
   ).translator;
-  assert.deepEqual([...visibility.gatewayNodes('edge/gw')], ['n1']);
+  assert.deepEqual([...visibility.gatewayNodes('edge/gw')], ['Kubernetes n1']);
 });
 
 test('subsets of the endpoints that a ServiceEntry lists', () => {
