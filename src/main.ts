@@ -44,7 +44,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'validate',
-    summary: 'check a folder of configuration',
+    summary: 'check resources: files, folders or stdin, as one mesh',
     group: NODE,
     load: async () => (await import('./cli/validate.ts')).validateCommand(),
   },
