@@ -65,6 +65,11 @@ const INTENDED: readonly Intended[] = [
     is: (theirs, ours) => (theirs as string[]).length > 3 && equal(ours, []),
   },
   {
+    path: /^workloads > .*\/web-7d4b9c-[a-j]* > inboundClass$/,
+    why: 'podwire’s own extension: the class of its inbound listeners, where rules on requests select the pod',
+    is: (theirs, ours) => theirs === '' && /^shop\/[0-9a-f]+$/.test(ours as string),
+  },
+  {
     path: /^workloads > .*\/WorkloadEntry\/shop\/vm-1 > capacity$/,
     why: 'istiod leaves out the weight of a WorkloadEntry, which the message has a field for',
     is: (theirs, ours) => theirs === 1 && ours === 3,
