@@ -4,7 +4,6 @@
  * The first SIGTERM or SIGINT (or POST /v1/shutdown) drains and stops; a second one gives up the waiting.
  */
 import { readFileSync } from 'node:fs';
-import { once } from 'node:events';
 import { Command } from 'commander';
 import {
   parseAgentOptions,
@@ -18,11 +17,9 @@ import {
   DEFAULT_METRICS,
   DEFAULT_STATE_DIR,
 } from '../config/defaults.ts';
-import { PodwireError } from '../errors.ts';
-import { createLog, LOG_LEVELS, type Log } from '../log.ts';
+import { createLog, LOG_LEVELS } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
-import { LevelSwitch } from './level-switch.ts';
-import { StopRequest } from './stop-request.ts';
+import { serveUntilStopped } from './serve-until-stopped.ts';
 
 const CLOSE_DEADLINE_MS = 10_000;
 
@@ -64,35 +61,9 @@ export function agentCommand(): Command {
 }
 
 async function run(options: AgentOptions): Promise<void> {
-  const log = createLog(options.log);
-  const stop = new StopRequest();
-  try {
-    await Promise.race([live(options, log, stop), stop.abandoned]);
-  } finally {
-    stop.release();
-  }
-}
-
-async function live(options: AgentOptions, log: Log, stop: StopRequest): Promise<void> {
-  const { signal } = stop;
-  const levels = new LevelSwitch(log);
-  const { startAgent } = await import('../agent/app.ts');
-  let agent;
-  try {
-    agent = await startAgent(options, {
-      log,
-      signal,
-      setLogLevel: (level) => levels.set(level),
-      onShutdown: () => stop.request('POST /v1/shutdown'),
-    });
-  } catch (error) {
-    // told to stop while it was still starting: no failure
-    if (!signal.aborted || error instanceof PodwireError) throw error;
-    log.info({ reason: String(signal.reason) }, 'stopped before the start was complete');
-    return;
-  }
-  if (!signal.aborted) await once(signal, 'abort');
-  log.info({ reason: String(signal.reason) }, 'stopping');
-  await agent.close(CLOSE_DEADLINE_MS);
-  log.info('stopped');
+  await serveUntilStopped(createLog(options.log), async (deps) => {
+    const { startAgent } = await import('../agent/app.ts');
+    const agent = await startAgent(options, deps);
+    return () => agent.close(CLOSE_DEADLINE_MS);
+  });
 }

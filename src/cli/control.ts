@@ -4,7 +4,6 @@
  * The first SIGTERM or SIGINT (or POST /v1/shutdown) sends the agents to other replicas and stops; a second one gives up
  * the waiting.
  */
-import { once } from 'node:events';
 import { Command } from 'commander';
 import {
   parseControlOptions,
@@ -20,11 +19,9 @@ import {
   DEFAULT_CONTROL_STATE_DIR,
   DEFAULT_ROOT_CONFIGMAP,
 } from '../config/defaults.ts';
-import { PodwireError } from '../errors.ts';
-import { createLog, LOG_LEVELS, type Log } from '../log.ts';
+import { createLog, LOG_LEVELS } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
-import { LevelSwitch } from './level-switch.ts';
-import { StopRequest } from './stop-request.ts';
+import { serveUntilStopped } from './serve-until-stopped.ts';
 
 export function controlCommand(): Command {
   const several = (value: string, before: string[] = []): string[] => [...before, value];
@@ -82,35 +79,9 @@ export function controlCommand(): Command {
 }
 
 async function run(options: ControlProcessOptions): Promise<void> {
-  const log = createLog(options.log);
-  const stop = new StopRequest();
-  try {
-    await Promise.race([live(options, log, stop), stop.abandoned]);
-  } finally {
-    stop.release();
-  }
-}
-
-async function live(options: ControlProcessOptions, log: Log, stop: StopRequest): Promise<void> {
-  const { signal } = stop;
-  const levels = new LevelSwitch(log);
-  const { startControlProcess } = await import('../control/process.ts');
-  let control;
-  try {
-    control = await startControlProcess(options, {
-      log,
-      signal,
-      setLogLevel: (level) => levels.set(level),
-      onShutdown: () => stop.request('POST /v1/shutdown'),
-    });
-  } catch (error) {
-    // told to stop while it was still starting: no failure
-    if (!signal.aborted || error instanceof PodwireError) throw error;
-    log.info({ reason: String(signal.reason) }, 'stopped before the start was complete');
-    return;
-  }
-  if (!signal.aborted) await once(signal, 'abort');
-  log.info({ reason: String(signal.reason) }, 'stopping');
-  await control.close();
-  log.info('stopped');
+  await serveUntilStopped(createLog(options.log), async (deps) => {
+    const { startControlProcess } = await import('../control/process.ts');
+    const control = await startControlProcess(options, deps);
+    return () => control.close();
+  });
 }
