@@ -127,8 +127,11 @@ async function build(
     onRestart: (worker) => listeners.reopen(worker),
     closeFd: (fd) => binding.closeFd(fd),
   });
-  resources.add('workers', () => workers.close());
   const listeners = new Listeners({ binding, path, workers });
+  resources.add('workers', async () => {
+    listeners.retire();
+    await workers.close();
+  });
   const reconciler: Reconciler = new Reconciler({
     binding,
     path,

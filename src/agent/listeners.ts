@@ -47,12 +47,29 @@ export class Listeners implements PodListeners {
 
   close(pod: CapturedPod): void {
     this.#open.delete(pod.id);
+    this.#clearSlots(pod);
     this.#workers.unlisten(pod.id);
+  }
+
+  /** New connections go as if the agent were gone; what has reached a listener is still accepted until the workers close. */
+  retire(): void {
+    for (const pod of this.#open.values()) this.#clearSlots(pod);
+    this.#open.clear();
   }
 
   /** A worker was replaced: its slots get new listeners. */
   reopen(worker: number): void {
     for (const pod of this.#open.values()) this.#listen(pod, worker);
+  }
+
+  #clearSlots(pod: CapturedPod): void {
+    const slots = this.#path.map('listeners');
+    for (let worker = 0; worker < this.#workers.count; worker++) {
+      for (const [, role] of ROLES) {
+        for (const [family] of FAMILIES)
+          slots.delete(ListenerKey.encode({ pod: pod.id, role, family, worker }));
+      }
+    }
   }
 
   #listen(pod: CapturedPod, worker: number): void {

@@ -7,6 +7,14 @@ import { TcpProxy } from '../../proxy/tcp-proxy.ts';
 import { PodKernelPort } from './kernel-port.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
+/**
+ * Between the slot's removal and the listener's close: a connect that saw the slot a moment before sends its SYN, a handshake
+ * over the wire completes, and the accept queue is emptied. A listener that closes first would reset them.
+ */
+const ACCEPT_GRACE_MS = 200;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 function main(): void {
   const port = parentPort;
   if (!port) throw new Error('worker-main.ts runs in a worker thread only');
@@ -28,17 +36,18 @@ function main(): void {
   const listeners = new Map<number, { close(): void }[]>();
   const say = (message: FromWorker): void => port.postMessage(message);
 
-  const unlisten = (podId: number): void => {
-    for (const listener of listeners.get(podId) ?? []) listener.close();
+  /** Its slots are empty already. */
+  const unlisten = async (podId: number): Promise<void> => {
+    const retired = listeners.get(podId) ?? [];
     listeners.delete(podId);
+    await sleep(ACCEPT_GRACE_MS);
+    for (const listener of retired) listener.close();
   };
 
   const drain = async (deadlineMs: number): Promise<void> => {
-    for (const podId of [...listeners.keys()]) unlisten(podId);
     const end = Date.now() + deadlineMs;
-    while (table.size > 0 && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await Promise.all([...listeners.keys()].map(unlisten));
+    while (table.size > 0 && Date.now() < end) await sleep(20);
     say({ kind: 'drained', cut: table.closeWhere(() => true) });
   };
 
@@ -52,7 +61,7 @@ function main(): void {
         break;
       }
       case 'unlisten':
-        unlisten(message.podId);
+        void unlisten(message.podId);
         break;
       case 'stats': {
         const { opened, failed, refused, size: live } = table;
