@@ -128,10 +128,7 @@ async function build(
     closeFd: (fd) => binding.closeFd(fd),
   });
   const listeners = new Listeners({ binding, path, workers });
-  resources.add('workers', async () => {
-    listeners.retire();
-    await workers.close();
-  });
+  resources.add('workers', () => listeners.drain());
   const reconciler: Reconciler = new Reconciler({
     binding,
     path,
