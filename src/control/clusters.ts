@@ -18,6 +18,7 @@ import {
 import type { KubernetesSource } from './sources/kubernetes/source.ts';
 import { LeaderElection } from './status/leader.ts';
 import { StatusWriter } from './status/writer.ts';
+import type { Ownership } from './translate/l7/api-route.ts';
 
 export interface Clusters {
   /** the primary one is the first */
@@ -29,7 +30,7 @@ export interface Clusters {
   /** of control's replicas, for the primary cluster; runs with the writer */
   readonly leader: { readonly leading: boolean };
   /** Starts what only one replica may do. */
-  startWriter(): StatusWriter;
+  startWriter(ownership: Ownership): StatusWriter;
   close(): Promise<void>;
 }
 
@@ -54,8 +55,7 @@ export async function openClusters(
   const [{ cluster }] = clusters as [ClusterOption];
   const identity = `${hostname()}-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
   const leader = new LeaderElection({ client, namespace, name: LEASE, identity, log });
-  const writer = new StatusWriter({ client, cluster, leader, log });
-  let writing = false;
+  let writer: StatusWriter | undefined;
   return {
     sources,
     cluster,
@@ -71,14 +71,14 @@ export async function openClusters(
         }),
       })),
     ),
-    startWriter: () => {
-      writing = true;
+    startWriter: (ownership) => {
+      writer = new StatusWriter({ client, cluster, leader, ownership, log });
       leader.start();
       writer.start();
       return writer;
     },
     close: async () => {
-      if (writing) await Promise.all([writer.close(), leader.close()]);
+      if (writer !== undefined) await Promise.all([writer.close(), leader.close()]);
       for (const one of clients) one.close();
     },
   };

@@ -15,6 +15,9 @@ import type { Resource } from '../model/resource.ts';
 import { MeshConfigFile } from './mesh-config-file.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
+import type { StatusReport } from './status/report.ts';
+import type { Ownership } from './translate/l7/api-route.ts';
+import type { ApiVerdict } from './translate/l7/gateway-api/verdict.ts';
 import type { MeshVisibility } from './translate/l7/mesh-visibility.ts';
 import { MeshTranslator } from './translate/mesh.ts';
 import type { TranslateOptions } from './translate/options.ts';
@@ -115,16 +118,27 @@ export class ControlCore {
 
   /** What a resource would be told by the others if it came (again): for the admission webhook. */
   preview(resource: Resource): readonly Finding[] {
-    return this.#checks.preview(resource);
+    return [...this.#checks.preview(resource), ...this.#translator.judge.preview(resource)];
   }
 
   /** Of every origin there is, those without a finding included; findings of no origin are left out. */
-  findingsByOrigin(): ReadonlyMap<string, readonly Finding[]> {
-    const byOrigin = new Map<string, Finding[]>();
-    for (const origin of this.#index.origins()) byOrigin.set(origin, []);
-    for (const origin of this.#originFindings.keys()) byOrigin.set(origin, []);
-    for (const finding of this.findings()) byOrigin.get(finding.file)?.push(finding);
-    return byOrigin;
+  reports(): ReadonlyMap<string, StatusReport> {
+    const verdicts = new Map<string, ApiVerdict>();
+    for (const verdict of this.#translator.judge.verdicts()) verdicts.set(verdict.origin, verdict);
+    const findings = new Map<string, Finding[]>();
+    for (const origin of this.#index.origins()) findings.set(origin, []);
+    for (const origin of this.#originFindings.keys()) findings.set(origin, []);
+    for (const finding of this.findings()) findings.get(finding.file)?.push(finding);
+    const reports = new Map<string, StatusReport>();
+    for (const [origin, list] of findings) {
+      reports.set(origin, { findings: list, verdict: verdicts.get(origin) });
+    }
+    return reports;
+  }
+
+  /** Whose statuses are podwire's to write. */
+  get ownership(): Ownership {
+    return this.#translator.judge.ownership;
   }
 
   /** Who may see what: for the scoping of a server. */

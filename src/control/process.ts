@@ -187,7 +187,7 @@ async function start(
   await whenHeard(required, signal, log);
   readiness.clear('configuration');
   if (clusters !== undefined) {
-    publisher = new StatusPublisher(clusters.startWriter(), () => core.findingsByOrigin());
+    publisher = new StatusPublisher(clusters.startWriter(core.ownership), () => core.reports());
     publisher.changed([]);
     resources.add('status', () => publisher?.close());
   }

@@ -5,6 +5,7 @@
  * two Services with one virtual address: the first by name wins.  The losers are reported with both names, and come into
  * force when the winner goes.  Work is proportional to the change.
  */
+import { equal } from '../model/equal.ts';
 import type { Finding, FindingCode } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
 
@@ -66,8 +67,14 @@ export class ResourceIndex {
     return [...this.#conflicts.values()].flat();
   }
 
-  #replaceFile(file: string, resources: readonly Resource[], touched: Set<string>): void {
-    const before = new Set(this.#files.get(file) ?? []);
+  #replaceFile(file: string, told: readonly Resource[], touched: Set<string>): void {
+    const known = this.#files.get(file) ?? [];
+    // Objects of an API server change for the sake of their status alone, by podwire's own doing, too.
+    const resources = told.map((one, index) => {
+      const same = known[index];
+      return same !== undefined && equal(one, same) ? same : one;
+    });
+    const before = new Set(known);
     const after = new Set(resources);
     for (const resource of before) {
       if (after.has(resource)) continue;

@@ -44,6 +44,8 @@ export interface ResourceMeta {
   readonly namespace: string;
   readonly name: string;
   readonly labels: ReadonlyMap<string, string>;
+  /** metadata.generation, of what has a status; absent of what a file holds */
+  readonly generation?: number;
   /** ms since 1970; absent of what a file holds.  Of two that are at odds the older one wins, as in Istio. */
   readonly createdAt?: number;
 }
@@ -87,6 +89,11 @@ export interface ServiceResourcePort {
   readonly appProtocol?: string;
 }
 
+export interface ReachableAddress {
+  readonly type: 'IPAddress' | 'Hostname';
+  readonly value: string;
+}
+
 export interface ServiceResource extends ResourceMeta, LoadBalancer {
   readonly kind: 'Service';
   /** name of the ServiceEntry whose host this is, `name` then being that host; absent: a Service of Kubernetes */
@@ -97,6 +104,8 @@ export interface ServiceResource extends ResourceMeta, LoadBalancer {
   /** undefined: endpoints come from EndpointSlices alone */
   readonly selector: ReadonlyMap<string, string> | undefined;
   readonly publishNotReady: boolean;
+  /** of its load balancer, where it has one */
+  readonly ingress?: readonly ReachableAddress[];
   /** namespaces that see it (networking.istio.io/exportTo); absent: all */
   readonly exportTo?: readonly string[];
   readonly localityPreference: LocalityPreference;

@@ -10,7 +10,7 @@ import { loadClient } from '../../src/control/kubernetes/kubeconfig.ts';
 import { KubernetesSource } from '../../src/control/sources/kubernetes/source.ts';
 import { LeaderElection } from '../../src/control/status/leader.ts';
 import { StatusPublisher } from '../../src/control/status/publisher.ts';
-import { CONTROLLER_NAME } from '../../src/model/resource/gateway-api.ts';
+import type { StatusReport } from '../../src/control/status/report.ts';
 import { StatusWriter } from '../../src/control/status/writer.ts';
 import { translateOptions } from '../../src/control/translate/options.ts';
 import type { Finding } from '../../src/model/finding.ts';
@@ -20,7 +20,6 @@ import { create, createNamespace, installKind, merge } from './objects.ts';
 import { QUICK, silentLog } from './recorder.ts';
 
 const TIMING = { leaseMs: 2000, renewMs: 1200, retryMs: 150 };
-const GATEWAY = 'gateway.networking.k8s.io';
 const ISTIO = '/apis/networking.istio.io/v1/namespaces/shop/virtualservices';
 
 let kubernetes: Kubernetes;
@@ -39,8 +38,6 @@ before(async () => {
     'AuthorizationPolicy',
     'authorizationpolicies',
   );
-  await installKind(admin, GATEWAY, 'v1', 'HTTPRoute', 'httproutes');
-  await installKind(admin, GATEWAY, 'v1', 'Gateway', 'gateways');
 });
 after(() => kubernetes.stop());
 
@@ -55,6 +52,8 @@ function finding(code: Finding['code'], severity: Finding['severity'], message: 
   return { code, severity, file: '', resource: '', path: 'spec', message, fix: 'mend it' };
 }
 
+const say = (...findings: Finding[]): StatusReport => ({ findings, verdict: undefined });
+
 interface Status {
   metadata: { resourceVersion: string; generation: number };
   status?: {
@@ -65,11 +64,6 @@ interface Status {
       lastTransitionTime: string;
       message: string;
       observedGeneration?: number;
-    }[];
-    parents?: {
-      controllerName: string;
-      parentRef: { name: string };
-      conditions: { type: string; status: string; reason: string }[];
     }[];
   };
 }
@@ -89,7 +83,7 @@ function writer(t: TestContext, leader = { leading: true }): StatusWriter {
     leader,
     log: silentLog,
     writesPerSecond: 100,
-    ownsParent: ({ kind, name }) => kind === 'Service' || name === 'ours',
+    ownership: { ownsClass: () => false, ownsParent: () => false },
   });
   t.after(() => one.close());
   one.start();
@@ -152,25 +146,28 @@ test('Istio: Reconciled, written once, with the generation', async (t) => {
   await create(admin, ISTIO, virtualService('one'));
   const path = `${ISTIO}/one`;
   const one = writer(t);
-  one.writeStatus('east/VirtualService/shop/one', []);
+  one.writeStatus('east/VirtualService/shop/one', say());
   await until('written', async () => (await conditions(path)).length > 0);
   assert.deepEqual(await conditions(path), ['Reconciled True Reconciled']);
   const first = await read(path);
   assert.equal(first.status?.conditions?.[0]?.observedGeneration, 1);
 
   one.touch('east/VirtualService/shop/one');
-  one.writeStatus('east/VirtualService/shop/one', []);
+  one.writeStatus('east/VirtualService/shop/one', say());
   await sleep(300);
   assert.equal((await read(path)).metadata.resourceVersion, first.metadata.resourceVersion);
   assert.equal(one.writes, 1);
 
-  one.writeStatus('east/VirtualService/shop/one', [finding('FIELD_INVALID', 'error', 'is odd')]);
+  one.writeStatus('east/VirtualService/shop/one', say(finding('FIELD_INVALID', 'error', 'is odd')));
   await until('invalid', async () => (await conditions(path))[0] === 'Reconciled False Invalid');
   assert.match(
     (await read(path)).status?.conditions?.[0]?.message ?? '',
     /FIELD_INVALID spec: is odd/,
   );
-  one.writeStatus('east/VirtualService/shop/one', [finding('NOT_SUPPORTED', 'warning', 'is new')]);
+  one.writeStatus(
+    'east/VirtualService/shop/one',
+    say(finding('NOT_SUPPORTED', 'warning', 'is new')),
+  );
   await until(
     'a warning is no error',
     async () => (await conditions(path))[0] === 'Reconciled True Reconciled',
@@ -189,7 +186,7 @@ test('conditions of others stay', async (t) => {
   });
   await admin.call(`${path}/status`, merge({ status: { conditions: [foreign('True')] } }));
   const one = writer(t);
-  one.writeStatus('east/VirtualService/shop/shared', []);
+  one.writeStatus('east/VirtualService/shop/shared', say());
   await until('both', async () => (await conditions(path)).length === 2);
   assert.deepEqual(await conditions(path), [
     'Distributed True Theirs',
@@ -197,72 +194,13 @@ test('conditions of others stay', async (t) => {
   ]);
 });
 
-test("routes: parents that are ours, and nobody else's", async (t) => {
-  const path = `/apis/${GATEWAY}/v1/namespaces/shop/httproutes`;
-  await create(admin, path, {
-    apiVersion: `${GATEWAY}/v1`,
-    kind: 'HTTPRoute',
-    metadata: { name: 'r' },
-    spec: {
-      parentRefs: [
-        { name: 'ours' },
-        { name: 'theirs' },
-        { kind: 'Service', group: '', name: 'web' },
-      ],
-    },
-  });
-  const theirs = {
-    parentRef: { name: 'theirs' },
-    controllerName: 'example.com/other',
-    conditions: [],
-  };
-  await admin.call(`${path}/r/status`, merge({ status: { parents: [theirs] } }));
-  const one = writer(t);
-  one.writeStatus('east/HTTPRoute/shop/r', [
-    finding('SERVICE_UNKNOWN', 'warning', 'no such Service'),
-  ]);
-  const parents = async () => (await read(`${path}/r`)).status?.parents ?? [];
-  await until('written', async () => (await parents()).length === 3);
-  const [first, ...rest] = await parents();
-  assert.deepEqual(first, theirs);
-  for (const { controllerName, conditions: list } of rest) {
-    assert.equal(controllerName, CONTROLLER_NAME);
-    assert.deepEqual(
-      list.map(({ type, status, reason }) => `${type} ${status} ${reason}`),
-      ['Accepted True Accepted', 'ResolvedRefs False BackendNotFound'],
-    );
-  }
-  await admin.call(`${path}/r`, merge({ spec: { parentRefs: [{ name: 'theirs' }] } }));
-  one.touch('east/HTTPRoute/shop/r');
-  await until('ours are gone', async () => (await parents()).length === 1);
-});
-
-test('Gateways: Accepted and Programmed; the two kinds called Gateway are told apart', async (t) => {
-  const path = `/apis/${GATEWAY}/v1/namespaces/shop/gateways`;
-  await create(admin, path, {
-    apiVersion: `${GATEWAY}/v1`,
-    kind: 'Gateway',
-    metadata: { name: 'g' },
-    spec: {},
-  });
-  const one = writer(t);
-  one.writeStatus(`east/Gateway.${GATEWAY}/shop/g`, [
-    finding('SERVICE_UNKNOWN', 'error', 'no Secret'),
-  ]);
-  await until('written', async () => (await conditions(`${path}/g`)).length > 0);
-  assert.deepEqual(await conditions(`${path}/g`), [
-    'Accepted True Accepted',
-    'Programmed False Invalid',
-  ]);
-});
-
 test('who does not lead does not write, and writes all when he does', async (t) => {
   await create(admin, ISTIO, virtualService('led'));
   const leader = { leading: false };
   const one = writer(t, leader);
-  one.writeStatus('east/VirtualService/shop/led', []);
-  one.writeStatus('west/VirtualService/shop/led', []);
-  one.writeStatus('east/Pod/shop/led', []);
+  one.writeStatus('east/VirtualService/shop/led', say());
+  one.writeStatus('west/VirtualService/shop/led', say());
+  one.writeStatus('east/Pod/shop/led', say());
   await sleep(500);
   assert.deepEqual(await conditions(`${ISTIO}/led`), []);
   leader.leading = true;
@@ -280,7 +218,7 @@ test('from the object through control to its status, and no loop', async (t) => 
     log: silentLog,
     timing: QUICK,
   });
-  const publisher = new StatusPublisher(one, () => core.findingsByOrigin());
+  const publisher = new StatusPublisher(one, () => core.reports());
   const core: ControlCore = new ControlCore({
     sources: [source],
     translate: translateOptions({ clusterId: 'east', trustDomain: 'cluster.local' }),

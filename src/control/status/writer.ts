@@ -9,63 +9,35 @@ import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import { equal } from '../../model/equal.ts';
 import { formatFinding, type Finding } from '../../model/finding.ts';
-import { CONTROLLER_NAME } from '../../model/resource/gateway-api.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/error.ts';
 import { discover, type Served } from '../sources/kubernetes/discovery.ts';
 import { objectPath, parseOrigin, type ParsedOrigin } from '../sources/kubernetes/kinds.ts';
-import {
-  gatewayClassConditions,
-  gatewayConditions,
-  istioConditions,
-  mergeConditions,
-  routeConditions,
-  type Condition,
-} from './conditions.ts';
-
-export interface ParentReference {
-  readonly group?: string;
-  readonly kind?: string;
-  readonly namespace?: string;
-  readonly name: string;
-}
+import type { Ownership } from '../translate/l7/api-route.ts';
+import { mergeConditions, reconciled } from './conditions.ts';
+import { apiStatus, type ApiObject, type ApiStatus } from './gateway-api.ts';
+import type { StatusReport } from './report.ts';
+import { SUPPORTED_FEATURES } from './supported-features.ts';
 
 export interface StatusWriterOptions {
   /** of the primary cluster */
-  readonly client: KubernetesClient;
+  readonly client: Pick<KubernetesClient, 'call'>;
   readonly cluster: string;
   readonly leader: { readonly leading: boolean };
   readonly log: Log;
-  /** whether a route's parent is served by podwire; absent: Services (the mesh) alone */
-  readonly ownsParent?: (parent: ParentReference, routeNamespace: string) => boolean;
+  readonly ownership: Ownership;
   readonly writesPerSecond?: number;
-}
-
-interface StatusObject {
-  readonly metadata: { readonly generation?: number; readonly resourceVersion?: string };
-  readonly spec?: { readonly parentRefs?: readonly ParentReference[] };
-  readonly status?: {
-    readonly conditions?: readonly Condition[];
-    readonly parents?: readonly ParentStatus[];
-  };
-}
-
-interface ParentStatus {
-  readonly parentRef: ParentReference;
-  readonly controllerName: string;
-  readonly conditions?: readonly Condition[];
 }
 
 const WRITES_PER_SECOND = 10;
 const DISCOVERY_MS = 60_000;
 const REQUEST_MS = 10_000;
-const ROUTE = /^(HTTP|GRPC|TCP|TLS)Route$/;
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   /** by origin: what it should say */
-  readonly #wanted = new Map<string, readonly Finding[]>();
+  readonly #wanted = new Map<string, StatusReport>();
   /** origins that may say something else */
   readonly #queue = new Set<string>();
   readonly #backoff = new Backoff({ firstMs: 500, maxMs: 30_000 });
@@ -74,6 +46,8 @@ export class StatusWriter {
   #wake = (): void => {};
   #served: Served = new Map();
   #servedMs = -Infinity;
+  /** whether GatewayClasses keep supportedFeatures; asked once for each version of theirs */
+  #features: { readonly collection: string; readonly kept: boolean } | undefined;
   #wasLeading = false;
   /** statuses written since the start */
   writes = 0;
@@ -96,17 +70,17 @@ export class StatusWriter {
    * `resourceId` is the origin, `<cluster>/<Kind>/<namespace>/<name>`; one of another cluster, or of a kind without a
    * status, is left alone.  undefined: the resource is gone.
    */
-  writeStatus(resourceId: string, findings: readonly Finding[] | undefined): void {
+  writeStatus(resourceId: string, report: StatusReport | undefined): void {
     const parsed = parseOrigin(resourceId);
     if (parsed === undefined || !hasStatus(parsed, this.#options.cluster)) return;
     const before = this.#wanted.get(resourceId);
-    if (findings === undefined) {
+    if (report === undefined) {
       this.#wanted.delete(resourceId);
       this.#queue.delete(resourceId);
       return;
     }
-    if (before !== undefined && sameText(before, findings)) return;
-    this.#wanted.set(resourceId, findings);
+    if (before !== undefined && sameReport(before, report)) return;
+    this.#wanted.set(resourceId, report);
     this.#queue.add(resourceId);
     this.#wake();
   }
@@ -147,16 +121,20 @@ export class StatusWriter {
 
   /** How long to wait when it failed. */
   async #write(id: string): Promise<number | undefined> {
-    const findings = this.#wanted.get(id);
+    const report = this.#wanted.get(id);
     const parsed = parseOrigin(id);
-    if (findings === undefined || parsed === undefined) return undefined;
+    if (report === undefined || parsed === undefined) return undefined;
     try {
-      await this.#patch(parsed, findings);
+      await this.#update(parsed, report);
       this.#backoff.reset();
       return undefined;
     } catch (error) {
       const failure = KubernetesError.of(error);
       if (failure.status === 404) return undefined;
+      if (isRefusal(failure)) {
+        this.#options.log.warn({ err: failure, resource: id }, 'a status was refused');
+        return undefined;
+      }
       this.#queue.add(id);
       // Somebody has written between the read and the write.
       if (failure.status === 409) return undefined;
@@ -165,24 +143,31 @@ export class StatusWriter {
     }
   }
 
-  async #patch(parsed: ParsedOrigin, findings: readonly Finding[]): Promise<void> {
-    const { client } = this.#options;
+  async #update(parsed: ParsedOrigin, report: StatusReport): Promise<void> {
     const version = await this.#version(parsed);
     if (version === undefined) return;
     const path = objectPath(parsed.kind, version, parsed);
     const signal = this.#stop.signal;
-    const object = (await client.call(path, { timeoutMs: REQUEST_MS, signal })) as StatusObject;
-    const status = this.#statusOf(parsed, object, findings);
+    const { client } = this.#options;
+    const object = (await client.call(path, { timeoutMs: REQUEST_MS, signal })) as ApiObject;
+    const status = await this.#statusOf(parsed, path, object, report);
     if (status === undefined || !this.#options.leader.leading) return;
-    const { resourceVersion } = object.metadata;
-    await client.call(`${path}/status`, {
+    await this.#patch(`${path}/status`, object.metadata.resourceVersion, status);
+    this.writes++;
+  }
+
+  async #patch(
+    path: string,
+    resourceVersion: string | undefined,
+    status: ApiStatus,
+  ): Promise<ApiObject> {
+    return (await this.#options.client.call(path, {
       method: 'PATCH',
       contentType: 'application/merge-patch+json',
       body: { metadata: { resourceVersion }, status },
       timeoutMs: REQUEST_MS,
-      signal,
-    });
-    this.writes++;
+      signal: this.#stop.signal,
+    })) as ApiObject;
   }
 
   async #version({ kind }: ParsedOrigin): Promise<string | undefined> {
@@ -194,63 +179,72 @@ export class StatusWriter {
     return this.#served.get(kind);
   }
 
-  /** undefined: it says so already */
-  #statusOf(
+  /** undefined: it says so already, or is not podwire's to say */
+  async #statusOf(
     { kind, namespace }: ParsedOrigin,
-    { metadata, spec, status }: StatusObject,
-    findings: readonly Finding[],
-  ): object | undefined {
+    path: string,
+    object: ApiObject,
+    report: StatusReport,
+  ): Promise<ApiStatus | undefined> {
     const now = new Date().toISOString().replace(/\.\d+/, '');
-    if (kind.group === GATEWAY_GROUP && ROUTE.test(kind.kind)) {
-      const parents = this.#parents(
-        spec?.parentRefs ?? [],
-        namespace,
-        status?.parents ?? [],
-        (present) => mergeConditions(present, routeConditions(findings), metadata.generation, now),
-      );
-      return parents && { parents };
+    const { generation } = object.metadata;
+    const { ownership } = this.#options;
+    if (kind.group !== GATEWAY_GROUP) {
+      const present = object.status?.conditions ?? [];
+      const conditions = mergeConditions(present, [reconciled(report.findings)], {
+        generation,
+        now,
+      });
+      return changed(object.status, { conditions });
     }
-    const wanted =
-      kind.group !== GATEWAY_GROUP
-        ? istioConditions(findings)
-        : kind.kind === 'GatewayClass'
-          ? gatewayClassConditions(findings)
-          : gatewayConditions(findings);
-    const conditions = mergeConditions(status?.conditions ?? [], wanted, metadata.generation, now);
-    return conditions && { conditions };
+    const wanted = apiStatus(kind.kind, namespace, object, report, ownership, now);
+    if (wanted === undefined) return undefined;
+    const features = report.verdict?.kind === 'class' && (await this.#keepsFeatures(path, object));
+    return changed(object.status, {
+      ...wanted,
+      ...(features && { supportedFeatures: SUPPORTED_FEATURES }),
+    });
   }
 
-  /** Ours are those of our controller; a parent the route no longer names loses its entry. */
-  #parents(
-    references: readonly ParentReference[],
-    namespace: string,
-    present: readonly ParentStatus[],
-    merge: (present: readonly Condition[]) => readonly Condition[] | undefined,
-  ): readonly ParentStatus[] | undefined {
-    const owns = this.#options.ownsParent ?? isService;
-    const missing = references.filter((parentRef) => owns(parentRef, namespace));
-    // In the order that is there: two controllers that sort would write for ever.
-    const parents = present.flatMap((one): ParentStatus[] => {
-      if (one.controllerName !== CONTROLLER_NAME) return [one];
-      const at = missing.findIndex((parentRef) => equal(parentRef, one.parentRef));
-      if (at < 0) return [];
-      missing.splice(at, 1);
-      const conditions = one.conditions ?? [];
-      return [{ ...one, conditions: merge(conditions) ?? conditions }];
-    });
-    for (const parentRef of missing) {
-      parents.push({ parentRef, controllerName: CONTROLLER_NAME, conditions: merge([]) ?? [] });
+  /** CRDs differ: some have no such field and drop it, some have another shape for it and refuse it. */
+  async #keepsFeatures(path: string, { metadata }: ApiObject): Promise<boolean> {
+    const collection = path.slice(0, path.lastIndexOf('/'));
+    if (this.#features?.collection !== collection) {
+      const { resourceVersion } = metadata;
+      const kept = await this.#patch(`${path}/status?dryRun=All`, resourceVersion, {
+        supportedFeatures: SUPPORTED_FEATURES,
+      }).then(
+        ({ status }) => equal(status?.supportedFeatures, SUPPORTED_FEATURES),
+        (error: unknown) => {
+          if (isRefusal(KubernetesError.of(error))) return false;
+          throw error;
+        },
+      );
+      this.#features = { collection, kept };
     }
-    return equal(parents, present) ? undefined : parents;
+    return this.#features.kept;
   }
+}
+
+/** The lists that differ; undefined: none. */
+function changed(present: ApiStatus | undefined, wanted: ApiStatus): ApiStatus | undefined {
+  const entries = Object.entries(wanted).filter(
+    ([key, list]) => !equal(present?.[key as keyof ApiStatus] ?? [], list),
+  );
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+/** What is wrong with the request is wrong with the next one, too. */
+function isRefusal({ status }: KubernetesError): boolean {
+  return status === 400 || status === 422;
 }
 
 function hasStatus({ cluster, kind }: ParsedOrigin, own: string): boolean {
   return cluster === own && !kind.workload && kind.kind !== 'ReferenceGrant';
 }
 
-function isService({ group, kind }: ParentReference): boolean {
-  return kind === 'Service' && (group === undefined || group === '' || group === 'core');
+function sameReport(a: StatusReport, b: StatusReport): boolean {
+  return sameText(a.findings, b.findings) && equal(a.verdict, b.verdict);
 }
 
 function sameText(a: readonly Finding[], b: readonly Finding[]): boolean {

@@ -24,7 +24,7 @@ import { matchesNothing } from './findings.ts';
 import { InboundWorkloads } from './inbound-workloads.ts';
 import { InboundIndex } from './l7/inbound/inbound-index.ts';
 import type { MeshVisibility } from './l7/mesh-visibility.ts';
-import { L7Translator, type L7Update } from './l7/translator.ts';
+import { L7Translator, type Judge, type L7Update } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
 import { NamespaceTranslator } from './namespace.ts';
@@ -140,6 +140,11 @@ export class MeshTranslator {
         remove: () => {},
       });
     }
+  }
+
+  /** Of resources of the Gateway API. */
+  get judge(): Judge {
+    return this.#l7;
   }
 
   /** How many units of L7 configuration were compiled so far: what changes cost. */

@@ -112,8 +112,14 @@ export function readCustomResource(
       if (!unknown.has(path)) count(notSupported(path, security));
     }
   }
-  if (!invalid) return { ...metadata.meta, kind, spec } as CustomResource;
+  if (!invalid)
+    return { ...metadata.meta, ...generationOf(metadata.fields), kind, spec } as CustomResource;
   return security ? closedBy(metadata.meta, spec) : undefined;
+}
+
+function generationOf(metadata: Fields): Pick<ResourceMeta, 'generation'> {
+  const generation = metadata.raw('generation');
+  return typeof generation === 'number' ? { generation } : {};
 }
 
 function checkRoot(root: Fields, { versions }: CrdSchema, report: Report): void {

@@ -2,7 +2,11 @@
  * Service → ServiceResource.  Only TCP ports are kept: podwire leaves UDP and SCTP to kube-proxy.
  */
 import { parseIp, type Ip } from '../../model/ip.ts';
-import type { ServiceResource, ServiceResourcePort } from '../../model/resource.ts';
+import type {
+  ReachableAddress,
+  ServiceResource,
+  ServiceResourcePort,
+} from '../../model/resource.ts';
 import {
   LB_ANNOTATION,
   MAX_CONNECTIONS_ANNOTATION,
@@ -37,9 +41,21 @@ export function readService(root: Fields, file: string): ServiceResource | undef
     ports: readPorts(spec),
     selector: selector.size > 0 ? selector : undefined,
     publishNotReady: spec.boolean('publishNotReadyAddresses'),
+    ...readIngress(root),
     ...readExportTo(metadata.annotations),
     ...readBalancing(spec, metadata.annotations),
   };
+}
+
+function readIngress(root: Fields): Pick<ServiceResource, 'ingress'> {
+  const list = root.mapping('status').mapping('loadBalancer').mappings('ingress');
+  const ingress = list.flatMap((fields): ReachableAddress[] => {
+    const ip = fields.string('ip');
+    if (ip) return [{ type: 'IPAddress', value: ip }];
+    const hostname = fields.string('hostname');
+    return hostname ? [{ type: 'Hostname', value: hostname }] : [];
+  });
+  return ingress.length > 0 ? { ingress } : {};
 }
 
 /** "a,b"; Istio's values: a namespace, "." for its own, "*" for all, "~" for none */

@@ -34,10 +34,14 @@ const API_FILTERS = [
   'requestMirror',
   'requestRedirect',
   'urlRewrite',
+  'cors',
+  // What is wrong with one of these the translation says, field by field.
+  'extensionRef',
 ];
 const API_RULE = [
   'name',
   'matches',
+  'sessionPersistence',
   ...API_FILTERS.map((field) => `filters[].${field}`),
   ...['group', 'kind', 'name', 'namespace', 'port', 'weight'].map(
     (name) => `backendRefs[].${name}`,
@@ -145,6 +149,7 @@ export const SUPPORTED = {
   GatewayClass: ['controllerName', 'description'],
   GatewayApiGateway: [
     'gatewayClassName',
+    'addresses',
     'infrastructure.labels',
     'infrastructure.annotations',
     'listeners[].name',
@@ -153,6 +158,8 @@ export const SUPPORTED = {
     'listeners[].protocol',
     'listeners[].tls.mode',
     'listeners[].tls.certificateRefs',
+    'listeners[].tls.frontendValidation',
+    'listeners[].tls.options',
     'listeners[].allowedRoutes',
   ],
   HTTPRoute: [

@@ -16,7 +16,7 @@ export type Served = ReadonlyMap<KubernetesKind, string>;
 
 /** Throws KubernetesError. */
 export async function discover(
-  client: KubernetesClient,
+  client: Pick<KubernetesClient, 'call'>,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Served> {

@@ -17,6 +17,13 @@ export const anyAddressKey = (port: number): string => `any address ${port}`;
 /** what a VirtualService is found under by the wildcards its hosts are below */
 export const belowKey = (wildcard: string): string => `below ${wildcard}`;
 
+/** of pods that serve a Gateway of the Gateway API: its name */
+export const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
+/** what Services are found under whose selector asks for the pods of a Gateway */
+export const gatewayServiceKey = (namespace: string, name: string): string =>
+  `gateway ${namespace}/${name}`;
+
 /** of VirtualServices that name no gateway */
 export const MESH_GATEWAY = 'mesh';
 
@@ -101,8 +108,11 @@ export class Catalog {
         return [this.fullHost(resource.spec.host, namespace)];
       case 'Sidecar':
         return ['all'];
-      case 'Service':
-        return [this.serviceHost(resource)];
+      case 'Service': {
+        const gateway = resource.selector?.get(GATEWAY_NAME_LABEL);
+        const host = this.serviceHost(resource);
+        return gateway === undefined ? [host] : [host, gatewayServiceKey(namespace, gateway)];
+      }
       case 'ServiceEntry': {
         const { hosts, addresses = [], ports = [] } = resource.spec;
         const anywhere = addresses.length === 0 ? ports : [];
@@ -128,7 +138,7 @@ export class Catalog {
       case 'GRPCRoute':
       case 'TCPRoute':
       case 'TLSRoute':
-        return [...new Set(parentsOf(resource))];
+        return [own, ...new Set(parentsOf(resource))];
       default:
         return [];
     }

@@ -7,9 +7,8 @@
  */
 import type { GatewayResource } from '../../../model/resource/gateway.ts';
 import type { PodResource } from '../../../model/resource.ts';
+import { GATEWAY_NAME_LABEL } from './catalog.ts';
 import { LabelIndex, selects, type Labels } from '../label-index.ts';
-
-const NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 interface Placed {
   readonly pod: PodResource;
@@ -39,7 +38,7 @@ export class GatewayPods {
     for (const gateway of this.#selectors.match(labels)) {
       this.#count(`${gateway.namespace}/${gateway.name}`, placed.node, present);
     }
-    const name = labels.get(NAME_LABEL);
+    const name = labels.get(GATEWAY_NAME_LABEL);
     if (name !== undefined) this.#count(`${namespace}/${name}`, placed.node, present);
   }
 

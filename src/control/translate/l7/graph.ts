@@ -6,6 +6,7 @@
  * clusters, a cluster its endpoints): they live as long as somebody needs them.
  */
 import { formatFinding, type Finding } from '../../../model/finding.ts';
+import type { ApiVerdict } from './gateway-api/verdict.ts';
 import type { Message } from './message.ts';
 
 export interface Product {
@@ -13,6 +14,8 @@ export interface Product {
   /** by name; what a unit compiles to follows from its name and what it reads */
   readonly needs: ReadonlyMap<string, Compile>;
   readonly findings: readonly Finding[];
+  /** of a unit that stands for a resource of the Gateway API */
+  readonly verdict?: ApiVerdict;
 }
 
 export type Compile = () => Product;
@@ -74,6 +77,10 @@ export class Graph {
       else sink.put(live.message);
     }
     this.#touched.clear();
+  }
+
+  verdicts(): ApiVerdict[] {
+    return [...this.#units.values()].flatMap(({ product }) => product.verdict ?? []);
   }
 
   /** Each once: a resource is part of many units. */

@@ -14,8 +14,16 @@ import type { TranslateOptions } from '../options.ts';
 import { Outbox } from '../outbox.ts';
 import { entryEndpointUid, podMessageUid } from '../workload.ts';
 import { compileAnyAddress } from './any-address.ts';
-import { compileApiGateway } from './api-gateway.ts';
+import { compileApiGateway, previewApiGateway } from './api-gateway.ts';
+import {
+  compileApiRoute,
+  compileGatewayClass,
+  ownership,
+  previewApiRoute,
+  type Ownership,
+} from './api-route.ts';
 import { ApiRoutes } from './api-routes.ts';
+import { isApiRoute } from './api-view.ts';
 import { Catalog } from './catalog.ts';
 import { ClientClasses } from './client-classes.ts';
 import { ClusterFactory } from './cluster.ts';
@@ -23,6 +31,7 @@ import { DestinationRules } from './destination-rules.ts';
 import { Endpoints } from './endpoints.ts';
 import { compileExtension } from './extension-unit.ts';
 import { compileGateway } from './gateway.ts';
+import type { ApiVerdict } from './gateway-api/verdict.ts';
 import { Graph, type Compile } from './graph.ts';
 import type { ExtensionCluster } from './inbound/extension-cluster.ts';
 import type { Message, MessageType } from './message.ts';
@@ -38,7 +47,16 @@ export type L7Update = Required<
   Pick<MeshUpdate, 'listeners' | 'routes' | 'clusters' | 'loadAssignments' | 'secrets'>
 >;
 
-export class L7Translator {
+/** What podwire makes of resources of the Gateway API. */
+export interface Judge {
+  /** of every Gateway, GatewayClass and route */
+  verdicts(): ApiVerdict[];
+  /** what a Gateway or a route would be told if it came (again) */
+  preview(resource: Resource): readonly Finding[];
+  readonly ownership: Ownership;
+}
+
+export class L7Translator implements Judge {
   /** for the scoping of a server */
   readonly visibility: MeshVisibility;
   readonly #options: TranslateOptions;
@@ -155,6 +173,19 @@ export class L7Translator {
     return this.#graph.findings();
   }
 
+  verdicts(): ApiVerdict[] {
+    return this.#graph.verdicts();
+  }
+
+  preview(resource: Resource): readonly Finding[] {
+    if (resource.kind === 'GatewayApiGateway') return previewApiGateway(this.#parts, resource);
+    return isApiRoute(resource) ? previewApiRoute(this.#parts, resource) : [];
+  }
+
+  get ownership(): Ownership {
+    return ownership(this.#parts);
+  }
+
   #rootsOf(resource: Resource): [string, Compile][] {
     const parts = this.#parts;
     switch (resource.kind) {
@@ -183,6 +214,18 @@ export class L7Translator {
       case 'GatewayApiGateway': {
         const key = `${resource.namespace}/${resource.name}`;
         return [[`api gateway ${key}`, () => compileApiGateway(parts, key)]];
+      }
+      case 'GatewayClass': {
+        const { name } = resource;
+        return [[`gateway class ${name}`, () => compileGatewayClass(parts, name)]];
+      }
+      case 'HTTPRoute':
+      case 'GRPCRoute':
+      case 'TCPRoute':
+      case 'TLSRoute': {
+        const { kind } = resource;
+        const key = `${resource.namespace}/${resource.name}`;
+        return [[`${kind} ${key}`, () => compileApiRoute(parts, kind, key)]];
       }
       default:
         return [];

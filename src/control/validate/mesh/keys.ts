@@ -8,19 +8,11 @@ import { fullHost } from '../host.ts';
 export const MESH_GATEWAY = 'mesh';
 /** there are Secrets to be looked at at all: control may lack the right to read them */
 export const ANY_SECRET = 'any secret';
-export const ANY_CLASS = 'any gateway class';
 
 export const hostKey = (host: string): string => `host ${host}`;
-export const serviceKey = (namespace: string, name: string): string =>
-  `service ${namespace}/${name}`;
 export const rulesKey = (host: string): string => `rules of ${host}`;
 export const gatewayKey = (gateway: string): string => `gateway ${gateway}`;
-export const apiGatewayKey = (namespace: string, name: string): string =>
-  `gateway.gateway.networking.k8s.io ${namespace}/${name}`;
-export const classKey = (name: string): string => `class ${name}`;
 export const secretKey = (namespace: string, name: string): string => `secret ${namespace}/${name}`;
-export const namespaceKey = (name: string): string => `namespace ${name}`;
-export const grantsKey = (namespace: string): string => `grants ${namespace}`;
 export const delegateKey = (namespace: string, name: string): string =>
   `virtual service ${namespace}/${name}`;
 /** `gateway`: MESH_GATEWAY or "ns/name" */
@@ -35,7 +27,6 @@ export function* keysOf(resource: Resource, domain: string): IterableIterator<st
   switch (resource.kind) {
     case 'Service':
       yield hostKey(`${name}.${namespace}.svc.${domain}`);
-      yield serviceKey(namespace, name);
       return;
     case 'ServiceEntry':
       for (const host of resource.spec.hosts) yield hostKey(host.toLowerCase());
@@ -60,22 +51,9 @@ export function* keysOf(resource: Resource, domain: string): IterableIterator<st
         yield scopeKey('PeerAuthentication', namespace);
       }
       return;
-    case 'GatewayApiGateway':
-      yield apiGatewayKey(namespace, name);
-      return;
-    case 'GatewayClass':
-      yield classKey(name);
-      yield ANY_CLASS;
-      return;
     case 'Secret':
       yield secretKey(namespace, name);
       yield ANY_SECRET;
-      return;
-    case 'Namespace':
-      yield namespaceKey(name);
-      return;
-    case 'ReferenceGrant':
-      yield grantsKey(namespace);
       return;
     default:
   }

@@ -1,12 +1,12 @@
 /**
- * What only shows when the resources of a mesh are put together, change by change.
+ * What only shows when the resources of a mesh are put together, change by change.  Resources of the Gateway API are judged
+ * where they are translated: see translate/l7/gateway-api/verdict.ts.
  */
 import type { Finding } from '../../../model/finding.ts';
 import type { Resource } from '../../../model/resource.ts';
 import type { ResourceChange } from '../../resource-index.ts';
-import { checkApiRoute } from './api-route.ts';
 import { checkRule, checkScope } from './destination-rule.ts';
-import { checkListeners, checkServers } from './gateway.ts';
+import { checkServers } from './gateway.ts';
 import { keysOf } from './keys.ts';
 import type { MeshNames } from './names.ts';
 import { ReferenceGraph, type View } from './reference-graph.ts';
@@ -54,13 +54,6 @@ function check(resource: Resource, view: View, names: MeshNames): Finding[] | un
       return checkAlone(resource, view);
     case 'Gateway':
       return checkServers(resource, view, names);
-    case 'GatewayApiGateway':
-      return checkListeners(resource, view);
-    case 'HTTPRoute':
-    case 'GRPCRoute':
-    case 'TCPRoute':
-    case 'TLSRoute':
-      return checkApiRoute(resource, view);
     default:
       return undefined;
   }

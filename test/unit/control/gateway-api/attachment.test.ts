@@ -245,8 +245,9 @@ const CASES: readonly Case[] = [
 for (const { name, route, listeners = [{}], others = [], reason, findings = [] } of CASES) {
   test(`parent: ${name}`, () => {
     const verdict = routeVerdict(route, world(gatewayOf(listeners), route, ...others));
-    assert.equal(verdict.parents[0]?.reason, reason);
-    assert.equal(verdict.parents[0]?.accepted ?? false, reason === 'Accepted');
+    const accepted = verdict.parents[0]?.accepted;
+    assert.equal(accepted?.reason, reason);
+    assert.equal(accepted?.ok ?? false, reason === 'Accepted');
     const said = verdict.findings.map(({ code, path }) => `${code} ${path}`);
     assert.deepEqual(said, findings);
     for (const one of verdict.findings) {
@@ -278,7 +279,7 @@ test('GatewayClasses decide which Gateways are podwire’s', () => {
 test('ResolvedRefs is false with the reason, and the route is still accepted', () => {
   const route = http({ rules: [{ backendRefs: [backend('a', 1, { namespace: 'other' })] }] });
   const [parent] = routeVerdict(route, world(gatewayOf([{}]), route)).parents;
-  assert.equal(parent?.accepted, true);
-  assert.equal(parent?.resolvedRefs.resolved, false);
+  assert.equal(parent?.accepted.ok, true);
+  assert.equal(parent?.resolvedRefs.ok, false);
   assert.equal(parent?.resolvedRefs.reason, 'RefNotPermitted');
 });

@@ -71,9 +71,9 @@ test('names, and a plain listener', () => {
     ['gateway|80|shop/gw'],
   );
   assert.deepEqual(hosts(found), { '*': ['shop/r/0'] });
-  assert.equal(found.verdicts[0]?.attachedRoutes, 1);
-  assert.deepEqual(found.verdicts[0]?.supportedKinds, ['HTTPRoute', 'GRPCRoute']);
-  assert.equal(found.verdicts[0]?.programmed.ok, true);
+  assert.equal(found.verdict.listeners[0]?.attachedRoutes, 1);
+  assert.deepEqual(found.verdict.listeners[0]?.supportedKinds, ['HTTPRoute', 'GRPCRoute']);
+  assert.equal(found.verdict.listeners[0]?.programmed.ok, true);
 });
 
 test('the most specific host name comes first, and what it does not match goes on', () => {
@@ -263,9 +263,9 @@ const TLS: readonly TlsCase[] = [
 for (const { name, tls, resources = [], reason, finding } of TLS) {
   test(`certificate ${name}`, () => {
     const found = config([https({ tls: tls! })], ...resources);
-    assert.equal(found.verdicts[0]?.resolvedRefs.reason, reason);
+    assert.equal(found.verdict.listeners[0]?.resolvedRefs.reason, reason);
     const served = reason === 'ResolvedRefs';
-    assert.equal(found.verdicts[0]?.programmed.ok, served);
+    assert.equal(found.verdict.listeners[0]?.programmed.ok, served);
     assert.equal(found.listeners.length, served ? 1 : 0);
     assert.deepEqual(
       found.findings.map(({ code, path }) => `${code} ${path}`),
@@ -357,7 +357,7 @@ for (const [name, listeners, reasons] of REFUSED) {
   test(`listeners: ${name}`, () => {
     const found = config(listeners, CERT);
     assert.deepEqual(
-      found.verdicts.map(({ accepted }) => (accepted.ok ? undefined : accepted.reason)),
+      found.verdict.listeners.map(({ accepted }) => (accepted.ok ? undefined : accepted.reason)),
       reasons,
     );
     assert.equal(found.findings.length, reasons.filter((reason) => reason !== undefined).length);
@@ -372,7 +372,7 @@ test('kinds that the protocol cannot carry are said', () => {
       { group: GROUP, kind: 'HTTPRoute' },
     ],
   } as const;
-  const [verdict] = config([{ allowedRoutes }]).verdicts;
+  const [verdict] = config([{ allowedRoutes }]).verdict.listeners;
   assert.equal(verdict?.resolvedRefs.reason, 'InvalidRouteKinds');
   assert.deepEqual(verdict?.supportedKinds, ['HTTPRoute']);
 });

@@ -8,6 +8,11 @@ import { gatewayConfig } from '../../../../src/control/translate/l7/gateway-api/
 import { byRank } from '../../../../src/control/translate/l7/gateway-api/precedence.ts';
 import { ApiReport } from '../../../../src/control/translate/l7/gateway-api/report.ts';
 import { requestRules } from '../../../../src/control/translate/l7/gateway-api/request-rules.ts';
+import { attachedRoutes } from '../../../../src/control/translate/l7/gateway-api/attachment.ts';
+import {
+  isLeftOut,
+  withoutConflicts,
+} from '../../../../src/control/translate/l7/gateway-api/route-conflicts.ts';
 import { routeVerdict } from '../../../../src/control/translate/l7/gateway-api/route-verdict.ts';
 import { serviceRoutes } from '../../../../src/control/translate/l7/gateway-api/service-routes.ts';
 import {
@@ -90,8 +95,9 @@ test('random routes and Gateways are translated, with names, domains and chains 
       for (const route of all) {
         const verdict = routeVerdict(route, view);
         for (const parent of verdict.parents) {
-          assert.ok(parent.accepted || parent.message !== '');
-          assert.equal(parent.accepted, parent.reason === 'Accepted');
+          const { ok, reason, message } = parent.accepted;
+          assert.ok(ok || message !== '');
+          assert.equal(ok, reason === 'Accepted');
         }
         for (const { message, fix, path } of verdict.findings) assert.ok(message && fix && path);
       }
@@ -109,18 +115,39 @@ test('a route that a listener has is accepted by the Gateway, and no other is', 
   fc.assert(
     fc.property(gateway, routes, (found, all) => {
       const view = world(found, ...all);
-      const { verdicts } = gatewayConfig(found, view);
-      const attached = verdicts.reduce((sum, one) => sum + one.attachedRoutes, 0);
+      const { verdict } = gatewayConfig(found, view);
+      const attached = verdict.listeners.reduce((sum, one) => sum + one.attachedRoutes, 0);
       const accepted = all.filter((route) =>
         routeVerdict(route, view).parents.some(
-          ({ parentRef, reason }) =>
-            parentRef.kind === 'Gateway' && ['Accepted', 'UnsupportedValue'].includes(reason),
+          ({ parentRef, accepted: { reason } }) =>
+            parentRef.kind === 'Gateway' &&
+            ['Accepted', 'UnsupportedValue', 'RouteConflict'].includes(reason),
         ),
       );
       assert.equal(attached > 0, accepted.length > 0);
     }),
     options,
   );
+});
+
+test('a route is said to be in conflict where it is not served, and nowhere else', () => {
+  let conflicts = 0;
+  fc.assert(
+    fc.property(gateway, routes, (found, all) => {
+      const view = world(found, ...all);
+      for (const listener of found.spec.listeners) {
+        const attached = attachedRoutes(found, listener, view);
+        const served = withoutConflicts(attached);
+        for (const one of attached) {
+          const leftOut = !served.includes(one);
+          if (leftOut) conflicts++;
+          assert.equal(isLeftOut(one, found, listener, view), leftOut);
+        }
+      }
+    }),
+    { ...options, numRuns: 1000 },
+  );
+  assert.ok(conflicts > 50, `${conflicts}`);
 });
 
 test('what Gateways translate to survives the wire', () => {

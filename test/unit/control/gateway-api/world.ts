@@ -6,7 +6,7 @@ import type {
   ApiView,
   RequestRoute,
 } from '../../../../src/control/translate/l7/gateway-api/view.ts';
-import type { Resource, ResourceMeta } from '../../../../src/model/resource.ts';
+import type { Resource, ResourceMeta, ServiceResource } from '../../../../src/model/resource.ts';
 import type {
   BackendReference,
   GatewayApiGatewayResource,
@@ -126,10 +126,11 @@ export function world(...resources: readonly Resource[]): ApiView {
     );
   return {
     domain: 'cluster.local',
-    routesOf: (kind, namespace, name) =>
+    routesOf: (kind, namespace, name, only) =>
       resources.filter(
         (one): one is ApiRoute =>
           /^(HTTP|GRPC|TCP|TLS)Route$/.test(one.kind) &&
+          (only ?? one.kind) === one.kind &&
           ((one as ApiRoute).spec.parentRefs ?? []).some(
             (parent) =>
               parent.kind === kind &&
@@ -156,6 +157,13 @@ export function world(...resources: readonly Resource[]): ApiView {
             { name: 'alt', port: 8080 },
           ]
         : undefined,
+    gatewayServices: (namespace, name) =>
+      resources.filter(
+        (one): one is ServiceResource =>
+          one.kind === 'Service' &&
+          one.namespace === namespace &&
+          one.selector?.get(`${GROUP}/gateway-name`) === name,
+      ),
     knowsHost: (host) => host === 'api.example.com',
     cluster: (host, port) => ({
       name: `outbound|${port}||${host}`,

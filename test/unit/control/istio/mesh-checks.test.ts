@@ -32,10 +32,6 @@ function pod(name: string, labels: Record<string, string>, namespace = 'shop'): 
   return validateDocument({ apiVersion: 'v1', kind: 'Pod', metadata, status }, '').resources[0]!;
 }
 
-function labelled(resource: Resource, labels: Record<string, string>): Resource {
-  return { ...resource, labels: new Map(Object.entries(labels)) };
-}
-
 const added = (resources: readonly Resource[]): ResourceChange[] =>
   resources.map((after) => ({ before: undefined, after }));
 
@@ -87,20 +83,6 @@ const routes = (
     `{ ${fields}, http: [{ route: [{ destination: { ${destination} } }] }] }`,
     place,
   );
-const apiGateway = (allowed: string): Resource =>
-  read(
-    'ApiGateway',
-    `{ gatewayClassName: podwire, listeners: [{ name: http, port: 80, protocol: HTTP, ${allowed} }] }`,
-    { name: 'gw' },
-  );
-const httpRoute = (fields: string, namespace = 'shop'): Resource =>
-  read('HTTPRoute', `{ ${fields} }`, { namespace });
-const backend = 'rules: [{ backendRefs: [{ name: web, namespace: shop, port: 80 }] }]';
-const grant = read(
-  'ReferenceGrant',
-  '{ from: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: other }], to: [{ group: "", kind: Service }] }',
-);
-
 const CASES: readonly (readonly [string, readonly Resource[], readonly string[]])[] = [
   ['all is there', [web, rule('v1'), routes('host: web, subset: v1, port: { number: 80 }')], []],
   [
@@ -246,63 +228,6 @@ const CASES: readonly (readonly [string, readonly Resource[], readonly string[]]
       ),
     ],
     ['HOST_UNKNOWN Sidecar shop/x spec.egress[0].hosts[1]'],
-  ],
-  [
-    'an HTTPRoute without its Gateway, its Service and its port',
-    [
-      web,
-      httpRoute(
-        'parentRefs: [{ name: gw }], rules: [{ backendRefs: [{ name: db, port: 80 }, { name: web, port: 81 }] }]',
-      ),
-    ],
-    [
-      'GATEWAY_UNKNOWN HTTPRoute shop/x spec.parentRefs[0].name',
-      'HOST_UNKNOWN HTTPRoute shop/x spec.rules[0].backendRefs[0].name',
-      'PORT_UNKNOWN HTTPRoute shop/x spec.rules[0].backendRefs[1].port',
-    ],
-  ],
-  [
-    'an HTTPRoute with all it needs',
-    [web, apiGateway(''), httpRoute(`parentRefs: [{ name: gw }], ${backend}`)],
-    [],
-  ],
-  [
-    'a listener that is not there',
-    [web, apiGateway(''), httpRoute(`parentRefs: [{ name: gw, sectionName: https }], ${backend}`)],
-    ['REFERENCE_UNKNOWN HTTPRoute shop/x spec.parentRefs[0]'],
-  ],
-  [
-    'a backend in another namespace without a ReferenceGrant',
-    [web, httpRoute(backend, 'other')],
-    ['REFERENCE_NOT_GRANTED HTTPRoute other/x spec.rules[0].backendRefs[0]'],
-  ],
-  [
-    'a backend in another namespace with a ReferenceGrant',
-    [web, grant, httpRoute(backend, 'other')],
-    [],
-  ],
-  [
-    'a Gateway that admits its own namespace only',
-    [
-      web,
-      grant,
-      apiGateway(''),
-      httpRoute(`parentRefs: [{ name: gw, namespace: shop }], ${backend}`, 'other'),
-    ],
-    ['REFERENCE_NOT_GRANTED HTTPRoute other/x spec.parentRefs[0]'],
-  ],
-  [
-    'a Gateway that admits namespaces by label',
-    [
-      web,
-      grant,
-      apiGateway(
-        'allowedRoutes: { namespaces: { from: Selector, selector: { matchLabels: { team: a } } } }',
-      ),
-      labelled(read('Namespace', '{}', { name: 'other' }), { team: 'a' }),
-      httpRoute(`parentRefs: [{ name: gw, namespace: shop }], ${backend}`, 'other'),
-    ],
-    [],
   ],
 ];
 

@@ -277,9 +277,9 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     ['FIELD_INVALID spec.rules[0].timeouts.request'],
   ],
   [
-    'HTTPRoute',
-    '{ rules: [{ sessionPersistence: {} }] }',
-    ['NOT_SUPPORTED? spec.rules[0].sessionPersistence'],
+    'GatewayClass',
+    '{ controllerName: podwire.io/gateway-controller, parametersRef: { group: "", kind: ConfigMap, name: a } }',
+    ['NOT_SUPPORTED? spec.parametersRef'],
   ],
   [
     'HTTPRoute',

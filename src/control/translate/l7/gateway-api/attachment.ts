@@ -8,7 +8,7 @@ import {
   type NamespaceSelector,
   type ParentReference,
 } from '../../../../model/resource/gateway-api.ts';
-import { EVERY_HOST, intersection, overlap } from './hostnames.ts';
+import { EVERY_HOST, intersection } from './hostnames.ts';
 import { byAge } from './precedence.ts';
 import { API_GROUP, type ApiRoute, type ApiView } from './view.ts';
 
@@ -25,11 +25,18 @@ export type RefusalReason =
 /** the class that needs no GatewayClass */
 const OWN_CLASS = 'podwire';
 
-/** Whether podwire serves it. */
-export function isOwnGateway({ spec }: GatewayApiGatewayResource, view: ApiView): boolean {
-  const found = view.gatewayClass(spec.gatewayClassName);
-  if (found === undefined) return spec.gatewayClassName === OWN_CLASS;
+/** Whether podwire serves Gateways of the class. */
+export function isOwnClass(name: string, view: Pick<ApiView, 'gatewayClass'>): boolean {
+  const found = view.gatewayClass(name);
+  if (found === undefined) return name === OWN_CLASS;
   return found.spec.controllerName === CONTROLLER_NAME;
+}
+
+export function isOwnGateway(
+  { spec }: GatewayApiGatewayResource,
+  view: Pick<ApiView, 'gatewayClass'>,
+): boolean {
+  return isOwnClass(spec.gatewayClassName, view);
 }
 
 export function isGatewayReference({ group, kind }: ParentReference): boolean {
@@ -127,24 +134,32 @@ function selects(
   );
 }
 
-/** Oldest first. */
+/** Oldest first, also those an older one is in the way of. */
 export function attachedRoutes(
   gateway: GatewayApiGatewayResource,
   listener: GatewayApiListener,
   view: ApiView,
 ): Attached[] {
-  const found: Attached[] = [];
   const { namespace, name } = gateway;
-  for (const route of view.routesOf('Gateway', namespace, name).toSorted(byAge)) {
-    for (const parent of route.spec.parentRefs ?? []) {
-      if (!isReferenceTo(parent, route, gateway)) continue;
-      const hostnames = attach(route, parent, gateway, listener, view);
-      if (typeof hostnames === 'string') continue;
-      found.push({ route, hostnames });
-      break;
-    }
+  return view
+    .routesOf('Gateway', namespace, name)
+    .toSorted(byAge)
+    .flatMap((route) => attachedTo(route, gateway, listener, view) ?? []);
+}
+
+/** By the first of its parentRefs that the listener takes; undefined: there is none. */
+export function attachedTo(
+  route: ApiRoute,
+  gateway: GatewayApiGatewayResource,
+  listener: GatewayApiListener,
+  view: ApiView,
+): Attached | undefined {
+  for (const parent of route.spec.parentRefs ?? []) {
+    if (!isReferenceTo(parent, route, gateway)) continue;
+    const hostnames = attach(route, parent, gateway, listener, view);
+    if (typeof hostnames !== 'string') return { route, hostnames };
   }
-  return withoutConflicts(found);
+  return undefined;
 }
 
 export function isReferenceTo(
@@ -158,23 +173,3 @@ export function isReferenceTo(
     (parent.namespace ?? route.namespace) === gateway.namespace
   );
 }
-
-/** HTTPRoutes and GRPCRoutes of a listener share no host name: the older route has it. */
-function withoutConflicts(oldestFirst: readonly Attached[]): Attached[] {
-  const kept = new Map<ApiRoute['kind'], Attached[]>();
-  return oldestFirst.filter((one) => {
-    const { kind } = one.route;
-    const other = CONFLICTING[kind];
-    const rivals = other === undefined ? [] : (kept.get(other) ?? []);
-    if (rivals.some(({ hostnames }) => overlap(hostnames, one.hostnames))) return false;
-    const same = kept.get(kind);
-    if (same === undefined) kept.set(kind, [one]);
-    else same.push(one);
-    return true;
-  });
-}
-
-const CONFLICTING: Partial<Record<ApiRoute['kind'], ApiRoute['kind']>> = {
-  HTTPRoute: 'GRPCRoute',
-  GRPCRoute: 'HTTPRoute',
-};

@@ -13,20 +13,22 @@ import { chain, httpHandler, listener, routeConfiguration, tcpHandler } from '..
 import { attachedRoutes, type Attached } from './attachment.ts';
 import { connectionClusters, serverNameChains } from './connection-rules.ts';
 import { EVERY_HOST } from './hostnames.ts';
-import { familyOf, listenerConflicts, listenerHost } from './listener-conflicts.ts';
+import { gatewayVerdict } from './gateway-verdict.ts';
+import { familyOf, listenerConflicts, listenerHost, tlsOverlaps } from './listener-conflicts.ts';
 import { listenerTls } from './listener-tls.ts';
-import { listenerVerdict, type ListenerVerdict } from './listener-verdict.ts';
+import { listenerVerdict } from './listener-verdict.ts';
 import { ApiReport } from './report.ts';
 import { requestRules } from './request-rules.ts';
+import { withoutConflicts } from './route-conflicts.ts';
 import type { RuleContext } from './rule-context.ts';
+import type { GatewayVerdict } from './verdict.ts';
 import { isRequestRoute, type ApiView } from './view.ts';
 import { virtualHosts } from './virtual-hosts.ts';
 
 export interface GatewayConfig {
   readonly listeners: readonly Listener[];
   readonly routes: readonly RouteConfiguration[];
-  /** as in spec.listeners */
-  readonly verdicts: readonly ListenerVerdict[];
+  readonly verdict: GatewayVerdict;
   readonly findings: readonly Finding[];
 }
 
@@ -38,44 +40,40 @@ interface Served {
 }
 
 export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView): GatewayConfig {
-  const report = new ApiReport(gateway);
-  const { listeners: all, addresses = [] } = gateway.spec;
-  if (addresses.length > 0) {
-    const message = 'podwire listens on the addresses of the gateway’s pods';
-    report.warn('NOT_SUPPORTED', 'spec.addresses', message, 'remove it; use a Service');
-  }
+  const { listeners: all } = gateway.spec;
   const conflicts = listenerConflicts(all);
   const byPort = new Map<number, Served[]>();
-  const findings: Finding[] = [];
+  const reports: ApiReport[] = [];
   const verdicts = all.map((one, index) => {
-    const own = new ApiReport(gateway);
+    const report = new ApiReport(gateway);
+    reports.push(report);
     const path = `spec.listeners[${index}]`;
     const attached = attachedRoutes(gateway, one, view);
     const ends = endsTls(one);
-    const tls = ends ? listenerTls(gateway, one, path, view, own) : undefined;
-    const conflict = conflicts.get(index);
-    const verdict = listenerVerdict(
-      {
-        listener: one,
-        path,
-        attached: attached.length,
-        conflict,
-        served: !ends || tls !== undefined,
-      },
-      own,
-    );
+    const tls = ends ? listenerTls(gateway, one, path, view, report) : undefined;
+    const facts = {
+      listener: one,
+      path,
+      attached: attached.length,
+      conflict: conflicts.get(index),
+      overlaps: tlsOverlaps(one, all),
+      served: !ends || tls !== undefined,
+    };
+    const verdict = listenerVerdict(facts, report);
     if (verdict.programmed.ok) {
-      byPort.set(one.port, [...(byPort.get(one.port) ?? []), { listener: one, attached, tls }]);
+      const served = { listener: one, attached: withoutConflicts(attached), tls };
+      byPort.set(one.port, [...(byPort.get(one.port) ?? []), served]);
     }
-    findings.push(...own.findings);
     return verdict;
   });
+  const own = new ApiReport(gateway);
+  const verdict = gatewayVerdict(gateway, verdicts, view, own);
   const built = [...byPort].map(([port, served]) => portConfig(gateway, port, served, view));
   return {
     listeners: built.map((one) => one.listener),
     routes: built.flatMap((one) => one.routes),
-    verdicts,
-    findings: [...report.findings, ...findings],
+    verdict: { ...verdict, references: reports.flatMap(({ references }) => references) },
+    findings: [own, ...reports].flatMap(({ findings }) => findings),
   };
 }
 

@@ -2,7 +2,7 @@
  * Listeners of one Gateway that cannot stand side by side.  None of them wins: all are refused.
  */
 import type { GatewayApiListener } from '../../../../model/resource/gateway-api.ts';
-import { EVERY_HOST } from './hostnames.ts';
+import { EVERY_HOST, overlap } from './hostnames.ts';
 
 export type ListenerConflict = 'ProtocolConflict' | 'HostnameConflict';
 
@@ -45,6 +45,18 @@ export function listenerConflicts(
 
 function sameHost(one: GatewayApiListener, two: GatewayApiListener, family: Family): boolean {
   return family === 'tcp' || listenerHost(one) === listenerHost(two);
+}
+
+/** Names of the other HTTPS listeners of its port whose host name and its own can mean the same host. */
+export function tlsOverlaps(
+  listener: GatewayApiListener,
+  listeners: readonly GatewayApiListener[],
+): string[] {
+  if (listener.protocol !== 'HTTPS') return [];
+  return listeners.flatMap((other) => {
+    const beside = other !== listener && other.protocol === 'HTTPS' && other.port === listener.port;
+    return beside && overlap([listenerHost(listener)], [listenerHost(other)]) ? [other.name] : [];
+  });
 }
 
 export function listenerHost({ hostname }: GatewayApiListener): string {

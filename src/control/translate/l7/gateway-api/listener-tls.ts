@@ -85,7 +85,8 @@ function secretName(
   const lacks = isRoots ? 'ca.crt' : 'tls.crt and tls.key';
   const message =
     secret === undefined
-      ? `names the Secret ${namespace}/${name}, which does not exist`
+      ? // It may be there: control need not have the right to read Secrets.
+        `names the Secret ${namespace}/${name}, which control does not know`
       : `Secret ${namespace}/${name} has no ${lacks}`;
   const fix = 'add it, or correct the name';
   report.reference('InvalidCertificateRef', 'SECRET_UNKNOWN', path, message, fix);

@@ -5,31 +5,16 @@ import type { GatewayApiListener } from '../../../../model/resource/gateway-api.
 import { admittedKinds, protocolKinds } from './attachment.ts';
 import type { ListenerConflict } from './listener-conflicts.ts';
 import type { ApiReport } from './report.ts';
+import { no, yes, type ListenerVerdict, type Verdict } from './verdict.ts';
 import { API_GROUP } from './view.ts';
-
-export interface Verdict {
-  readonly ok: boolean;
-  readonly reason: string;
-  readonly message: string;
-}
-
-export interface ListenerVerdict {
-  readonly name: string;
-  readonly attachedRoutes: number;
-  /** of API_GROUP */
-  readonly supportedKinds: readonly string[];
-  readonly accepted: Verdict;
-  /** ok: there is none */
-  readonly conflicted: Verdict;
-  readonly resolvedRefs: Verdict;
-  readonly programmed: Verdict;
-}
 
 interface Facts {
   readonly listener: GatewayApiListener;
   readonly path: string;
   readonly attached: number;
   readonly conflict: ListenerConflict | undefined;
+  /** names of the HTTPS listeners of its port that a host name may mean, too */
+  readonly overlaps: readonly string[];
   /** it has the certificates it needs */
   readonly served: boolean;
 }
@@ -67,7 +52,7 @@ export function listenerVerdict(facts: Facts, report: ApiReport): ListenerVerdic
       ? no(unresolved.reason, unresolved.message)
       : badKind === undefined
         ? yes('ResolvedRefs')
-        : no('InvalidRouteKinds', badKind);
+        : no('InvalidRouteKinds', `a listener for ${listener.protocol} takes no ${badKind}`);
   return {
     name: listener.name,
     attachedRoutes: facts.attached,
@@ -79,7 +64,15 @@ export function listenerVerdict(facts: Facts, report: ApiReport): ListenerVerdic
       accepted.ok && facts.served
         ? yes('Programmed')
         : no('Invalid', blame(accepted, resolvedRefs)),
+    overlappingTls: overlapping(facts.overlaps),
   };
+}
+
+/** A browser may use one connection for both, and then meets the listener it was opened to. */
+function overlapping(names: readonly string[]): Verdict | undefined {
+  if (names.length === 0) return undefined;
+  const message = `host names in common with: ${names.join(', ')}`;
+  return no('OverlappingHostnames', message);
 }
 
 function unknownKind(listener: GatewayApiListener): string | undefined {
@@ -91,12 +84,4 @@ function unknownKind(listener: GatewayApiListener): string | undefined {
 
 function blame(accepted: Verdict, resolvedRefs: Verdict): string {
   return accepted.ok ? resolvedRefs.message : accepted.message;
-}
-
-function yes(reason: string): Verdict {
-  return { ok: true, reason, message: '' };
-}
-
-function no(reason: string, message: string): Verdict {
-  return { ok: false, reason, message };
 }

@@ -53,12 +53,14 @@ export function byRank({ rank: a }: RankedRoute, { rank: b }: RankedRoute): numb
   return byAge(a.owner, b.owner) || a.rule - b.rule || a.match - b.match;
 }
 
-/** Oldest first; what a file holds has no age and counts as older. */
+/** Oldest first, a total order; what a file holds has no age and counts as older. */
 export function byAge(a: ResourceMeta, b: ResourceMeta): number {
   const age = (a.createdAt ?? 0) - (b.createdAt ?? 0);
   if (age !== 0) return age;
   return (
-    compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`) || compare(a.cluster, b.cluster)
+    compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`) ||
+    compare(a.id, b.id) ||
+    compare(a.cluster, b.cluster)
   );
 }
 

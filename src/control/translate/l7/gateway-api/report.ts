@@ -9,17 +9,23 @@ export type UnresolvedReason =
   'BackendNotFound' | 'InvalidKind' | 'RefNotPermitted' | 'InvalidCertificateRef';
 
 export interface Unresolved {
+  /** of the first */
   readonly reason: UnresolvedReason;
+  /** of all */
   readonly message: string;
 }
+
+const RULE = /^spec\.rules\[(\d+)\]/;
 
 export class ApiReport {
   readonly #resource: ResourceMeta;
   readonly #findings = new Map<string, Finding>();
-  /** the first reference that leads nowhere */
-  unresolved: Unresolved | undefined;
-  /** what cannot be carried out, the first of it: the resource is not accepted as a whole */
-  unsupported: string | undefined;
+  /** those about references that lead nowhere */
+  readonly #references = new Map<string, Finding>();
+  /** of the first of them */
+  #reason: UnresolvedReason | undefined;
+  /** by index of the rule: what of it cannot be carried out */
+  readonly #refused = new Map<number, string>();
 
   constructor(resource: ResourceMeta) {
     this.#resource = resource;
@@ -29,15 +35,33 @@ export class ApiReport {
     return [...this.#findings.values()];
   }
 
-  warn(code: FindingCode, path: string, message: string, fix: string): void {
-    const { id, file } = this.#resource;
-    const found: Finding = { code, severity: 'warning', file, resource: id, path, message, fix };
-    this.#findings.set(`${code} ${path} ${message}`, found);
+  /** those about references */
+  get references(): Finding[] {
+    return [...this.#references.values()];
   }
 
-  /** A value that podwire cannot honour; what depends on it is answered 500. */
+  get unresolved(): Unresolved | undefined {
+    const reason = this.#reason;
+    if (reason === undefined) return undefined;
+    const lines = this.references.map(({ path, message }) => `${path}: ${message}`);
+    return { reason, message: lines.join('; ') };
+  }
+
+  get refused(): ReadonlyMap<number, string> {
+    return this.#refused;
+  }
+
+  warn(code: FindingCode, path: string, message: string, fix: string): Finding {
+    const { id, file } = this.#resource;
+    const found: Finding = { code, severity: 'warning', file, resource: id, path, message, fix };
+    this.#findings.set(textOf(found), found);
+    return found;
+  }
+
+  /** A value in a rule that podwire cannot honour; what depends on it is answered 500. */
   refuse(path: string, message: string, fix: string): void {
-    this.unsupported ??= `${path}: ${message}`;
+    const rule = Number(RULE.exec(path)?.[1] ?? 0);
+    if (!this.#refused.has(rule)) this.#refused.set(rule, `${path}: ${message}`);
     this.warn('NOT_SUPPORTED', path, message, fix);
   }
 
@@ -48,7 +72,12 @@ export class ApiReport {
     message: string,
     fix: string,
   ): void {
-    this.unresolved ??= { reason, message: `${path}: ${message}` };
-    this.warn(code, path, message, fix);
+    this.#reason ??= reason;
+    const found = this.warn(code, path, message, fix);
+    this.#references.set(textOf(found), found);
   }
+}
+
+function textOf({ code, path, message }: Finding): string {
+  return `${code} ${path} ${message}`;
 }

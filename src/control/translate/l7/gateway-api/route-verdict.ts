@@ -3,54 +3,32 @@
  *
  * Parents of other controllers are not in it.
  */
-import type { Finding, FindingCode } from '../../../../model/finding.ts';
+import type { FindingCode } from '../../../../model/finding.ts';
 import type {
   GatewayApiGatewayResource,
-  GatewayApiListener,
   ParentReference,
 } from '../../../../model/resource/gateway-api.ts';
-import {
-  attach,
-  attachedRoutes,
-  isGatewayReference,
-  isOwnGateway,
-  type RefusalReason,
-} from './attachment.ts';
+import { attach, isGatewayReference, isOwnGateway, type RefusalReason } from './attachment.ts';
 import { connectionShares } from './backend.ts';
-import { ApiReport, type UnresolvedReason } from './report.ts';
+import { ApiReport } from './report.ts';
+import { isLeftOut, rivalOf } from './route-conflicts.ts';
 import { requestRules } from './request-rules.ts';
+import { judged, no, yes, type ParentVerdict, type RouteVerdict, type Verdict } from './verdict.ts';
 import { isRequestRoute, type ApiRoute, type ApiView } from './view.ts';
 
-export interface RouteVerdict {
-  readonly parents: readonly ParentVerdict[];
-  readonly findings: readonly Finding[];
-}
-
-export interface ParentVerdict {
-  readonly parentRef: ParentReference;
-  /** in spec.parentRefs */
-  readonly index: number;
-  readonly accepted: boolean;
-  readonly reason: AcceptedReason;
-  readonly message: string;
-  readonly resolvedRefs: {
-    readonly resolved: boolean;
-    readonly reason: 'ResolvedRefs' | UnresolvedReason;
-    readonly message: string;
-  };
-}
-
-type AcceptedReason = 'Accepted' | 'UnsupportedValue' | 'RouteConflict' | RefusalReason;
-
 interface Acceptance {
-  readonly reason: AcceptedReason;
-  readonly message: string;
+  /** undefined: the parent takes it */
+  readonly refusal: Verdict | undefined;
   readonly port: number;
   readonly tls: boolean;
 }
 
 /** Whether a route's parent is podwire's to write a status for. */
-export function ownsParent(parent: ParentReference, namespace: string, view: ApiView): boolean {
+export function ownsParent(
+  parent: ParentReference,
+  namespace: string,
+  view: Pick<ApiView, 'gateway' | 'gatewayClass'>,
+): boolean {
   if (isServiceReference(parent)) return true;
   if (!isGatewayReference(parent)) return false;
   const gateway = view.gateway(parent.namespace ?? namespace, parent.name);
@@ -69,24 +47,37 @@ export function routeVerdict(route: ApiRoute, view: ApiView): RouteVerdict {
   });
   const { port = 80, tls = false } = taken[0] ?? {};
   readRules(route, view, report, port, tls);
-  const { unsupported, unresolved } = report;
-  const resolvedRefs = {
-    resolved: unresolved === undefined,
-    reason: unresolved?.reason ?? ('ResolvedRefs' as const),
-    message: unresolved?.message ?? '',
+  const { unresolved } = report;
+  const resolvedRefs =
+    unresolved === undefined ? yes('ResolvedRefs') : no(unresolved.reason, unresolved.message);
+  const { accepted, partiallyInvalid } = rulesVerdict(route, report);
+  const parents = taken.map(({ parentRef, index, refusal }): ParentVerdict => ({
+    parentRef,
+    index,
+    accepted: refusal ?? accepted,
+    resolvedRefs,
+    partiallyInvalid: refusal === undefined ? partiallyInvalid : undefined,
+  }));
+  const { findings, references } = report;
+  return { kind: 'route', ...judged(route), parents, findings, references };
+}
+
+/** A route is taken as long as one of its rules can be carried out. */
+function rulesVerdict(
+  { spec }: ApiRoute,
+  { refused }: ApiReport,
+): Pick<ParentVerdict, 'accepted' | 'partiallyInvalid'> {
+  const messages = [...refused.values()].join('; ');
+  if (refused.size === 0) return { accepted: yes('Accepted'), partiallyInvalid: undefined };
+  if (refused.size >= (spec.rules ?? []).length) {
+    return { accepted: no('UnsupportedValue', messages), partiallyInvalid: undefined };
+  }
+  // The first words are the specification's.
+  const dropped = `Dropped Rule ${[...refused.keys()].join(', ')}, answered with 500`;
+  return {
+    accepted: yes('Accepted'),
+    partiallyInvalid: no('UnsupportedValue', `${dropped}: ${messages}`),
   };
-  const parents = taken.map(({ parentRef, index, reason, message }): ParentVerdict => {
-    const refused = reason === 'Accepted' && unsupported !== undefined;
-    return {
-      parentRef,
-      index,
-      accepted: reason === 'Accepted' && !refused,
-      reason: refused ? 'UnsupportedValue' : reason,
-      message: refused ? unsupported : message,
-      resolvedRefs,
-    };
-  });
-  return { parents, findings: report.findings };
 }
 
 function readRules(
@@ -139,7 +130,7 @@ function serviceAcceptance(
 ): Acceptance {
   const refuse = (code: FindingCode, field: string, message: string): Acceptance => {
     report.warn(code, `${path}.${field}`, message, 'add it, or correct the reference');
-    return { reason: 'NoMatchingParent', message, port: port ?? 80, tls: false };
+    return { refusal: no('NoMatchingParent', message), port: port ?? 80, tls: false };
   };
   const ports = view.servicePorts(namespace, name);
   if (ports === undefined) {
@@ -163,7 +154,7 @@ function serviceAcceptance(
     const message = 'count for Gateways only: a Service is found by its address';
     report.warn('FIELD_UNUSED', 'spec.hostnames', message, 'remove them, or name a Gateway');
   }
-  return { reason: 'Accepted', message: '', port: found.port, tls: false };
+  return { refusal: undefined, port: found.port, tls: false };
 }
 
 const REFUSALS: Readonly<
@@ -208,36 +199,23 @@ function gatewayAcceptance(
       continue;
     }
     const { port, protocol } = listener;
-    if (!isLeftOut(route, gateway, listener, view))
-      return { reason: 'Accepted', message: '', port, tls: protocol === 'HTTPS' };
+    if (!isLeftOut({ route, hostnames: found }, gateway, listener, view))
+      return { refusal: undefined, port, tls: protocol === 'HTTPS' };
     conflicts = true;
     conflict = port;
   }
   if (conflicts) {
-    const other = route.kind === 'HTTPRoute' ? 'GRPCRoute' : 'HTTPRoute';
-    const message = `an older ${other} on Gateway ${name} has a host name of it`;
-    report.warn('HOST_CONFLICT', 'spec.hostnames', message, 'use host names of its own');
-    return { reason: 'RouteConflict', message, port: conflict, tls: false };
+    const connections = route.kind === 'TCPRoute';
+    const what = connections ? 'the connections' : 'a host name';
+    const message = `an older ${rivalOf(route.kind)} on Gateway ${name} has ${what} of it`;
+    const at = connections ? path : 'spec.hostnames';
+    const fix = connections ? 'give it a listener of its own' : 'use host names of its own';
+    report.warn('HOST_CONFLICT', at, message, fix);
+    return { refusal: no('RouteConflict', message), port: conflict, tls: false };
   }
   const reason = REFUSAL_ORDER.find((one) => refusals.has(one)) ?? 'NoMatchingParent';
   const { code, fix } = REFUSALS[reason];
   const message = `${reason}: no listener of Gateway ${name} takes the route`;
   report.warn(code, path, message, fix);
-  return { reason, message, port: 80, tls: false };
-}
-
-/** Only HTTPRoutes and GRPCRoutes can be in each other's way. */
-function isLeftOut(
-  route: ApiRoute,
-  gateway: GatewayApiGatewayResource,
-  listener: GatewayApiListener,
-  view: ApiView,
-): boolean {
-  if (!isRequestRoute(route)) return false;
-  const rival = route.kind === 'HTTPRoute' ? 'GRPCRoute' : 'HTTPRoute';
-  const others = view.routesOf('Gateway', gateway.namespace, gateway.name);
-  if (!others.some(({ kind }) => kind === rival)) return false;
-  return !attachedRoutes(gateway, listener, view).some(
-    (one) => one.route.id === route.id && one.route.cluster === route.cluster,
-  );
+  return { refusal: no(reason, message), port: 80, tls: false };
 }

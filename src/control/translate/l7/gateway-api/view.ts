@@ -2,6 +2,7 @@
  * What the translation of the Gateway API looks up.  Every lookup is a call, so that whoever answers can note what a
  * result depends on; clusters are those of the client the translation is for.
  */
+import type { ServiceResource } from '../../../../model/resource.ts';
 import type { SecretResource } from '../../../../model/resource/core.ts';
 import type {
   GatewayApiGatewayResource,
@@ -38,8 +39,13 @@ export interface BackendCluster {
 export interface ApiView {
   /** DNS domain of Services */
   readonly domain: string;
-  /** in any order */
-  routesOf(kind: 'Gateway' | 'Service', namespace: string, name: string): readonly ApiRoute[];
+  /** in any order; `only`: of one kind */
+  routesOf(
+    kind: 'Gateway' | 'Service',
+    namespace: string,
+    name: string,
+    only?: ApiRoute['kind'],
+  ): readonly ApiRoute[];
   gateway(namespace: string, name: string): GatewayApiGatewayResource | undefined;
   gatewayClass(name: string): GatewayClassResource | undefined;
   grants(namespace: string): readonly ReferenceGrantResource[];
@@ -47,6 +53,8 @@ export interface ApiView {
   namespaceLabels(name: string): ReadonlyMap<string, string>;
   /** undefined: no such Service */
   servicePorts(namespace: string, name: string): readonly ServicePort[] | undefined;
+  /** those whose selector asks for the label of the Gateway's pods */
+  gatewayServices(namespace: string, name: string): readonly ServiceResource[];
   /** whether any host of the mesh has the name */
   knowsHost(host: string): boolean;
   cluster(host: string, port: number): BackendCluster;
