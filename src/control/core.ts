@@ -62,6 +62,10 @@ export class ControlCore {
   #loggedMs = 0;
   #logTimer: NodeJS.Timeout | undefined;
   #delivered = false;
+  #secretsVersion = 0;
+  /** how often sources were asked for Secrets and have not answered yet */
+  #secretsAsked = 0;
+  #secretsRead: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: CoreOptions) {
@@ -97,7 +101,20 @@ export class ControlCore {
     const early = this.#early ?? new Map<string, OriginContent | undefined>();
     this.#early = undefined;
     this.#deliver(early);
+    await this.secretsRead();
     this.#logFindings();
+  }
+
+  /**
+   * Resolves when every Secret that something names was read, is missing or cannot be read: served before, agents would
+   * take it for gone.
+   */
+  async secretsRead(): Promise<void> {
+    // One that is read may show that another one is needed.
+    for (let last; last !== this.#secretsRead;) {
+      last = this.#secretsRead;
+      await last;
+    }
   }
 
   /** As they stand now, by place. */
@@ -193,6 +210,7 @@ export class ControlCore {
   #update(changes: readonly ResourceChange[]): ControlUpdate {
     const mesh = this.#translator.apply(changes);
     this.#check(changes);
+    this.#followSecrets();
     const enrolled = this.#options.enrolment?.apply(changes) ?? [];
     this.#findings = undefined;
     const findings = (): readonly Finding[] => this.findings();
@@ -205,6 +223,21 @@ export class ControlCore {
     };
   }
 
+  /** Which Secrets are named shows when everything else is put together: it is not the sources' to find out. */
+  #followSecrets(): void {
+    const { names, version } = this.#translator.namedSecrets;
+    if (this.#secretsVersion === version) return;
+    this.#secretsVersion = version;
+    const wanted = new Set(names);
+    const follows = this.#options.sources.flatMap((source) => source.followSecrets?.(wanted) ?? []);
+    if (follows.length === 0) return;
+    this.#secretsAsked++;
+    this.#secretsRead = Promise.all([this.#secretsRead, ...follows]).then(() => {
+      this.#secretsAsked--;
+      this.#logSoon();
+    });
+  }
+
   /** What is said about the mesh must not stand in the way of the mesh. */
   #check(changes: readonly ResourceChange[]): void {
     try {
@@ -215,7 +248,8 @@ export class ControlCore {
   }
 
   #logSoon(): void {
-    if (this.#closed || this.#logTimer !== undefined) return;
+    // A Secret that is still to be read is not missing.
+    if (this.#closed || this.#logTimer !== undefined || this.#secretsAsked > 0) return;
     const paid = (performance.now() - this.#loggedMs) * LOG_SHARE;
     const pause = (this.#logDebtMs - paid - LOG_BURST_MS) / LOG_SHARE;
     if (pause <= 0) {

@@ -56,6 +56,7 @@ export const FINDING_CODES = [
   'REFERENCE_UNKNOWN',
   'REFERENCE_NOT_PERMITTED',
   'HOST_CONFLICT',
+  'SECRET_INVALID',
 ] as const;
 
 export type FindingCode = (typeof FINDING_CODES)[number];

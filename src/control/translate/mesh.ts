@@ -24,6 +24,7 @@ import { matchesNothing } from './findings.ts';
 import { InboundWorkloads } from './inbound-workloads.ts';
 import { InboundIndex } from './l7/inbound/inbound-index.ts';
 import type { MeshVisibility } from './l7/mesh-visibility.ts';
+import type { NamedSecrets } from './l7/named-secrets.ts';
 import { L7Translator, type L7Update } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
@@ -64,6 +65,7 @@ export class MeshTranslator {
   /** In force with the next apply(). */
   setMeshConfig(config: MeshConfig): void {
     this.#inbound.setMeshConfig(config);
+    this.#l7.setMeshConfig(config);
   }
 
   /** The messages that differ after these changes. */
@@ -150,6 +152,11 @@ export class MeshTranslator {
   /** For the server's scoping. */
   get visibility(): MeshVisibility {
     return this.#l7.visibility;
+  }
+
+  /** Of all Secrets, those that have to be read. */
+  get namedSecrets(): NamedSecrets {
+    return this.#l7.namedSecrets;
   }
 
   *pods(): IterableIterator<PodResource> {

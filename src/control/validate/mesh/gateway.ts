@@ -1,35 +1,18 @@
 /**
- * Gateways of both APIs among others: Secrets, GatewayClasses, and what ReferenceGrants allow.
+ * Gateways of the Gateway API among others: GatewayClasses, and what ReferenceGrants allow.  Of their Secrets the translation
+ * speaks: which of them is meant, and whether it is there, shows when they are read, and no earlier.
  */
 import type { Finding } from '../../../model/finding.ts';
 import type { Resource } from '../../../model/resource.ts';
-import type { GatewayResource } from '../../../model/resource/gateway.ts';
 import type {
   GatewayApiGatewayResource,
   ObjectReference,
 } from '../../../model/resource/gateway-api.ts';
-import { ANY_CLASS, ANY_SECRET, classKey, grantsKey, secretKey } from './keys.ts';
+import { ANY_CLASS, classKey, grantsKey } from './keys.ts';
 import { MeshReport } from './mesh-report.ts';
-import type { MeshNames } from './names.ts';
 import type { View } from './reference-graph.ts';
 
 const GROUP = 'gateway.networking.k8s.io';
-
-/** The Secret lives with the pods of the gateway, which as a rule are its own namespace's or the root namespace's. */
-export function checkServers(resource: GatewayResource, view: View, names: MeshNames): Finding[] {
-  const report = new MeshReport(resource);
-  (resource.spec.servers ?? []).forEach(({ tls }, index) => {
-    const name = tls?.credentialName;
-    // "kubernetes://name" and files are Istio's other spellings.
-    if (!name || name.includes('://') || !view.some(ANY_SECRET)) return;
-    const places = [resource.namespace, names.rootNamespace];
-    if (places.some((namespace) => view.some(secretKey(namespace, name)))) return;
-    const message = `names the Secret ${resource.namespace}/${name}, which does not exist`;
-    const path = `spec.servers[${index}].tls.credentialName`;
-    report.warn('SECRET_UNKNOWN', path, message, 'add it to the namespace of the gateway');
-  });
-  return report.findings;
-}
 
 export function checkListeners(resource: GatewayApiGatewayResource, view: View): Finding[] {
   const report = new MeshReport(resource);
@@ -41,12 +24,7 @@ export function checkListeners(resource: GatewayApiGatewayResource, view: View):
   listeners.forEach(({ tls }, index) => {
     (tls?.certificateRefs ?? []).forEach((ref, item) => {
       const path = `spec.listeners[${index}].tls.certificateRefs[${item}]`;
-      const namespace = ref.namespace ?? resource.namespace;
       checkGrant(resource, ref, path, view, report);
-      if (ref.kind !== 'Secret' || ref.group !== '' || !view.some(ANY_SECRET)) return;
-      if (view.some(secretKey(namespace, ref.name))) return;
-      const message = `names the Secret ${namespace}/${ref.name}, which does not exist`;
-      report.warn('SECRET_UNKNOWN', path, message, 'add it, or correct the name');
     });
   });
   return report.findings;

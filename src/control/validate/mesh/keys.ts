@@ -6,8 +6,6 @@ import type { VirtualServiceResource } from '../../../model/resource/virtual-ser
 import { fullHost } from '../host.ts';
 
 export const MESH_GATEWAY = 'mesh';
-/** there are Secrets to be looked at at all: control may lack the right to read them */
-export const ANY_SECRET = 'any secret';
 export const ANY_CLASS = 'any gateway class';
 
 export const hostKey = (host: string): string => `host ${host}`;
@@ -18,7 +16,6 @@ export const gatewayKey = (gateway: string): string => `gateway ${gateway}`;
 export const apiGatewayKey = (namespace: string, name: string): string =>
   `gateway.gateway.networking.k8s.io ${namespace}/${name}`;
 export const classKey = (name: string): string => `class ${name}`;
-export const secretKey = (namespace: string, name: string): string => `secret ${namespace}/${name}`;
 export const namespaceKey = (name: string): string => `namespace ${name}`;
 export const grantsKey = (namespace: string): string => `grants ${namespace}`;
 export const delegateKey = (namespace: string, name: string): string =>
@@ -66,10 +63,6 @@ export function* keysOf(resource: Resource, domain: string): IterableIterator<st
     case 'GatewayClass':
       yield classKey(name);
       yield ANY_CLASS;
-      return;
-    case 'Secret':
-      yield secretKey(namespace, name);
-      yield ANY_SECRET;
       return;
     case 'Namespace':
       yield namespaceKey(name);

@@ -6,9 +6,10 @@ import type { Resource } from '../../../model/resource.ts';
 import type { ResourceChange } from '../../resource-index.ts';
 import { checkApiRoute } from './api-route.ts';
 import { checkRule, checkScope } from './destination-rule.ts';
-import { checkListeners, checkServers } from './gateway.ts';
+import { checkListeners } from './gateway.ts';
 import { keysOf } from './keys.ts';
 import type { MeshNames } from './names.ts';
+import { checkTargets } from './policy-target.ts';
 import { ReferenceGraph, type View } from './reference-graph.ts';
 import { checkAlone } from './scope.ts';
 import { SelectorChecks } from './selectors.ts';
@@ -52,8 +53,9 @@ function check(resource: Resource, view: View, names: MeshNames): Finding[] | un
       return [...checkScope(resource, view, names), ...checkAlone(resource, view)];
     case 'PeerAuthentication':
       return checkAlone(resource, view);
-    case 'Gateway':
-      return checkServers(resource, view, names);
+    case 'AuthorizationPolicy':
+    case 'RequestAuthentication':
+      return checkTargets(resource, view);
     case 'GatewayApiGateway':
       return checkListeners(resource, view);
     case 'HTTPRoute':

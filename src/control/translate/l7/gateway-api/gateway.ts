@@ -9,7 +9,16 @@ import type {
   GatewayApiListener,
 } from '../../../../model/resource/gateway-api.ts';
 import type { RouteConfiguration } from '../../../../model/route.ts';
-import { chain, httpHandler, listener, routeConfiguration, tcpHandler } from '../http-listener.ts';
+import {
+  BYTES_CLOSED,
+  chain,
+  gatewayHandler,
+  listener,
+  OPEN_GUARD,
+  routeConfiguration,
+  tcpHandler,
+  type GatewayGuard,
+} from '../http-listener.ts';
 import { attachedRoutes, type Attached } from './attachment.ts';
 import { connectionClusters, serverNameChains } from './connection-rules.ts';
 import { EVERY_HOST } from './hostnames.ts';
@@ -37,7 +46,12 @@ interface Served {
   readonly tls: DownstreamTls | undefined;
 }
 
-export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView): GatewayConfig {
+/** `guard`: of its request listeners; absent: nothing is asked */
+export function gatewayConfig(
+  gateway: GatewayApiGatewayResource,
+  view: ApiView,
+  guard: GatewayGuard = OPEN_GUARD,
+): GatewayConfig {
   const report = new ApiReport(gateway);
   const { listeners: all, addresses = [] } = gateway.spec;
   if (addresses.length > 0) {
@@ -64,19 +78,25 @@ export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView)
       },
       own,
     );
-    if (verdict.programmed.ok) {
+    if (guard.closesBytes && isBytes(one)) {
+      own.warn('NOT_SUPPORTED', path, BYTES_CLOSED.message, BYTES_CLOSED.fix);
+    } else if (verdict.programmed.ok) {
       byPort.set(one.port, [...(byPort.get(one.port) ?? []), { listener: one, attached, tls }]);
     }
     findings.push(...own.findings);
     return verdict;
   });
-  const built = [...byPort].map(([port, served]) => portConfig(gateway, port, served, view));
+  const built = [...byPort].map(([port, served]) => portConfig(gateway, port, served, view, guard));
   return {
     listeners: built.map((one) => one.listener),
     routes: built.flatMap((one) => one.routes),
     verdicts,
     findings: [...report.findings, ...findings],
   };
+}
+
+function isBytes({ protocol }: GatewayApiListener): boolean {
+  return protocol === 'TCP' || protocol === 'TLS';
 }
 
 function endsTls({ protocol, tls }: GatewayApiListener): boolean {
@@ -93,6 +113,7 @@ function portConfig(
   port: number,
   served: readonly Served[],
   view: ApiView,
+  guard: GatewayGuard,
 ): PortConfig {
   const name = `gateway|${port}|${gateway.namespace}/${gateway.name}`;
   const [first] = served;
@@ -106,7 +127,7 @@ function portConfig(
   const siblings = served.map((one) => listenerHost(one.listener));
   if (family === 'http') {
     const hosts = served.flatMap((one) => hostsOf(one, siblings, view));
-    const last = chain('http', gatewayHandler(name));
+    const last = chain('http', gatewayHandler(name, guard));
     return {
       listener: listener(name, 'gateway', port, [], [], last),
       routes: [routeConfiguration(name, hosts)],
@@ -120,7 +141,7 @@ function portConfig(
     routes.push(routeConfiguration(own, hostsOf(one, siblings, view)));
     const serverNames = serverNamesOf(listenerHost(one.listener));
     const match = { serverNames, transport: 'tls' } as const;
-    return [chain(one.listener.name, gatewayHandler(own), match, one.tls)];
+    return [chain(one.listener.name, gatewayHandler(own, guard), match, one.tls)];
   });
   const distinct = chains.filter(({ match }) => !isTaken(match.serverNames, taken));
   return { listener: listener(name, 'gateway', port, [], distinct), routes };
@@ -132,10 +153,6 @@ function isTaken(serverNames: readonly string[], taken: Set<string>): boolean {
   if (keys.some((key) => taken.has(key))) return true;
   for (const key of keys) taken.add(key);
   return false;
-}
-
-function gatewayHandler(routes: string) {
-  return httpHandler(routes, { useRemoteAddress: true, clientCertificate: 'sanitize-set' });
 }
 
 function hostsOf({ listener: one, attached, tls }: Served, siblings: string[], view: ApiView) {

@@ -83,10 +83,11 @@ function secretName(
     : secret?.certificate !== undefined && secret.privateKey !== undefined;
   if (usable) return `kubernetes://${namespace}/${name}${isRoots ? '-cacert' : ''}`;
   const lacks = isRoots ? 'ca.crt' : 'tls.crt and tls.key';
+  const broken = secret?.problem === undefined ? ` has no ${lacks}` : `: ${secret.problem}`;
   const message =
     secret === undefined
       ? `names the Secret ${namespace}/${name}, which does not exist`
-      : `Secret ${namespace}/${name} has no ${lacks}`;
+      : `Secret ${namespace}/${name}${broken}`;
   const fix = 'add it, or correct the name';
   report.reference('InvalidCertificateRef', 'SECRET_UNKNOWN', path, message, fix);
   return undefined;
