@@ -12,6 +12,7 @@ import type { ControlUpdate } from '../model/control-update.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
+import { FollowedSecrets } from './followed-secrets.ts';
 import { MeshConfigFile } from './mesh-config-file.ts';
 import { ResourceIndex, type ResourceChange } from './resource-index.ts';
 import type { OriginChanges, OriginContent, Source } from './sources/source.ts';
@@ -65,6 +66,7 @@ export class ControlCore {
   #loggedMs = 0;
   #logTimer: NodeJS.Timeout | undefined;
   #delivered = false;
+  readonly #secrets: FollowedSecrets;
   #closed = false;
 
   constructor(options: CoreOptions) {
@@ -72,6 +74,7 @@ export class ControlCore {
     this.#index = new ResourceIndex(options.translate.clusterId);
     this.#translator = new MeshTranslator(options.translate);
     this.#checks = new MeshChecks(options.translate);
+    this.#secrets = new FollowedSecrets(options.sources, () => this.#logSoon());
     this.#meshConfig =
       options.meshConfig === undefined
         ? undefined
@@ -100,7 +103,16 @@ export class ControlCore {
     const early = this.#early ?? new Map<string, OriginContent | undefined>();
     this.#early = undefined;
     this.#deliver(early);
+    await this.secretsRead();
     this.#logFindings();
+  }
+
+  /**
+   * Resolves when every Secret that something names was read, is missing or cannot be read: served before, agents would
+   * take it for gone.
+   */
+  secretsRead(): Promise<void> {
+    return this.#secrets.read();
   }
 
   /** As they stand now, by place. */
@@ -207,6 +219,7 @@ export class ControlCore {
   #update(changes: readonly ResourceChange[]): ControlUpdate {
     const mesh = this.#translator.apply(changes);
     this.#check(changes);
+    this.#secrets.follow(this.#translator.namedSecrets);
     const enrolled = this.#options.enrolment?.apply(changes) ?? [];
     this.#findings = undefined;
     const findings = (): readonly Finding[] => this.findings();
@@ -229,7 +242,8 @@ export class ControlCore {
   }
 
   #logSoon(): void {
-    if (this.#closed || this.#logTimer !== undefined) return;
+    // A Secret that is still to be read is not missing.
+    if (this.#closed || this.#logTimer !== undefined || this.#secrets.areAwaited) return;
     const paid = (performance.now() - this.#loggedMs) * LOG_SHARE;
     const pause = (this.#logDebtMs - paid - LOG_BURST_MS) / LOG_SHARE;
     if (pause <= 0) {

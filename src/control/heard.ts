@@ -41,6 +41,10 @@ export class HeardSource implements Source {
     this.#check();
   }
 
+  async followSecrets(names: ReadonlySet<string>): Promise<void> {
+    await this.#source.followSecrets?.(names);
+  }
+
   close(): Promise<void> {
     return this.#source.close();
   }

@@ -185,6 +185,7 @@ async function start(
   resources.add('core', () => core.close());
   await core.start();
   await whenHeard(required, signal, log);
+  await core.secretsRead();
   readiness.clear('configuration');
   if (clusters !== undefined) {
     publisher = new StatusPublisher(clusters.startWriter(core.ownership), () => core.reports());

@@ -48,6 +48,7 @@ export const FINDING_CODES = [
   'OBJECT_UNREADABLE',
   'DNS_UNAVAILABLE',
   'DNS_INVALID',
+  'SECRET_INVALID',
 ] as const;
 
 export type FindingCode = (typeof FINDING_CODES)[number];

@@ -24,6 +24,10 @@ export interface Delta<T> {
   readonly removals: readonly string[];
 }
 
+export function joinedDeltas<T>(a: Delta<T>, b: Delta<T>): Delta<T> {
+  return { upserts: [...a.upserts, ...b.upserts], removals: [...a.removals, ...b.removals] };
+}
+
 /** A field that is absent had no response of its type in this update. */
 export interface MeshUpdate {
   readonly addresses?: Delta<Address>;

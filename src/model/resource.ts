@@ -139,7 +139,12 @@ export interface EndpointSliceResource extends ResourceMeta {
 export type PolicyTarget =
   | { readonly type: 'all' }
   | { readonly type: 'labels'; readonly labels: ReadonlyMap<string, string> }
-  | { readonly type: 'services'; readonly services: readonly string[] };
+  | {
+      readonly type: 'references';
+      readonly services: readonly string[];
+      /** of either API */
+      readonly gateways: readonly string[];
+    };
 
 /**
  * Also what an invalid PeerAuthentication or RequestAuthentication becomes: a refused policy that closes what it was to

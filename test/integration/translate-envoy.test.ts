@@ -11,10 +11,12 @@ import { createCodec } from '../../src/xds/codec.ts';
 import { RESOURCE_TYPES } from '../../src/xds/resource-types.ts';
 import { ENVOY_MISSING, findEnvoy } from '../bench/envoy.ts';
 import { validate } from '../support/envoy-validation.ts';
+import { policyResource } from '../unit/control/inbound/policy-arbitraries.ts';
 import {
   node,
   pod,
   resource,
+  secret,
   service,
   translate,
   type Translated,
@@ -192,7 +194,61 @@ const MESH: readonly Resource[] = [
     trafficPolicy: { outlierDetection: {} },
   }),
   resource('Sidecar', 'blog/default', { egress: [{ hosts: ['./*'] }] }),
+  secret('edge/a', { caCertificates: 'ROOTS' }),
+  pod('edge/gw-1', '10.0.0.9', { istio: 'gateway' }, 'n1'),
+  policyResource('edge', 'api', {
+    selector: { matchLabels: { istio: 'gateway' } },
+    rules: [
+      {
+        from: [{ source: { requestPrincipals: ['*'], remoteIpBlocks: ['192.0.2.0/24'] } }],
+        to: [{ operation: { hosts: ['a.example.com'], methods: ['GET'], paths: ['/v1/{*}'] } }],
+        when: [{ key: 'request.auth.claims[groups]', values: ['admin'] }],
+      },
+    ],
+  }),
+  policyResource('istio-system', 'never', {
+    action: 'DENY',
+    rules: [{ to: [{ operation: { paths: ['/admin*'] } }] }],
+  }),
+  policyResource('edge', 'seen', {
+    action: 'AUDIT',
+    rules: [{ to: [{ operation: { methods: ['POST'] } }] }],
+  }),
+  resource('RequestAuthentication', 'edge/tokens', {
+    selector: { matchLabels: { istio: 'gateway' } },
+    jwtRules: [{ issuer: 'https://issuer.example', jwks: '{"keys":[]}' }],
+  }),
+  resource('GatewayApiGateway', 'edge/api', {
+    gatewayClassName: 'podwire',
+    listeners: [
+      {
+        name: 'https',
+        port: 9443,
+        protocol: 'HTTPS',
+        hostname: 'a.example.com',
+        allowedRoutes: { namespaces: { from: 'Same' } },
+        tls: { mode: 'Terminate', certificateRefs: [{ group: '', kind: 'Secret', name: 'a' }] },
+      },
+    ],
+  } as never),
+  resource('HTTPRoute', 'edge/api', {
+    parentRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'api' }],
+    rules: [
+      {
+        matches: [{ path: { type: 'PathPrefix', value: '/' } }],
+        filters: [
+          { type: 'RequestRedirect', requestRedirect: { scheme: 'https', statusCode: 301 } },
+        ],
+      },
+    ],
+  } as never),
+  policyResource('edge', 'attached', {
+    targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'api' }],
+    action: 'DENY',
+    rules: [{ to: [{ operation: { notMethods: ['GET'] } }] }],
+  }),
   resource('Gateway', 'edge/gw', {
+    selector: { istio: 'gateway' },
     servers: [
       {
         port: { number: 80, name: 'http', protocol: 'HTTP' },
@@ -205,7 +261,7 @@ const MESH: readonly Resource[] = [
         tls: { mode: 'MUTUAL', credentialName: 'a' },
       },
       {
-        port: { number: 443, name: 'pass', protocol: 'TLS' },
+        port: { number: 8443, name: 'pass', protocol: 'TLS' },
         hosts: ['b.example.com'],
         tls: { mode: 'PASSTHROUGH' },
       },
@@ -231,6 +287,19 @@ test(
     const translated = translate(...MESH);
     assert.ok(translated.listeners.size >= 10, `${translated.listeners.size} listeners`);
     assert.ok(translated.clusters.size >= 12, `${translated.clusters.size} clusters`);
+    const http = translated.listeners.get('gateway|443|edge/gw')?.chains[0]?.handler;
+    assert.deepEqual(http?.type === 'http' && http.filters.map(({ type }) => type), [
+      'jwt',
+      'rbac',
+      'rbac',
+      'rbac',
+      'cors',
+      'fault',
+      'grpc-stats',
+      'router',
+    ]);
+    const attached = translated.listeners.get('gateway|9443|edge/api')?.chains[0]?.handler;
+    assert.deepEqual(attached?.type === 'http' && attached.filters[0]?.type, 'rbac');
     const [some] = translated.clusters.values();
     const clusters = [managementServer(some!), ...translated.clusters.values()].map((cluster) =>
       RESOURCE_TYPES.clusters.encode(codec, standing(cluster, translated)),
@@ -280,11 +349,11 @@ function standingListener(listener: Listener, translated: Translated): Listener 
   };
 }
 
-/** Every cluster that is named must be there: a route to one that is not would be refused here, and answered 503 live. */
+/** Certificates stay names: Envoy asks for them when it runs.  Every cluster that is named must be there: a route to one that is not would be refused here, and answered 503 live. */
 function standingChain(chain: FilterChain, { routes }: Translated): FilterChain {
   const { handler } = chain;
-  if (handler.type !== 'http' || handler.routes.type !== 'rds') return { ...chain, tls: undefined };
+  if (handler.type !== 'http' || handler.routes.type !== 'rds') return chain;
   const config = routes.get(handler.routes.name);
   assert.ok(config, `${handler.routes.name} is named and missing`);
-  return { ...chain, tls: undefined, handler: { ...handler, routes: { type: 'inline', config } } };
+  return { ...chain, handler: { ...handler, routes: { type: 'inline', config } } };
 }

@@ -1,28 +1,38 @@
 /**
- * What the translation says of visibility and gateways, and which gateway's listeners use which Secret: what NodeScopes ask.
+ * What the translation says of visibility and gateways, and who uses which Secret: what NodeScopes ask.
  */
+import type { TlsParameters } from '../../model/cluster.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { MeshUpdate } from '../../model/messages.ts';
 import type { MeshVisibility } from '../translate/l7/mesh-visibility.ts';
-import { resourceScopeOf } from './resource-scope.ts';
+import { resourceScopeOf, secretUserOf, type SecretUser } from './resource-scope.ts';
 import type { GatewayPlacement, Visibility } from './visibility.ts';
 
+/** Of the translation, as far as it is asked. */
+export type MeshAnswers = Pick<
+  MeshVisibility,
+  'serviceVisible' | 'hidesNothing' | 'version' | 'gateways'
+>;
+
+/** What names a Secret: a gateway's listener, or the cluster of somebody who originates TLS. */
+type User = { readonly kind: 'listener'; readonly gateway: string } | SecretUser;
+
 interface Use {
-  readonly gateway: string;
+  readonly user: User;
   readonly secrets: ReadonlySet<string>;
 }
 
 export class MeshScope {
   readonly visibility: Visibility;
   readonly gateways: GatewayPlacement;
-  /** by name of the gateway's listener */
+  /** by name of the listener or cluster */
   readonly #uses = new Map<string, Use>();
-  /** Secret → names of listeners */
+  /** Secret → names of listeners and clusters */
   readonly #users = new Map<string, Set<string>>();
   #version = 0;
 
   /** `source` is not asked before there is a first client. */
-  constructor(source: () => MeshVisibility) {
+  constructor(source: () => MeshAnswers) {
     this.visibility = {
       serviceVisible: (namespace, service) => source().serviceVisible(namespace, service),
       get hidesNothing() {
@@ -32,14 +42,16 @@ export class MeshScope {
         return source().version;
       },
     };
-    const version = (): number => this.#version + source().gatewayVersion;
-    const runsAt = (gateway: string, node: string): boolean =>
-      source().gatewayNodes(gateway).has(node);
+    const version = (): number => this.#version + source().gateways.version;
     this.gateways = {
-      runsAt: (gateway, cluster, node) => runsAt(gateway, `${cluster} ${node}`),
-      isSecretUsedAt: (secret, cluster, node) => {
-        for (const name of this.#users.get(secret) ?? []) {
-          if (runsAt(this.#uses.get(name)!.gateway, `${cluster} ${node}`)) return true;
+      runsAt: (gateway, cluster, node) => source().gateways.runsAt(gateway, `${cluster} ${node}`),
+      isSecretUsedAt: (secret, { cluster, node, hasScope }) => {
+        const { gateways } = source();
+        const at = `${cluster} ${node}`;
+        for (const user of this.#usersOf(secret)) {
+          if (user.kind === 'listener' && gateways.isHomeAt(user.gateway, at)) return true;
+          if (user.kind === 'gateways' && gateways.isNamespaceAt(user.namespace, at)) return true;
+          if (user.kind === 'pods' && hasScope(user.scope)) return true;
         }
         return false;
       },
@@ -50,13 +62,25 @@ export class MeshScope {
   }
 
   /** To be called before the server's apply. */
-  apply({ listeners }: MeshUpdate): void {
-    for (const name of listeners?.removals ?? []) this.#set(name, undefined);
+  apply({ listeners, clusters }: MeshUpdate): void {
+    for (const { removals } of [listeners ?? NOTHING, clusters ?? NOTHING]) {
+      for (const name of removals) this.#set(name, undefined);
+    }
     for (const listener of listeners?.upserts ?? []) {
       const scope = resourceScopeOf(listener.name, true);
       if (scope.kind !== 'gateway') continue;
-      this.#set(listener.name, { gateway: scope.gateway, secrets: secretsOf(listener) });
+      const user: User = { kind: 'listener', gateway: scope.gateway };
+      this.#set(listener.name, { user, secrets: secretsOf(listener) });
     }
+    for (const { name, tls } of clusters?.upserts ?? []) {
+      const user = secretUserOf(name);
+      const secrets = new Set(namesOf(tls));
+      this.#set(name, user && secrets.size > 0 ? { user, secrets } : undefined);
+    }
+  }
+
+  *#usersOf(secret: string): IterableIterator<User> {
+    for (const name of this.#users.get(secret) ?? []) yield this.#uses.get(name)!.user;
   }
 
   #set(name: string, use: Use | undefined): void {
@@ -76,11 +100,14 @@ export class MeshScope {
   }
 }
 
+const NOTHING = { removals: [] };
+
 function secretsOf({ chains, defaultChain }: Listener): Set<string> {
-  const secrets = new Set<string>();
-  for (const { tls } of [...chains, ...(defaultChain ? [defaultChain] : [])]) {
-    for (const name of tls?.certificates ?? []) secrets.add(name);
-    if (tls?.validation?.roots !== undefined) secrets.add(tls.validation.roots);
-  }
-  return secrets;
+  const all = [...chains, ...(defaultChain ? [defaultChain] : [])];
+  return new Set(all.flatMap(({ tls }) => [...namesOf(tls)]));
+}
+
+function* namesOf(tls: TlsParameters | undefined): IterableIterator<string> {
+  yield* tls?.certificates ?? [];
+  if (tls?.validation?.roots !== undefined) yield tls.validation.roots;
 }

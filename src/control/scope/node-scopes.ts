@@ -5,7 +5,7 @@
  *   Workload        of the node, or an endpoint of a Service that is visible; with nothing hidden, all of them
  *   Authorization   of the mesh, of a namespace with a pod on the node, or named by a workload of the node
  *   L7              by the scope in its name: everybody's, of such a namespace, of a workload or gateway of the node
- *   Secret          only where a gateway runs that uses it
+ *   Secret          only where a gateway runs that uses it, or a pod that originates TLS with it
  *
  * A change of one workload costs what it changes: only when a node gets its first or loses its last pod of a namespace, a
  * policy or a gateway is everything looked at again that depends on these, for this node.
@@ -19,7 +19,13 @@ import type { Scope, Scopes, StreamClient } from '../../xds/server/scope.ts';
 import { serviceKey } from '../../model/service.ts';
 import { resourceScopeOf, type ResourceScope } from './resource-scope.ts';
 import { NodeState } from './node-state.ts';
-import { ALL_VISIBLE, NO_GATEWAYS, type GatewayPlacement, type Visibility } from './visibility.ts';
+import {
+  ALL_VISIBLE,
+  NO_GATEWAYS,
+  type GatewayPlacement,
+  type SecretAsker,
+  type Visibility,
+} from './visibility.ts';
 
 export interface NodeScopesOptions {
   readonly ownCluster: string;
@@ -86,6 +92,7 @@ class NodeScope implements Scope {
   readonly #node: NodeState;
   readonly #visibility: Visibility;
   readonly #gateways: GatewayPlacement;
+  readonly #asker: SecretAsker;
   #seen: readonly number[] = [];
 
   constructor(
@@ -98,6 +105,7 @@ class NodeScope implements Scope {
     this.#node = node;
     this.#visibility = options.visibility;
     this.#gateways = options.gateways;
+    this.#asker = { ...at, hasScope: (scope) => node.scopes.has(scope) };
     this.#seen = this.#versions();
   }
 
@@ -108,7 +116,7 @@ class NodeScope implements Scope {
       case 'authorizations':
         return this.#hasPolicy(name, resource as Authorization);
       case 'secrets':
-        return this.#gateways.isSecretUsedAt(name, this.cluster, this.#name);
+        return this.#gateways.isSecretUsedAt(name, this.#asker);
       case 'clusters':
       case 'loadAssignments':
         return this.#hasLinked(resourceScopeOf(name, false));
@@ -121,7 +129,7 @@ class NodeScope implements Scope {
   moved(): readonly ResourceKey[] {
     const [before, now] = [this.#seen, this.#versions()];
     const changed = (index: number): boolean => before[index] !== now[index];
-    const [namespaces, policies, uids, visibility, gateways] = now.map((_, index) =>
+    const [namespaces, policies, uids, scopes, visibility, gateways] = now.map((_, index) =>
       changed(index),
     );
     this.#seen = now;
@@ -129,7 +137,7 @@ class NodeScope implements Scope {
     const hidden = !this.#visibility.hidesNothing;
     if (visibility || (hidden && namespaces)) moved.push('addresses');
     if (namespaces || policies) moved.push('authorizations');
-    if (gateways) moved.push('secrets');
+    if (gateways || scopes) moved.push('secrets');
     if (namespaces || visibility || gateways) moved.push(...LINKED);
     else if (uids) moved.push('listeners');
     return moved;
@@ -176,8 +184,8 @@ class NodeScope implements Scope {
   }
 
   #versions(): readonly number[] {
-    const { namespaces, policies, uids } = this.#node.versions;
-    return [namespaces, policies, uids, this.#visibility.version, this.#gateways.version];
+    const { namespaces, policies, uids, scopes } = this.#node.versions;
+    return [namespaces, policies, uids, scopes, this.#visibility.version, this.#gateways.version];
   }
 }
 
@@ -186,6 +194,7 @@ function samePlace(a: Workload, b: Workload): boolean {
     a.node === b.node &&
     a.clusterId === b.clusterId &&
     a.namespace === b.namespace &&
+    a.scope === b.scope &&
     a.authorizationPolicies.length === b.authorizationPolicies.length &&
     a.authorizationPolicies.every((policy, index) => policy === b.authorizationPolicies[index])
   );

@@ -9,8 +9,10 @@ export class NodeState {
   /** "namespace/name" of policies that select workloads of the node, with their number */
   readonly policies = new Map<string, number>();
   readonly uids = new Set<string>();
+  /** classes of clients ("<namespace>~<class>"), with the number of workloads */
+  readonly scopes = new Map<string, number>();
   /** each grows when its set changes */
-  readonly versions = { namespaces: 0, policies: 0, uids: 0 };
+  readonly versions = { namespaces: 0, policies: 0, uids: 0, scopes: 0 };
 
   get empty(): boolean {
     return this.uids.size === 0;
@@ -28,9 +30,10 @@ export class NodeState {
     this.#count(workload, -1);
   }
 
-  #count({ namespace, authorizationPolicies }: Workload, by: 1 | -1): void {
+  #count({ namespace, authorizationPolicies, scope }: Workload, by: 1 | -1): void {
     const { versions } = this;
     if (count(this.namespaces, namespace, by)) versions.namespaces++;
+    if (scope !== '' && count(this.scopes, scope, by)) versions.scopes++;
     for (const policy of authorizationPolicies) {
       if (count(this.policies, policy, by)) versions.policies++;
     }

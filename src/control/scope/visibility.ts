@@ -10,11 +10,19 @@ export interface Visibility {
   readonly version: number;
 }
 
+/** A node, as far as Secrets are concerned. */
+export interface SecretAsker {
+  readonly cluster: string;
+  readonly node: string;
+  /** whether a pod of the class ("<namespace>~<class>") is there */
+  readonly hasScope: (scope: string) => boolean;
+}
+
 export interface GatewayPlacement {
   /** Whether a pod of that node serves the gateway ("namespace/name"). */
   runsAt(gateway: string, cluster: string, node: string): boolean;
-  /** Whether a gateway with a pod there uses the Secret (its xDS name). */
-  isSecretUsedAt(secret: string, cluster: string, node: string): boolean;
+  /** Whether a gateway with a pod there, or a pod there that originates TLS, uses the Secret (its xDS name). */
+  isSecretUsedAt(secret: string, asker: SecretAsker): boolean;
   /** another number: the answers may have changed */
   readonly version: number;
 }

@@ -33,6 +33,11 @@ export interface Source {
    * must mend first (a folder that is not root's, a kubeconfig that does not parse).
    */
   start(sink: SourceSink): Promise<void>;
+  /**
+   * Reads these Secrets ("namespace/name") from now on, and no others that it was told of before.  Resolves when each was
+   * delivered, is missing or cannot be read.  Absent: a source that tells of all Secrets it has, or has none.
+   */
+  followSecrets?(names: ReadonlySet<string>): Promise<void>;
   /** Nothing is delivered after this resolves; may be called twice. */
   close(): Promise<void>;
 }

@@ -10,7 +10,7 @@
 import type { Finding } from '../../model/finding.ts';
 import type { Authorization } from '../../model/authorization.ts';
 import { equal } from '../../model/equal.ts';
-import type { Address, Delta, L4Update } from '../../model/messages.ts';
+import { joinedDeltas, type Address, type L4Update } from '../../model/messages.ts';
 import type {
   AuthorizationPolicyResource,
   NodeResource,
@@ -24,6 +24,7 @@ import { matchesNothing } from './findings.ts';
 import { InboundWorkloads } from './inbound-workloads.ts';
 import { InboundIndex } from './l7/inbound/inbound-index.ts';
 import type { MeshVisibility } from './l7/mesh-visibility.ts';
+import type { NamedSecrets } from './l7/named-secrets.ts';
 import { L7Translator, type Judge, type L7Update } from './l7/translator.ts';
 import { LabelIndex, selects } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
@@ -64,6 +65,7 @@ export class MeshTranslator {
   /** In force with the next apply(). */
   setMeshConfig(config: MeshConfig): void {
     this.#inbound.setMeshConfig(config);
+    this.#l7.setMeshConfig(config);
   }
 
   /** The messages that differ after these changes. */
@@ -121,8 +123,8 @@ export class MeshTranslator {
       addresses: this.#addresses.flush(),
       authorizations: this.#authorizations.flush(),
       ...l7,
-      clusters: joined(l7.clusters, inbound.clusters),
-      listeners: joined(l7.listeners, inbound.listeners),
+      clusters: joinedDeltas(l7.clusters, inbound.clusters),
+      listeners: joinedDeltas(l7.listeners, inbound.listeners),
     };
   }
 
@@ -155,6 +157,11 @@ export class MeshTranslator {
   /** For the server's scoping. */
   get visibility(): MeshVisibility {
     return this.#l7.visibility;
+  }
+
+  /** Of all Secrets, those that have to be read. */
+  get namedSecrets(): NamedSecrets {
+    return this.#l7.namedSecrets;
   }
 
   *pods(): IterableIterator<PodResource> {
@@ -287,8 +294,4 @@ export class MeshTranslator {
     for (const pod of this.pods()) if (selects(labels, pod.labels)) return true;
     return false;
   }
-}
-
-function joined<T>(a: Delta<T>, b: Delta<T>): Delta<T> {
-  return { upserts: [...a.upserts, ...b.upserts], removals: [...a.removals, ...b.removals] };
 }

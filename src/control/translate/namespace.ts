@@ -182,7 +182,7 @@ export class NamespaceTranslator {
     if (target.type === 'labels') {
       if (present) this.#policySelectors.add(policy, target.labels);
       else this.#policySelectors.delete(policy, target.labels);
-    } else if (target.type === 'services') {
+    } else if (target.type === 'references') {
       for (const service of target.services) {
         const policies = this.#policiesByService.get(service) ?? new Set();
         if (present) policies.add(policy);

@@ -22,6 +22,8 @@ const SPEC_FIELDS = ['selector', 'targetRef', 'targetRefs', 'action', 'provider'
 const DRY_RUN_ANNOTATION = 'istio.io/dry-run';
 const CLOSED = 'the policy is refused and every connection to the pods it selects is denied';
 
+const GATEWAY_API = 'gateway.networking.k8s.io';
+
 type Action = NonNullable<AuthorizationPolicySpec['action']>;
 
 /** undefined when the policy cannot even be placed (no name). */
@@ -52,8 +54,8 @@ export function readAuthorizationPolicy(
   if (refused) return closedPolicy(metadata.meta, target);
   const l7 = withoutNulls(root.raw('spec') ?? {}) as AuthorizationPolicySpec;
   // Whether a connection may pass is known per request only, so that none may for whoever sees no requests.
-  if (target.type === 'services') {
-    strict(referenceProblem(spec));
+  if (target.type === 'references') {
+    if (!onlyGateways(spec)) strict(referenceProblem(spec));
     return { ...closedPolicy(metadata.meta, target), l7 };
   }
   if (action === 'CUSTOM') {
@@ -96,15 +98,23 @@ function readTarget(spec: Fields): PolicyTarget {
 
 function readTargetRefs(spec: Fields): PolicyTarget {
   const one = spec.has('targetRef') ? [spec.mapping('targetRef')] : [];
-  const services: string[] = [];
+  const [services, gateways]: [string[], string[]] = [[], []];
   let readable = true;
   for (const ref of [...one, ...spec.mappings('targetRefs')]) {
     const kind = ref.required('kind');
     const name = ref.required('name');
     if (kind === undefined || name === undefined) readable = false;
     else if (kind === 'Service') services.push(name);
+    else if (kind === 'Gateway') gateways.push(name);
   }
-  return readable ? { type: 'services', services } : { type: 'all' };
+  return readable ? { type: 'references', services, gateways } : { type: 'all' };
+}
+
+/** Of the Gateway API, whose listeners check every request: no pod is closed for them. */
+function onlyGateways(spec: Fields): boolean {
+  const one = spec.has('targetRef') ? [spec.mapping('targetRef')] : [];
+  const all = [...one, ...spec.mappings('targetRefs')];
+  return all.every((ref) => ref.raw('kind') === 'Gateway' && ref.raw('group') === GATEWAY_API);
 }
 
 function readAction(spec: Fields): Action {

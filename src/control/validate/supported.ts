@@ -132,7 +132,7 @@ export const SUPPORTED = {
   WorkloadGroup: [],
   Sidecar: ['workloadSelector', 'egress[].hosts', 'egress[].port', 'outboundTrafficPolicy.mode'],
   PeerAuthentication: ['selector', 'mtls', 'portLevelMtls'],
-  RequestAuthentication: ['selector', 'jwtRules'],
+  RequestAuthentication: ['selector', 'targetRef', 'targetRefs', 'jwtRules'],
   Telemetry: [
     'selector',
     'tracing[].match',

@@ -20,4 +20,6 @@ export interface SecretResource extends ResourceMeta {
   readonly privateKey: string | undefined;
   /** PEM, to verify clients with */
   readonly caCertificates: string | undefined;
+  /** why what it should hold cannot be used; absent: nothing is wrong */
+  readonly problem?: string;
 }

@@ -54,7 +54,7 @@ async function followed(t: TestContext, script: Script): Promise<Followed> {
   );
   const client = new KubernetesClient(config);
   const timing = { ...REFLECTOR_TIMING, silenceMs: 400, retryFirstMs: 10, retryMaxMs: 50 };
-  const reflector = new Reflector(client, '/api/v1/pods', timing, {
+  const reflector = new Reflector(client, { path: '/api/v1/pods' }, timing, {
     upsert: (key, { metadata }) => {
       state.objects.set(key, metadata.resourceVersion ?? '');
       state.told.push(`${key}@${metadata.resourceVersion}`);

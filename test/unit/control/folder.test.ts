@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ConfigFolder } from '../../../src/control/sources/file/folder.ts';
 import { PodwireError } from '../../../src/errors.ts';
+import { selfSigned } from '../../support/certificate.ts';
 import { control, pod, policy, save, temporaryFolder } from './temporary-folder.ts';
 
 const a = pod('a', '10.0.0.1');
@@ -237,4 +238,48 @@ test('what a file links to is followed: a mounted ConfigMap changes by its ..dat
   const { watched } = await control(t, dir);
   await version('..2', pod('a', '10.0.0.9'));
   await watched.until(() => watched.workload('shop/a')?.addresses[0] === '10.0.0.9');
+});
+
+test('Secrets of the folder serve its Gateways, and a broken save shows nothing of them', async (t) => {
+  const { cert, key } = selfSigned();
+  const gateway = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: gw, namespace: edge }
+spec:
+  selector: { istio: gateway }
+  servers:
+  - { hosts: ['*'], port: { number: 443, name: a, protocol: HTTPS }, tls: { mode: SIMPLE, credentialName: cert } }
+`;
+  const secret = (pem: string): string => `apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: { name: cert, namespace: edge }
+stringData:
+  tls.crt: |
+    ${cert.trim().replaceAll('\n', '\n    ')}
+  tls.key: |
+    ${pem.trim().replaceAll('\n', '\n    ')}
+`;
+  const dir = await temporaryFolder(t, { 'gateway.yaml': gateway });
+  const { watched } = await control(t, dir);
+  const missing = (): string[] => watched.codes.filter((code) => code.startsWith('SECRET'));
+  assert.deepEqual(missing(), ['SECRET_UNKNOWN']);
+  await save(dir, 'secret.yaml', secret(key));
+  await watched.until(() => missing().length === 0);
+  const [served] = watched.last!.mesh.secrets?.upserts ?? [];
+  assert.equal(served?.type === 'certificate' && served.key.trim(), key.trim());
+  for (const broken of [
+    secret(selfSigned().key),
+    `${secret(key)}  oops: [`,
+    `${secret(key)}\t*x`,
+  ]) {
+    await save(dir, 'secret.yaml', broken);
+    await watched.until(() =>
+      watched.codes.some((code) => /SECRET_INVALID|YAML_INVALID/.test(code)),
+    );
+    const shown = JSON.stringify(watched.last!.findings);
+    for (const line of key.split('\n').slice(1, -2)) assert.ok(!shown.includes(line), shown);
+    await save(dir, 'secret.yaml', secret(key));
+    await watched.until(() => watched.codes.every((code) => code === 'SELECTOR_MATCHES_NOTHING'));
+  }
 });

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshScope } from '../../../src/control/scope/mesh-scope.ts';
+import type { GatewayPlacement } from '../../../src/control/scope/visibility.ts';
 import type { ResourceChange } from '../../../src/control/resource-index.ts';
 import type { Resource } from '../../../src/model/resource.ts';
 import { pod, resource, secret, service, translate } from './l7/translated.ts';
@@ -25,6 +26,17 @@ const route = resource('VirtualService', 'edge/web', {
   http: [{ directResponse: { status: 200 } }],
 } as never);
 
+function used(
+  gateways: GatewayPlacement,
+  secretName: string,
+  node: string,
+  cluster = 'Kubernetes',
+  ...scopes: readonly string[]
+): boolean {
+  const hasScope = (scope: string): boolean => scopes.includes(scope);
+  return gateways.isSecretUsedAt(secretName, { cluster, node, hasScope });
+}
+
 function scoped(...resources: readonly Resource[]) {
   const { translator } = translate();
   const scope = new MeshScope(() => translator.visibility);
@@ -38,7 +50,7 @@ test('a gatewayâ€™s listeners and Secrets follow its pods, and another clusterâ€
   const { gateways, apply } = scoped(main, route, secret('edge/cert'), first);
   const at = (node: string, cluster = 'Kubernetes') => [
     gateways.runsAt('edge/main', cluster, node),
-    gateways.isSecretUsedAt(CERT, cluster, node),
+    used(gateways, CERT, node, cluster),
   ];
   assert.deepEqual([at('n1'), at('n2'), at('n1', 'west')].flat(), [
     true,
@@ -48,7 +60,7 @@ test('a gatewayâ€™s listeners and Secrets follow its pods, and another clusterâ€
     false,
     false,
   ]);
-  assert.equal(gateways.isSecretUsedAt('kubernetes://edge/other', 'Kubernetes', 'n1'), false);
+  assert.equal(used(gateways, 'kubernetes://edge/other', 'n1'), false);
   const { version } = gateways;
   apply({ before: undefined, after: pod('edge/x', '10.0.0.9', {}, 'n2') });
   assert.equal(gateways.version, version, 'no pod of a gateway');
@@ -70,7 +82,7 @@ test('a selector without labels gives the Secrets to nobody', () => {
     secret('edge/cert'),
     pod('edge/gw', '10.0.0.1', {}, 'n1'),
   );
-  assert.equal(gateways.isSecretUsedAt(CERT, 'Kubernetes', 'n1'), false);
+  assert.equal(used(gateways, CERT, 'n1'), false);
 });
 
 test('nothing is hidden until a Sidecar or an exportTo comes, and again when it goes', () => {

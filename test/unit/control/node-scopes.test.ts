@@ -117,7 +117,7 @@ test('Secrets and gateways go to nodes where the gateway runs, and to nobody els
   const gateways: GatewayPlacement = {
     runsAt: (gateway, cluster, node) =>
       gateway === 'edge/main' && cluster === 'Kubernetes' && node === 'n1',
-    isSecretUsedAt: (secret, cluster, node) =>
+    isSecretUsedAt: (secret, { cluster, node }) =>
       secret === 'kubernetes://edge/cert' && cluster === 'Kubernetes' && node === 'n1',
     version: 0,
   };

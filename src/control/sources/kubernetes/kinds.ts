@@ -10,7 +10,7 @@
  *   telemetry.istio.io         telemetries
  *   gateway.networking.k8s.io  gatewayclasses gateways httproutes grpcroutes tcproutes tlsroutes referencegrants
  *
- * Besides these: create tokenreviews (authentication.k8s.io) to know callers; get, create and update leases
+ * Besides these: get, list and watch of the secrets that gateways name (secrets.ts); create tokenreviews (authentication.k8s.io) to know callers; get, create and update leases
  * (coordination.k8s.io) in control's namespace, and get and patch of the status subresource of the kinds above with a status,
  * to write conditions; and what the CA's Secret (ca/secret-root-store.ts) and the ConfigMaps with the roots
  * (roots/root-config-maps.ts) need.
@@ -45,6 +45,15 @@ export const BUILT_IN_KINDS: readonly KubernetesKind[] = [
     version: 'v1',
   },
 ];
+
+/** Read by name only: see secrets.ts. */
+export const SECRET_KIND: KubernetesKind = {
+  kind: 'Secret',
+  group: '',
+  resource: 'secrets',
+  workload: false,
+  version: 'v1',
+};
 
 export const CUSTOM_KINDS: readonly KubernetesKind[] = [
   custom(NETWORKING, 'VirtualService', 'virtualservices'),
@@ -105,6 +114,13 @@ export function parseOrigin(origin: string): ParsedOrigin | undefined {
   if (kind === undefined || !name || namespace === undefined || parts.length === 0)
     return undefined;
   return { cluster: parts.join('/'), kind, namespace, name };
+}
+
+/** What is listed and watched. */
+export interface Collection {
+  readonly path: string;
+  /** absent: everything there */
+  readonly fieldSelector?: string;
 }
 
 /** Of the collection in all namespaces. */

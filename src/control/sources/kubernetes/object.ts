@@ -8,6 +8,7 @@ import type { Finding } from '../../../model/finding.ts';
 import { NETNS_ANNOTATION } from '../../validate/annotations.ts';
 import { validateDocument } from '../../validate/document.ts';
 import type { OriginContent } from '../source.ts';
+import { errorAbout } from './health.ts';
 import type { KubernetesKind } from './kinds.ts';
 
 /** As far as it is looked at here; the rest is the validator's. */
@@ -46,6 +47,21 @@ export function asObject(value: unknown): KubernetesObject | undefined {
 
 /** undefined: has no part in the mesh (yet). */
 export function contentOf(object: KubernetesObject, place: ObjectPlace): OriginContent | undefined {
+  try {
+    return validated(object, place);
+  } catch (error) {
+    // A reader that throws is a bug, and stops at the one object.
+    const { namespace = '', name } = object.metadata;
+    const id = `${place.kind.kind} ${namespace}/${name}`;
+    const finding = errorAbout('OBJECT_UNREADABLE', place.origin, id, {
+      message: `cannot be read: ${(error as Error).message}`,
+      fix: 'report it with the object',
+    });
+    return { resources: [], findings: [finding] };
+  }
+}
+
+function validated(object: KubernetesObject, place: ObjectPlace): OriginContent | undefined {
   const { origin, cluster, network } = place;
   const findings: Finding[] = [];
   // Items of a list name neither.
@@ -63,12 +79,12 @@ export function contentOf(object: KubernetesObject, place: ObjectPlace): OriginC
   if (place.kind.kind === 'Pod' && !hasAddress(object.status)) {
     return findings.length > 0 ? { resources: [], findings } : undefined;
   }
-  const validated = validateDocument(object, origin, { admitted: true });
-  for (const finding of validated.findings) {
+  const document = validateDocument(object, origin, { admitted: true });
+  for (const finding of document.findings) {
     // A kind the validator does not read yet is no mistake of the object's author.
     if (finding.code !== 'KIND_UNKNOWN') findings.push(finding);
   }
-  const resources = validated.resources.map((resource) => ({ ...resource, cluster, network }));
+  const resources = document.resources.map((resource) => ({ ...resource, cluster, network }));
   return resources.length + findings.length > 0 ? { resources, findings } : undefined;
 }
 

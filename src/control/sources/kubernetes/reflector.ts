@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../../lifecycle/backoff.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { KubernetesError } from '../../kubernetes/error.ts';
+import type { Collection } from './kinds.ts';
 import { asObject, type KubernetesObject } from './object.ts';
 
 export interface ReflectorTiming {
@@ -51,7 +52,7 @@ const GOOD_WATCH_MS = 5000;
 
 export class Reflector {
   readonly #client: KubernetesClient;
-  readonly #path: string;
+  readonly #collection: Collection;
   readonly #timing: ReflectorTiming;
   readonly #sink: ReflectorSink;
   readonly #backoff: Backoff;
@@ -65,13 +66,13 @@ export class Reflector {
   /** `known`: keys told by the reflector this one takes over from */
   constructor(
     client: KubernetesClient,
-    path: string,
+    collection: Collection,
     timing: ReflectorTiming,
     sink: ReflectorSink,
     known: Iterable<string> = [],
   ) {
     this.#client = client;
-    this.#path = path;
+    this.#collection = collection;
     this.#timing = timing;
     this.#sink = sink;
     this.#known = new Map([...known].map((key) => [key, '']));
@@ -152,10 +153,9 @@ export class Reflector {
     let version = '';
     let next: string | undefined;
     do {
-      const query = { limit: this.#timing.pageSize, continue: next };
-      const page = asPage(
-        await this.#client.call(this.#path, { query, signal, timeoutMs: 60_000 }),
-      );
+      const { path, fieldSelector } = this.#collection;
+      const query = { limit: this.#timing.pageSize, continue: next, fieldSelector };
+      const page = asPage(await this.#client.call(path, { query, signal, timeoutMs: 60_000 }));
       for (const item of page.items) {
         const object = asObject(item);
         if (object !== undefined) seen.add(this.#upsert(object));
@@ -173,7 +173,9 @@ export class Reflector {
   async #watch(from: string, signal: AbortSignal): Promise<string> {
     let version = from;
     let opened = false;
+    const { path, fieldSelector } = this.#collection;
     const query = {
+      fieldSelector,
       watch: true,
       allowWatchBookmarks: true,
       resourceVersion: from,
@@ -193,7 +195,7 @@ export class Reflector {
     };
     try {
       const { silenceMs } = this.#timing;
-      await this.#client.stream(this.#path, { query, silenceMs, signal, onOpen, onLine });
+      await this.#client.stream(path, { query, silenceMs, signal, onOpen, onLine });
     } catch (error) {
       const failure = KubernetesError.of(error);
       if (failure.unusable) throw failure;

@@ -16,10 +16,12 @@ import {
   collectionPath,
   originKind,
   originOf,
+  SECRET_KIND,
   type KubernetesKind,
 } from './kinds.ts';
 import { ClusterHealth, errorAbout } from './health.ts';
 import { contentOf, type KubernetesObject } from './object.ts';
+import { FollowedSecrets } from './secrets.ts';
 import {
   Reflector,
   REFLECTOR_TIMING,
@@ -76,6 +78,7 @@ export class KubernetesSource implements Source {
   readonly #followed = new Map<KubernetesKind, Followed>();
   /** custom kinds the last discovery did not show: given up when the next does not either */
   readonly #missing = new Set<KubernetesKind>();
+  readonly #secrets: FollowedSecrets;
   readonly #health: ClusterHealth;
   readonly #stop = new AbortController();
   #sink: SourceSink | undefined;
@@ -90,6 +93,14 @@ export class KubernetesSource implements Source {
     this.#timing = { ...KUBERNETES_TIMING, ...options.timing };
     this.#network = options.network ?? '';
     this.#health = new ClusterHealth(options.cluster, options.client.server);
+    this.#secrets = new FollowedSecrets({
+      client: options.client,
+      timing: this.#timing,
+      waitMs: this.#timing.startMs,
+      originOf: (key) => this.#originOf(SECRET_KIND, key),
+      read: (key, object) => this.#read(SECRET_KIND, 'v1', key, object),
+      put: (key, content) => this.#put(this.#originOf(SECRET_KIND, key), content),
+    });
     this.name = `kubernetes/${options.cluster}`;
   }
 
@@ -107,12 +118,19 @@ export class KubernetesSource implements Source {
     this.#polling = this.#poll();
   }
 
+  /** Of a cluster that lends its workloads only, none: the primary's count for all. */
+  async followSecrets(names: ReadonlySet<string>): Promise<void> {
+    if (this.#options.role !== 'primary') return;
+    await this.#secrets.follow(names);
+    if (this.#started) this.#flush();
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
     this.#sink = undefined;
     await Promise.all([...this.#followed.values()].map(({ reflector }) => reflector.close()));
-    await this.#polling;
+    await Promise.all([this.#polling, this.#secrets.close()]);
     this.#options.client.close();
   }
 
@@ -151,6 +169,7 @@ export class KubernetesSource implements Source {
 
   #reconnect(reason: string): void {
     for (const { reflector } of this.#followed.values()) reflector.reconnect(reason);
+    this.#secrets.reconnect(reason);
   }
 
   #followServed(served: Served): void {
@@ -193,7 +212,7 @@ export class KubernetesSource implements Source {
         if (error !== undefined) hear();
       },
     };
-    const reflector = new Reflector(this.#options.client, path, this.#timing, sink, known);
+    const reflector = new Reflector(this.#options.client, { path }, this.#timing, sink, known);
     const followed = { reflector, path, heard };
     this.#followed.set(kind, followed);
     reflector.start();
@@ -212,17 +231,13 @@ export class KubernetesSource implements Source {
       this.#put(origin, { resources: [], findings: [{ ...finding, severity: 'warning' }] });
       return;
     }
-    const place = { origin, cluster, network: this.#network, apiVersion, kind };
-    try {
-      this.#put(origin, contentOf(object, place));
-    } catch (error) {
-      // A reader that throws is a bug, and stops at the one object.
-      const finding = errorAbout('OBJECT_UNREADABLE', origin, `${kind.kind} ${key}`, {
-        message: `cannot be read: ${(error as Error).message}`,
-        fix: 'report it with the object',
-      });
-      this.#put(origin, { resources: [], findings: [finding] });
-    }
+    this.#put(origin, this.#read(kind, apiVersion, key, object));
+  }
+
+  #read(kind: KubernetesKind, apiVersion: string, key: string, object: KubernetesObject) {
+    const { cluster } = this.#options;
+    const place = { origin: this.#originOf(kind, key), cluster, network: this.#network };
+    return contentOf(object, { ...place, apiVersion, kind });
   }
 
   #readNetwork({ metadata }: KubernetesObject): void {

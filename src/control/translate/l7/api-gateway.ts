@@ -5,6 +5,8 @@ import type { Finding } from '../../../model/finding.ts';
 import type { GatewayApiGatewayResource } from '../../../model/resource/gateway-api.ts';
 import { openView, type OpenView } from './api-view.ts';
 import { Client } from './client.ts';
+import { guardOf } from './gateway-guard.ts';
+import { GATEWAY_NAME_LABEL } from './catalog.ts';
 import { isOwnGateway } from './gateway-api/attachment.ts';
 import { gatewayConfig } from './gateway-api/gateway.ts';
 import { ApiReport } from './gateway-api/report.ts';
@@ -24,11 +26,17 @@ export function compileApiGateway(parts: Parts, key: string): Product {
     const verdict = { kind: 'foreign', ...judged(gateway) } as const;
     return { ...EMPTY_PRODUCT, verdict, findings: nobodys(gateway, view) };
   }
-  const { listeners, routes, findings, verdict } = gatewayConfig(gateway, view);
+  const guard = guardOf(parts, gateway, { [GATEWAY_NAME_LABEL]: gateway.name });
+  const { listeners, routes, findings, verdict } = gatewayConfig(gateway, view, guard);
   const needs = new Map<string, Compile>(destinations.units);
-  for (const { chains, defaultChain } of listeners) {
-    for (const { tls } of defaultChain === undefined ? chains : [...chains, defaultChain]) {
-      for (const [name, compile] of secretUnits(catalog, tls)) needs.set(name, compile);
+  const chains = listeners.flatMap((one) => [
+    ...one.chains,
+    ...(one.defaultChain ? [one.defaultChain] : []),
+  ]);
+  for (const { tls, handler } of chains) {
+    const asked = handler.type === 'http' ? guard.needs : [];
+    for (const [name, compile] of [...asked, ...secretUnits(catalog, tls)]) {
+      needs.set(name, compile);
     }
   }
   return {
@@ -45,9 +53,11 @@ export function previewApiGateway(
   gateway: GatewayApiGatewayResource,
 ): readonly Finding[] {
   const { view } = gatewayView(parts, gateway, gateway);
-  return isOwnGateway(gateway, view)
-    ? gatewayConfig(gateway, view).findings
-    : nobodys(gateway, view);
+  if (!isOwnGateway(gateway, view)) return nobodys(gateway, view);
+  const guard = guardOf(parts, gateway, { [GATEWAY_NAME_LABEL]: gateway.name });
+  const { findings } = gatewayConfig(gateway, view, guard);
+  // A Secret that nothing in force names has not been read yet.
+  return findings.filter(({ code }) => code !== 'SECRET_UNKNOWN');
 }
 
 function gatewayView(

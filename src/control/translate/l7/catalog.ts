@@ -6,6 +6,7 @@
  */
 import type { Resource } from '../../../model/resource.ts';
 import { fullHost } from '../../validate/host.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../../mesh-config.ts';
 import type { Graph } from './graph.ts';
 
 export type Kind = Resource['kind'];
@@ -27,10 +28,13 @@ export const gatewayServiceKey = (namespace: string, name: string): string =>
 /** of VirtualServices that name no gateway */
 export const MESH_GATEWAY = 'mesh';
 
+const MESH_CONFIG = 'mesh config';
+
 export class Catalog {
   readonly domain: string;
   readonly rootNamespace: string;
   readonly #graph: Graph;
+  #meshConfig = DEFAULT_MESH_CONFIG;
   readonly #byKey = new Map<string, Set<Resource>>();
   readonly #sorted = new Map<string, readonly Resource[]>();
 
@@ -38,6 +42,16 @@ export class Catalog {
     this.#graph = graph;
     this.domain = options.domain;
     this.rootNamespace = options.rootNamespace;
+  }
+
+  setMeshConfig(config: MeshConfig): void {
+    this.#meshConfig = config;
+    this.#graph.touch(MESH_CONFIG);
+  }
+
+  get meshConfig(): MeshConfig {
+    this.#graph.read(MESH_CONFIG);
+    return this.#meshConfig;
   }
 
   change(resource: Resource, present: boolean): void {

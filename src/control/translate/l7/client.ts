@@ -52,6 +52,11 @@ export class Client {
     return this.#class?.scope ?? this.#namespace ?? ANY_CLIENT;
   }
 
+  /** "": one that no rule names */
+  get namespace(): string {
+    return this.#namespace ?? '';
+  }
+
   get hasClass(): boolean {
     return this.#class !== undefined;
   }

@@ -9,6 +9,7 @@ import { ANY_CLIENT, type Client } from './client.ts';
 import type { ClusterUnit, Clusters } from './destinations.ts';
 import {
   portPolicy,
+  selectorOf,
   type DestinationRules,
   type PortPolicy,
   type RulesInForce,
@@ -21,13 +22,15 @@ import { everywhere, fromClient, looksAtClient, type PlacedEndpoint } from './lo
 import { clusterMessage, loadAssignmentMessage } from './message.ts';
 import { isHttp } from './port-protocol.ts';
 import type { Host, HostPort, Registry } from './registry.ts';
-import { secretUnits } from './secrets.ts';
+import { secretFinding, secretProblems, secretUnits } from './secrets.ts';
 import { servedEndpoints } from './served-endpoints.ts';
 import { balancerOf, outliersOf, poolSettings, upstreamTls } from './traffic-policy.ts';
 
 export const OVERPROVISIONING = 140;
 /** where connections go that no rule is about */
 export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
+/** Of a gateway's cluster whose Secret other clients of the namespace do not get; no class of pods has such a name. */
+const GATEWAY_CLASS = '~gateway';
 /** the name of no cluster: what is routed there is answered 503 */
 export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
 
@@ -46,6 +49,8 @@ interface Resolved {
   readonly subset: string;
   readonly rules: RulesInForce;
   readonly policy: PortPolicy;
+  /** where the Secret is that its TLS names; undefined: it names none, or not for this client */
+  readonly secretsIn: string | undefined;
   /** the order of its endpoints depends on where the client is */
   readonly local: boolean;
 }
@@ -123,12 +128,13 @@ export class ClusterFactory implements Clusters {
     if (host === undefined || hostPort === undefined) return undefined;
     const rules = this.#rules.find(hostname, host.namespace, client);
     if (subset !== '' && !rules.subsets.has(subset)) return undefined;
-    const policy = portPolicy(rules, subset, number);
+    const { secretsIn, ...policy } = honouredTls(portPolicy(rules, subset, number), rules, client);
     const local = looksAtClient(
       policy.loadBalancer?.localityLbSetting,
       policy.outlierDetection !== undefined,
     );
-    return { host: { ...host, host: hostname }, port: hostPort, subset, rules, policy, local };
+    const found = { ...host, host: hostname };
+    return { host: found, port: hostPort, subset, rules, policy, secretsIn, local };
   }
 
   /** Read again: the unit lives longer than the run that asked for it. */
@@ -139,11 +145,17 @@ export class ClusterFactory implements Clusters {
     const assignment = this.#assignment(target, client);
     const body = clusterOf(target, assignment);
     const cluster = clusterMessage(body);
+    const path = 'spec.trafficPolicy.tls.credentialName';
+    const [rule] = target.rules.rules;
+    const problems = rule === undefined ? [] : secretProblems(this.#catalog, body.tls);
     const byEndpoints = target.host.resolution === 'ENDPOINTS';
     return {
       messages: byEndpoints ? [cluster, loadAssignmentMessage(assignment)] : [cluster],
       needs: new Map(secretUnits(this.#catalog, body.tls)),
-      findings: unsupported(target),
+      findings: [
+        ...unsupported(target),
+        ...problems.map((problem) => secretFinding(rule!, path, problem)),
+      ],
     };
   }
 
@@ -171,13 +183,33 @@ export class ClusterFactory implements Clusters {
   }
 }
 
-function named(resolved: Resolved, { scope }: Client): Target {
-  const suffix = scope === ANY_CLIENT ? '' : `@${scope}`;
+/**
+ * As in Istio: a credentialName counts at gateways, and for pods that the rule selects.  Everybody else is left without TLS:
+ * he would need a Secret that is none of his business.
+ */
+function honouredTls(
+  policy: PortPolicy,
+  { rules }: RulesInForce,
+  client: Client,
+): PortPolicy & { readonly secretsIn?: string } {
+  const { tls } = policy;
+  if (!tls?.credentialName || (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL')) return policy;
+  const selects = rules.some((rule) => selectorOf(rule) !== undefined);
+  if (client.isGateway || selects) return { ...policy, secretsIn: client.namespace };
+  const { tls: _, ...plain } = policy;
+  return plain;
+}
+
+function named(resolved: Resolved, client: Client): Target {
+  const { scope } = client;
+  const isSecret = client.isGateway && resolved.secretsIn !== undefined;
+  const suffix = scope === ANY_CLIENT ? '' : `@${scope}${isSecret ? GATEWAY_CLASS : ''}`;
   const { port, subset, host } = resolved;
   return { ...resolved, name: clusterName(port.number, subset, host.host, suffix) };
 }
 
 function same(a: Resolved, b: Resolved): boolean {
+  if (a.secretsIn !== b.secretsIn) return false;
   if (a.host.resource !== b.host.resource || a.port.number !== b.port.number) return false;
   const [left, right] = [a.rules.rules, b.rules.rules];
   return left.length === right.length && left.every((rule, index) => rule === right[index]);
@@ -188,7 +220,7 @@ export function clusterName(port: number, subset: string, host: string, suffix: 
 }
 
 function clusterOf(target: Target, assignment: LoadAssignment): Cluster {
-  const { name, host, port, policy, rules } = target;
+  const { name, host, port, policy, rules, secretsIn } = target;
   const protocol = protocolOf(target);
   const [rule] = rules.rules;
   const balancer = balancerOf(policy);
@@ -204,7 +236,7 @@ function clusterOf(target: Target, assignment: LoadAssignment): Cluster {
     healthChecks: [],
     tls: upstreamTls(policy.tls, {
       host: host.host,
-      namespace: rule?.namespace ?? host.namespace,
+      namespace: secretsIn ?? rule?.namespace ?? host.namespace,
       external: host.external,
       subjectAltNames: host.entry?.spec.subjectAltNames ?? [],
       http2: protocol === 'http2' && isHttp(port.protocol),

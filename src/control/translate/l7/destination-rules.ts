@@ -83,7 +83,8 @@ function inForce(found: readonly DestinationRuleResource[], client: Client): Rul
   return { rules, trafficPolicy: leading?.spec.trafficPolicy, subsets };
 }
 
-function selectorOf({ spec }: DestinationRuleResource) {
+/** undefined: it is for everybody */
+export function selectorOf({ spec }: DestinationRuleResource) {
   const labels = spec.workloadSelector?.matchLabels;
   return labels === undefined || Object.keys(labels).length === 0 ? undefined : labels;
 }

@@ -3,30 +3,46 @@
  *
  * Unlike inside the mesh, VirtualServices that share a host are merged here: their routes follow each other, oldest first.
  */
-import type { FilterChain } from '../../../model/listener.ts';
+import type { DownstreamTls, FilterChain } from '../../../model/listener.ts';
 import type { Route, VirtualHost } from '../../../model/route.ts';
 import type { GatewayResource, ServerSpec } from '../../../model/resource/gateway.ts';
 import type { VirtualServiceResource } from '../../../model/resource/virtual-service.ts';
 import { Client } from './client.ts';
 import { Destinations } from './destinations.ts';
 import { notSupported } from './findings.ts';
-import { commonHosts, downstreamTls, serverHosts, serverKind } from './gateway-server.ts';
+import { guardOf, type Guard } from './gateway-guard.ts';
+import { commonHosts, serverHosts, serverKind } from './gateway-server.ts';
+import { serverTls } from './gateway-tls.ts';
 import { EMPTY_PRODUCT, type Compile, type Product } from './graph.ts';
-import { chain, httpHandler, listener, routeConfiguration, tcpHandler } from './http-listener.ts';
+import {
+  BYTES_CLOSED,
+  chain,
+  gatewayHandler,
+  listener,
+  routeConfiguration,
+  tcpHandler,
+} from './http-listener.ts';
 import { httpRoutes, type RouteContext } from './http-route.ts';
 import { tcpPlan, tlsChains } from './l4-routes.ts';
 import { listenerMessage, routesMessage, type Message } from './message.ts';
 import type { Parts } from './parts.ts';
 import { ANY_REQUEST, plainRoute, virtualHost } from './route-defaults.ts';
-import { secretUnits } from './secrets.ts';
 import type { Finding } from '../../../model/finding.ts';
 import { exportedTo } from './visibility.ts';
+
+interface IndexedServer {
+  readonly server: ServerSpec;
+  readonly index: number;
+}
 
 /** What is gathered on the way. */
 interface Gathering {
   readonly parts: Parts;
   readonly gateway: GatewayResource;
   readonly client: Client;
+  /** namespace of its pods */
+  readonly home: string;
+  readonly guard: Guard;
   readonly services: readonly VirtualServiceResource[];
   readonly messages: Message[];
   readonly needs: Map<string, Compile>;
@@ -36,11 +52,15 @@ interface Gathering {
 export function compileGateway(parts: Parts, key: string): Product {
   const [gateway] = parts.catalog.read('Gateway', key);
   if (gateway === undefined) return EMPTY_PRODUCT;
-  const client = Client.gateway(gateway.namespace);
+  const home = parts.gatewayPods.home(key);
+  const client = Client.gateway(home);
+  const guard = guardOf(parts, gateway, gateway.spec.selector ?? {});
   const gathering: Gathering = {
     parts,
     gateway,
     client,
+    home,
+    guard,
     services: parts.virtualServices
       .ofGateway(key)
       .filter(({ spec, namespace }) => exportedTo(spec.exportTo, namespace, client)),
@@ -48,21 +68,33 @@ export function compileGateway(parts: Parts, key: string): Product {
     needs: new Map(),
     findings: [],
   };
-  const ports = new Map<number, { server: ServerSpec; index: number }[]>();
+  const ports = new Map<number, IndexedServer[]>();
   for (const [index, server] of (gateway.spec.servers ?? []).entries()) {
     const servers = ports.get(server.port.number) ?? [];
     ports.set(server.port.number, [...servers, { server, index }]);
   }
   for (const [port, servers] of ports) compilePort(gathering, port, servers);
+  reportHome(gathering, parts.gatewayPods.namespaces(key));
   const { messages, needs, findings } = gathering;
   return { messages, needs, findings };
 }
 
-function compilePort(
-  gathering: Gathering,
-  port: number,
-  servers: readonly { readonly server: ServerSpec; readonly index: number }[],
-): void {
+/** All its pods share the listeners, and these name one Secret. */
+function reportHome({ gateway, home, findings }: Gathering, namespaces: readonly string[]): void {
+  const { servers = [] } = gateway.spec;
+  if (namespaces.length < 2 || servers.every(({ tls }) => !tls?.credentialName)) return;
+  findings.push({
+    code: 'SCOPE_CONFLICT',
+    severity: 'warning',
+    file: gateway.file,
+    resource: gateway.id,
+    path: 'spec.selector',
+    message: `selects pods of ${namespaces.join(', ')}; its Secrets are those of ${home}, and pods elsewhere have none`,
+    fix: 'use labels that pods of one namespace have',
+  });
+}
+
+function compilePort(gathering: Gathering, port: number, servers: readonly IndexedServer[]): void {
   const { gateway, messages } = gathering;
   const name = `gateway|${port}|${gateway.namespace}/${gateway.name}`;
   const chains: FilterChain[] = [];
@@ -78,17 +110,29 @@ function compilePort(
   }
   for (const { server, index } of servers) {
     const kind = serverKind(server);
-    reportFiles(gathering, server, index);
     if (kind === 'https') {
       const names = serverHosts(server);
+      const tls = tlsOf(gathering, { server, index }, true);
+      if (tls === undefined) continue;
       const built = httpChain(gathering, `${name}|${index}`, port, [server]);
       chains.push({
         ...built,
         match: tlsMatch(built.match, names),
-        tls: tlsOf(gathering, server, true),
+        tls,
       });
     } else if (kind === 'tls' || kind === 'passthrough' || kind === 'tcp') {
-      const l4 = l4Chains(gathering, server, port, kind);
+      if (gathering.guard.closesBytes) {
+        gathering.findings.push({
+          code: 'NOT_SUPPORTED',
+          severity: 'warning',
+          file: gateway.file,
+          resource: gateway.id,
+          path: `spec.servers[${index}]`,
+          ...BYTES_CLOSED,
+        });
+        continue;
+      }
+      const l4 = l4Chains(gathering, { server, index }, port, kind);
       chains.push(...l4.chains);
       last ??= l4.rest;
     } else if (kind === undefined) {
@@ -101,25 +145,21 @@ function compilePort(
   messages.push(listenerMessage(listener(name, 'gateway', port, addresses, chains, last)));
 }
 
-/** As in DestinationRules: there is no proxy whose files could be meant. */
-function reportFiles({ gateway, findings }: Gathering, { tls }: ServerSpec, index: number): void {
-  if (tls === undefined || tls.credentialName) return;
-  for (const field of ['serverCertificate', 'privateKey', 'caCertificates'] as const) {
-    if (!tls[field]) continue;
-    const path = `spec.servers[${index}].tls.${field}`;
-    findings.push(notSupported(gateway, path, 'a file of a gateway', 'use credentialName'));
-  }
-}
-
 function tlsMatch(match: FilterChain['match'], hosts: readonly string[]): FilterChain['match'] {
   const serverNames = hosts.includes('*') ? [] : hosts;
   return { ...match, serverNames, transport: 'tls' };
 }
 
-function tlsOf({ parts, gateway, needs }: Gathering, { tls }: ServerSpec, http: boolean) {
-  const built = downstreamTls(tls ?? {}, gateway.namespace, http);
-  for (const [name, compile] of secretUnits(parts.catalog, built)) needs.set(name, compile);
-  return built;
+/** undefined: it cannot be served, which is reported */
+function tlsOf(
+  { parts, gateway, home, needs, findings }: Gathering,
+  { server, index }: IndexedServer,
+  http: boolean,
+): DownstreamTls | undefined {
+  const found = serverTls(parts.catalog, gateway, { server, index, http }, home);
+  for (const [name, compile] of found.needs) needs.set(name, compile);
+  findings.push(...found.findings);
+  return found.tls;
 }
 
 function httpChain(
@@ -137,11 +177,8 @@ function httpChain(
       virtualHost(`${host}:${port}`, [host], redirected.has(host) ? [TO_HTTPS] : routes),
     );
   gathering.messages.push(routesMessage(routeConfiguration(name, virtualHosts)));
-  const handler = httpHandler(name, {
-    useRemoteAddress: true,
-    clientCertificate: 'sanitize-set',
-  });
-  return chain('http', handler);
+  for (const [need, compile] of gathering.guard.needs) gathering.needs.set(need, compile);
+  return chain('http', gatewayHandler(name, gathering.guard));
 }
 
 const TO_HTTPS = plainRoute('https-redirect', ANY_REQUEST, {
@@ -187,13 +224,15 @@ function addServer(
 /** Of what ends or passes TLS, or is no TLS at all: bytes. */
 function l4Chains(
   gathering: Gathering,
-  server: ServerSpec,
+  { server, index }: IndexedServer,
   port: number,
   kind: 'tls' | 'passthrough' | 'tcp',
 ): { chains: FilterChain[]; rest: FilterChain | undefined } {
   const { parts, gateway, services } = gathering;
   const chains: FilterChain[] = [];
   let rest: FilterChain | undefined;
+  const tls = kind === 'tls' ? tlsOf(gathering, { server, index }, false) : undefined;
+  if (kind === 'tls' && tls === undefined) return { chains, rest };
   for (const service of services) {
     const common = commonHosts(server, gateway, service, fullHostOf(parts));
     if (common.length === 0) continue;
@@ -201,7 +240,6 @@ function l4Chains(
     if (kind === 'passthrough') chains.push(...tlsChains(service, context));
     else {
       const plan = tcpPlan(service, context);
-      const tls = kind === 'tls' ? tlsOf(gathering, server, false) : undefined;
       const all = [...plan.chains];
       if (plan.rest !== undefined) all.push(chain('tcp', tcpHandler(plan.rest)));
       for (const built of all) {

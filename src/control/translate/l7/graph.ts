@@ -36,6 +36,7 @@ export interface MessageSink {
 }
 
 export class Graph {
+  readonly #onReader: (key: string, isRead: boolean) => void;
   readonly #units = new Map<string, Unit>();
   readonly #readers = new Map<string, Set<string>>();
   readonly #stale = new Set<string>();
@@ -46,6 +47,11 @@ export class Graph {
   #reading: Set<string> | undefined;
   /** how many units were compiled, ever */
   compiled = 0;
+
+  /** `onReader`: a key has its first reader, or has lost its last */
+  constructor(onReader: (key: string, isRead: boolean) => void = () => {}) {
+    this.#onReader = onReader;
+  }
 
   addRoot(name: string, compile: Compile): void {
     this.#use(name, compile);
@@ -144,11 +150,18 @@ export class Graph {
       if (reads.has(key)) continue;
       const readers = this.#readers.get(key);
       readers?.delete(name);
-      if (readers?.size === 0) this.#readers.delete(key);
+      if (readers?.size !== 0) continue;
+      this.#readers.delete(key);
+      this.#onReader(key, false);
     }
     for (const key of reads) {
-      const readers = this.#readers.get(key) ?? new Set();
-      this.#readers.set(key, readers.add(name));
+      const readers = this.#readers.get(key);
+      if (readers !== undefined) {
+        readers.add(name);
+        continue;
+      }
+      this.#readers.set(key, new Set([name]));
+      this.#onReader(key, true);
     }
     unit.reads = reads;
   }

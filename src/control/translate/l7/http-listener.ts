@@ -11,6 +11,7 @@ import type {
   HttpConnectionManager,
   Listener,
 } from '../../../model/listener.ts';
+import type { MeshConfig, PathNormalization } from '../../mesh-config.ts';
 import type { RouteConfiguration, VirtualHost, WeightedCluster } from '../../../model/route.ts';
 
 export const ANY_CONNECTION: FilterChainMatch = {
@@ -60,6 +61,61 @@ export function httpHandler(
     accessLog: [],
     ...changes,
   };
+}
+
+/** How paths are made comparable before anything looks at them. */
+export type PathSettings = Pick<
+  HttpConnectionManager,
+  'normalizePath' | 'mergeSlashes' | 'escapedSlashes'
+>;
+
+const BASE: PathSettings = { normalizePath: true, mergeSlashes: false, escapedSlashes: 'keep' };
+const PATHS: Readonly<Record<PathNormalization, PathSettings>> = {
+  NONE: { ...BASE, normalizePath: false },
+  BASE,
+  DEFAULT: BASE,
+  MERGE_SLASHES: { ...BASE, mergeSlashes: true },
+  DECODE_AND_MERGE_SLASHES: {
+    ...BASE,
+    mergeSlashes: true,
+    escapedSlashes: 'unescape-forward',
+  },
+};
+
+export function pathSettings({ pathNormalization }: MeshConfig): PathSettings {
+  return PATHS[pathNormalization];
+}
+
+/** What a gateway asks of every request before it is routed. */
+export interface GatewayGuard {
+  readonly filters: readonly HttpFilter[];
+  readonly paths: PathSettings;
+  /**
+   * Connections that are forwarded as bytes pass no filter of requests, and there is none of connections: where something
+   * decides who may come in, they are not served.
+   */
+  readonly closesBytes: boolean;
+}
+
+export const OPEN_GUARD: GatewayGuard = { filters: [], paths: BASE, closesBytes: false };
+
+export const BYTES_CLOSED = {
+  message:
+    'an AuthorizationPolicy for this gateway cannot be enforced on connections without HTTP; they are not served',
+  fix: 'end TLS here and route HTTP, or let the policy select other pods',
+} as const;
+
+export function gatewayHandler(
+  routes: string,
+  { filters, paths }: GatewayGuard,
+): ConnectionHandler {
+  return httpHandler(routes, {
+    ...paths,
+    filters: [...filters, ...OUTBOUND_FILTERS],
+    useRemoteAddress: true,
+    // Who the caller is comes from the connection, whatever it says of itself.
+    clientCertificate: 'sanitize-set',
+  });
 }
 
 export function tcpHandler(

@@ -4,30 +4,33 @@
 import type { Resource } from '../../../model/resource.ts';
 import { Client } from './client.ts';
 import type { ClientClasses } from './client-classes.ts';
-import { GatewayPods } from './gateway-pods.ts';
+import type { GatewayPods } from './gateway-pods.ts';
 import type { Registry } from './registry.ts';
 
 export class MeshVisibility {
   readonly #registry: Registry;
   readonly #classes: ClientClasses;
-  readonly #gateways = new GatewayPods();
+  /** where gateways run */
+  readonly gateways: GatewayPods;
   /** Sidecars, and Services and ServiceEntries with an exportTo */
   readonly #hiding = new Set<Resource>();
   #classesSeen = 0;
   #version = 0;
 
-  constructor(registry: Registry, classes: ClientClasses) {
+  constructor(registry: Registry, classes: ClientClasses, gateways: GatewayPods) {
     this.#registry = registry;
     this.#classes = classes;
+    this.gateways = gateways;
   }
 
   /** `node`: "<cluster> <node>" of a pod */
   changePod(pod: Extract<Resource, { kind: 'Pod' }>, node: string, present: boolean): void {
-    this.#gateways.changePod(pod, node, present);
+    this.gateways.changePod(pod, node, present);
   }
 
   change(resource: Resource, present: boolean): void {
-    if (resource.kind === 'Gateway') this.#gateways.changeGateway(resource, present);
+    if (resource.kind === 'Gateway') this.gateways.changeGateway(resource, present);
+    if (resource.kind === 'Namespace') this.gateways.changeNamespace(resource.name);
     const hides = isHiding(resource);
     if (hides && present) this.#hiding.add(resource);
     if (hides && !present) this.#hiding.delete(resource);
@@ -47,16 +50,6 @@ export class MeshVisibility {
     if (classes !== this.#classesSeen && !this.hidesNothing) this.#version++;
     this.#classesSeen = classes;
     return this.#version;
-  }
-
-  /** Another number: where gateways run has changed. */
-  get gatewayVersion(): number {
-    return this.#gateways.version;
-  }
-
-  /** "<cluster> <node>" of the pods that serve a gateway ("namespace/name") */
-  gatewayNodes(gateway: string): ReadonlySet<string> {
-    return this.#gateways.nodesOf(gateway);
   }
 
   /** Whether any pod of the namespace may. `serviceKey`: "namespace/host" */

@@ -5,6 +5,8 @@ import type { ApiRoutes } from './api-routes.ts';
 import type { Catalog } from './catalog.ts';
 import type { ClusterFactory } from './cluster.ts';
 import type { DestinationRules } from './destination-rules.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { GatewayPods } from './gateway-pods.ts';
 import type { Registry } from './registry.ts';
 import type { Classes } from './scopes.ts';
 import type { Imports } from './visibility.ts';
@@ -19,4 +21,6 @@ export interface Parts {
   readonly apiRoutes: ApiRoutes;
   readonly clusters: ClusterFactory;
   readonly classes: Classes;
+  readonly endpoints: Endpoints;
+  readonly gatewayPods: GatewayPods;
 }

@@ -171,11 +171,12 @@ function rootsOf(tls: ClientTlsSettings, namespace: string): string | undefined 
   return `file-root:${tls.caCertificates}`;
 }
 
-/** "name" or "kubernetes://…", as Istio names Secrets. */
+/**
+ * "name", "kubernetes://…" or "kubernetes-gateway://…", as Istio names Secrets; never one of another namespace: whoever may
+ * write the rule must not come by what is not his.
+ */
 export function secretName(namespace: string, credential: string): string {
-  if (credential.startsWith('kubernetes://')) {
-    const rest = credential.slice('kubernetes://'.length);
-    return rest.includes('/') ? credential : `kubernetes://${namespace}/${rest}`;
-  }
-  return `kubernetes://${namespace}/${credential}`;
+  const path = credential.replace(/^kubernetes(-gateway)?:\/\//, '');
+  const isOwn = path !== credential && path.startsWith(`${namespace}/`);
+  return `kubernetes://${isOwn ? path : `${namespace}/${path}`}`;
 }

@@ -10,6 +10,7 @@ import type { PodResource, Resource } from '../../../model/resource.ts';
 import type { ServiceEntryResource } from '../../../model/resource/service-entry.ts';
 import type { ServiceTrafficPolicy } from '../../../model/service.ts';
 import type { Workload } from '../../../model/workload.ts';
+import type { MeshConfig } from '../../mesh-config.ts';
 import type { TranslateOptions } from '../options.ts';
 import { Outbox } from '../outbox.ts';
 import { entryEndpointUid, podMessageUid } from '../workload.ts';
@@ -32,11 +33,13 @@ import { Endpoints } from './endpoints.ts';
 import { compileExtension } from './extension-unit.ts';
 import { compileGateway } from './gateway.ts';
 import type { ApiVerdict } from './gateway-api/verdict.ts';
+import { GatewayPods } from './gateway-pods.ts';
 import { Graph, type Compile } from './graph.ts';
 import type { ExtensionCluster } from './inbound/extension-cluster.ts';
 import type { Message, MessageType } from './message.ts';
 import { compileHost } from './outbound.ts';
 import { MeshVisibility } from './mesh-visibility.ts';
+import { NamedSecrets } from './named-secrets.ts';
 import type { Parts } from './parts.ts';
 import { Registry } from './registry.ts';
 import { KernelTrafficPolicies } from './kernel-traffic-policy.ts';
@@ -59,8 +62,10 @@ export interface Judge {
 export class L7Translator implements Judge {
   /** for the scoping of a server */
   readonly visibility: MeshVisibility;
+  /** to be read, of all Secrets */
+  readonly namedSecrets = new NamedSecrets();
   readonly #options: TranslateOptions;
-  readonly #graph = new Graph();
+  readonly #graph = new Graph((key, isRead) => this.namedSecrets.note(key, isRead));
   readonly #endpoints = new Endpoints(this.#graph);
   readonly #classes = new ClientClasses(this.#graph);
   readonly #parts: Parts;
@@ -84,7 +89,8 @@ export class L7Translator implements Judge {
     const catalog = new Catalog(this.#graph, options);
     const imports = new Imports(catalog);
     const registry = new Registry(catalog, imports, options.clusterId);
-    this.visibility = new MeshVisibility(registry, this.#classes);
+    const gatewayPods = new GatewayPods(this.#graph, catalog);
+    this.visibility = new MeshVisibility(registry, this.#classes, gatewayPods);
     const rules = new DestinationRules(catalog);
     this.#trafficPolicies = new KernelTrafficPolicies(catalog, rules);
     this.#parts = {
@@ -96,7 +102,14 @@ export class L7Translator implements Judge {
       apiRoutes: new ApiRoutes(catalog, registry),
       clusters: new ClusterFactory(catalog, registry, rules, this.#endpoints),
       classes: this.#classes,
+      endpoints: this.#endpoints,
+      gatewayPods,
     };
+  }
+
+  /** In force with the next flush(). */
+  setMeshConfig(config: MeshConfig): void {
+    this.#parts.catalog.setMeshConfig(config);
   }
 
   change(resource: Resource, present: boolean): void {

@@ -7,7 +7,10 @@ import type {
   RequestAuthenticationSpec,
 } from '../../../model/resource/security.ts';
 import type { SpecReport } from '../spec-report.ts';
+import type { PolicyTargetReference } from '../../../model/resource/spec.ts';
 import { checkHeaderName } from './http-match.ts';
+
+const GATEWAY_API = 'gateway.networking.k8s.io';
 
 export function checkPeerAuthentication(spec: PeerAuthenticationSpec, report: SpecReport): void {
   const modes = [
@@ -21,10 +24,22 @@ export function checkPeerAuthentication(spec: PeerAuthenticationSpec, report: Sp
 }
 
 export function checkRequestAuthentication(
-  { jwtRules = [] }: RequestAuthenticationSpec,
+  { jwtRules = [], targetRef, targetRefs = [] }: RequestAuthenticationSpec,
   report: SpecReport,
 ): void {
+  if (targetRef !== undefined) checkTarget(targetRef, 'spec.targetRef', report);
+  targetRefs.forEach((one, index) => checkTarget(one, `spec.targetRefs[${index}]`, report));
   jwtRules.forEach((rule, index) => checkRule(rule, `spec.jwtRules[${index}]`, report));
+}
+
+function checkTarget(
+  { group, kind }: PolicyTargetReference,
+  path: string,
+  report: SpecReport,
+): void {
+  if (kind === 'Gateway' && group === GATEWAY_API) return;
+  const message = 'is not supported: only a Gateway of the Gateway API can be targeted';
+  report.invalid(path, message, 'use spec.selector with the labels of the pods');
 }
 
 function checkRule(rule: JwtRule, path: string, report: SpecReport): void {

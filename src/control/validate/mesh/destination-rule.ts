@@ -1,5 +1,5 @@
 /**
- * DestinationRule and Sidecar among others: hosts, Secrets, and other rules for the same host.
+ * DestinationRule and Sidecar among others: hosts, and other rules for the same host.
  */
 import type { Finding } from '../../../model/finding.ts';
 import type { DestinationRuleResource } from '../../../model/resource/destination-rule.ts';
@@ -7,7 +7,7 @@ import type { SidecarResource } from '../../../model/resource/sidecar.ts';
 import { fullHost } from '../host.ts';
 import { isBefore } from './age.ts';
 import { ownersOf } from './host-lookup.ts';
-import { ANY_SECRET, rulesKey, secretKey } from './keys.ts';
+import { rulesKey } from './keys.ts';
 import { MeshReport } from './mesh-report.ts';
 import type { MeshNames } from './names.ts';
 import type { View } from './reference-graph.ts';
@@ -23,12 +23,6 @@ export function checkRule(
   if (!host.includes('*') && ownersOf(host, namespace, view).length === 0) {
     const fix = 'add the Service or a ServiceEntry, or correct the name';
     report.warn('HOST_UNKNOWN', 'spec.host', `${host} is no host of the mesh`, fix);
-  }
-  const secret = spec.trafficPolicy?.tls?.credentialName;
-  if (secret && view.some(ANY_SECRET) && !view.some(secretKey(namespace, secret))) {
-    const path = 'spec.trafficPolicy.tls.credentialName';
-    const message = `names the Secret ${namespace}/${secret}, which does not exist`;
-    report.warn('SECRET_UNKNOWN', path, message, 'add it, or correct the name');
   }
   checkOthers(resource, host, view, report);
   return report.findings;

@@ -6,13 +6,12 @@ import type { VirtualServiceResource } from '../../../model/resource/virtual-ser
 import { fullHost } from '../host.ts';
 
 export const MESH_GATEWAY = 'mesh';
-/** there are Secrets to be looked at at all: control may lack the right to read them */
-export const ANY_SECRET = 'any secret';
 
 export const hostKey = (host: string): string => `host ${host}`;
 export const rulesKey = (host: string): string => `rules of ${host}`;
 export const gatewayKey = (gateway: string): string => `gateway ${gateway}`;
-export const secretKey = (namespace: string, name: string): string => `secret ${namespace}/${name}`;
+export const apiGatewayKey = (namespace: string, name: string): string =>
+  `gateway.gateway.networking.k8s.io ${namespace}/${name}`;
 export const delegateKey = (namespace: string, name: string): string =>
   `virtual service ${namespace}/${name}`;
 /** `gateway`: MESH_GATEWAY or "ns/name" */
@@ -51,9 +50,8 @@ export function* keysOf(resource: Resource, domain: string): IterableIterator<st
         yield scopeKey('PeerAuthentication', namespace);
       }
       return;
-    case 'Secret':
-      yield secretKey(namespace, name);
-      yield ANY_SECRET;
+    case 'GatewayApiGateway':
+      yield apiGatewayKey(namespace, name);
       return;
     default:
   }

@@ -6,9 +6,9 @@ import type { Finding } from '../../../model/finding.ts';
 import type { Resource } from '../../../model/resource.ts';
 import type { ResourceChange } from '../../resource-index.ts';
 import { checkRule, checkScope } from './destination-rule.ts';
-import { checkServers } from './gateway.ts';
 import { keysOf } from './keys.ts';
 import type { MeshNames } from './names.ts';
+import { checkTargets } from './policy-target.ts';
 import { ReferenceGraph, type View } from './reference-graph.ts';
 import { checkAlone } from './scope.ts';
 import { SelectorChecks } from './selectors.ts';
@@ -52,8 +52,9 @@ function check(resource: Resource, view: View, names: MeshNames): Finding[] | un
       return [...checkScope(resource, view, names), ...checkAlone(resource, view)];
     case 'PeerAuthentication':
       return checkAlone(resource, view);
-    case 'Gateway':
-      return checkServers(resource, view, names);
+    case 'AuthorizationPolicy':
+    case 'RequestAuthentication':
+      return checkTargets(resource, view);
     default:
       return undefined;
   }

@@ -284,6 +284,16 @@ test('gateways get what is attached to them, and workloads do not', () => {
   const policy = policyResource('shop', 'p', { ...ref, ...GET });
   assert.deepEqual(index([policy]).first.listeners.upserts, []);
   const { config } = readMeshConfig(MESH, 'mesh.yaml');
-  assert.deepEqual(kinds(gatewayFilters('edge', [policy], [], config).filters), ['ALLOW']);
-  assert.deepEqual(kinds(gatewayFilters('other', [policy], [], config).filters), []);
+  const at = (name: string, namespace = 'shop') =>
+    kinds(
+      gatewayFilters({
+        gateway: { namespace, name },
+        groups: [{ namespace, labels: new Map() }],
+        policies: [policy],
+        tokens: [],
+        rootNamespace: 'istio-system',
+        mesh: config,
+      }).filters,
+    );
+  assert.deepEqual([at('edge'), at('other'), at('edge', 'blog')], [['ALLOW'], [], []]);
 });

@@ -60,13 +60,6 @@ const secured = read(
      hosts: ["*"], tls: { mode: SIMPLE, credentialName: cert } }] }`,
   { name: 'gw' },
 );
-const secret = (name: string): Resource => {
-  const pem = '-----BEGIN CERTIFICATE-----\n';
-  const data = { 'tls.crt': btoa(pem), 'tls.key': btoa(pem) };
-  const metadata = { name, namespace: 'shop' };
-  const one = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', metadata, data };
-  return validateDocument(one, '').resources[0]!;
-};
 const rule = (subset: string, name = 'web'): Resource =>
   read(
     'DestinationRule',
@@ -186,13 +179,6 @@ const CASES: readonly (readonly [string, readonly Resource[], readonly string[]]
     [read('VirtualService', '{ hosts: [web], http: [{ delegate: { name: d } }] }')],
     ['REFERENCE_UNKNOWN VirtualService shop/x spec.http[0].delegate.name'],
   ],
-  ['no Secrets are read: nothing is said of them', [secured, pod('a', { app: 'gw' })], []],
-  [
-    'a Secret that is not there',
-    [secured, secret('other'), pod('a', { app: 'gw' })],
-    ['SECRET_UNKNOWN Gateway shop/gw spec.servers[0].tls.credentialName'],
-  ],
-  ['a Secret that is there', [secured, secret('cert'), pod('a', { app: 'gw' }, 'other')], []],
   [
     'a selector that matches nothing',
     [secured],

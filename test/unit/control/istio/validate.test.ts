@@ -242,7 +242,7 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'RequestAuthentication',
     '{ targetRefs: [{ kind: Service, name: a }] }',
-    ['POLICY_REFUSED spec.targetRefs'],
+    ['POLICY_REFUSED spec.targetRefs[0]'],
   ],
   [
     'Telemetry',

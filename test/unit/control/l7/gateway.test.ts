@@ -280,7 +280,10 @@ test('a Gateway belongs to the nodes of the pods it selects', () => {
     pod('edge/p2', '10.0.0.2', { istio: 'other' }, 'n2'),
     gateway(HTTP),
   ).translator;
-  assert.deepEqual([...visibility.gatewayNodes('edge/gw')], ['Kubernetes n1']);
+  const runsAt = ['n1', 'n2'].map((node) =>
+    visibility.gateways.runsAt('edge/gw', `Kubernetes ${node}`),
+  );
+  assert.deepEqual(runsAt, [true, false]);
 });
 
 test('subsets of the endpoints that a ServiceEntry lists', () => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Resource } from '../../../../src/model/resource.ts';
+import { policyResource } from '../inbound/policy-arbitraries.ts';
 import { node, pod, resource, secret, service, translate, Translated } from './translated.ts';
 
 const NAMESPACES = ['shop', 'blog', 'istio-system'];
@@ -22,7 +23,13 @@ const host = fc.oneof(
 );
 const exportTo = fc.constantFrom(undefined, ['.'], ['*'], ['blog'], ['~']);
 const subset = fc.constantFrom(undefined, 'v1', 'v2');
-const labels = fc.constantFrom({}, { version: 'v1' }, { version: 'v2', track: 'beta' });
+const labels = fc.constantFrom<Readonly<Record<string, string>>>(
+  {},
+  { version: 'v1' },
+  { version: 'v2', track: 'beta' },
+  { istio: 'gateway', 'gateway.networking.k8s.io/gateway-name': 'b' },
+  { istio: 'gateway', track: 'beta' },
+);
 
 const destination = fc.record({ host, subset }).map((found) => ({
   destination: { host: found.host, ...(found.subset ? { subset: found.subset } : {}) },
@@ -42,6 +49,14 @@ const policy = fc.constantFrom<object | undefined>(
   { loadBalancer: { localityLbSetting: { enabled: true } }, outlierDetection: {} },
   { loadBalancer: { simple: 'RANDOM' }, connectionPool: { tcp: { maxConnections: 3 } } },
   { tls: { mode: 'SIMPLE' } },
+  { tls: { mode: 'MUTUAL', credentialName: 'cert' } },
+);
+
+const target = fc.constantFrom<object>(
+  {},
+  { selector: { matchLabels: { istio: 'gateway' } } },
+  { selector: { matchLabels: { track: 'beta' } } },
+  { targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'b' }] },
 );
 
 const anyResource: fc.Arbitrary<Resource> = fc.oneof(
@@ -113,6 +128,7 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
     .record({ path, hosts: fc.constantFrom(['*'], ['shop/*.example.com']), tls: fc.boolean() })
     .map(({ path: at, hosts, tls }) =>
       resource('Gateway', at, {
+        selector: { istio: 'gateway' },
         servers: [
           tls
             ? {
@@ -142,10 +158,63 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
         ],
       } as never),
     ),
+  fc
+    .record({ path, protocol: fc.constantFrom('HTTP', 'HTTPS', 'TCP'), from: namespace })
+    .map(({ path: at, protocol, from }) =>
+      resource('GatewayApiGateway', at, {
+        gatewayClassName: 'podwire',
+        listeners: [
+          {
+            name: 'one',
+            port: 8443,
+            protocol,
+            allowedRoutes: { namespaces: { from: 'Same' } },
+            ...(protocol === 'HTTPS' && {
+              tls: {
+                mode: 'Terminate',
+                certificateRefs: [{ group: '', kind: 'Secret', name: 'cert', namespace: from }],
+              },
+            }),
+          },
+        ],
+      } as never),
+    ),
+  fc.record({ path, gateway: path, host }).map(({ path: at, gateway, host: to }) =>
+    resource('VirtualService', at, {
+      hosts: ['web.example.com'],
+      gateways: [gateway],
+      http: [{ route: [{ destination: { host: to } }] }],
+      tcp: [{ route: [{ destination: { host: to } }] }],
+    } as never),
+  ),
+  fc
+    .record({ path, action: fc.constantFrom('ALLOW', 'DENY', 'AUDIT', 'CUSTOM'), target })
+    .map(({ path: at, action, target: on }) => {
+      const [policyNamespace = '', policyName = ''] = at.split('/');
+      return policyResource(policyNamespace, policyName, {
+        ...on,
+        action,
+        ...(action === 'CUSTOM' && { provider: { name: 'authz' } }),
+        rules: [{ to: [{ operation: { methods: ['GET'], paths: [`/${action}`] } }] }],
+      });
+    }),
+  fc.record({ path, target }).map(({ path: at, target: on }) =>
+    resource('RequestAuthentication', at, {
+      ...on,
+      jwtRules: [{ issuer: 'https://i.example', jwksUri: 'https://keys.example/k' }],
+    } as never),
+  ),
   fc.record({ path, from: namespace }).map(({ path: at, from }) =>
     resource('ReferenceGrant', at, {
-      from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: from }],
-      to: [{ group: '', kind: 'Service' }],
+      from: ['HTTPRoute', 'Gateway'].map((kind) => ({
+        group: 'gateway.networking.k8s.io',
+        kind,
+        namespace: from,
+      })),
+      to: [
+        { group: '', kind: 'Service' },
+        { group: '', kind: 'Secret' },
+      ],
     }),
   ),
   fc
@@ -153,6 +222,14 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
     .map(({ path: at, app, address }) =>
       resource('WorkloadEntry', at, { address, labels: { app, version: 'v1' } }),
     ),
+  fc.record({ namespace, createdAt: fc.constantFrom(1, 2, 3) }).map(
+    (found) =>
+      ({
+        ...resource('Namespace' as 'Sidecar', `/${found.namespace}`, {}),
+        name: found.namespace,
+        createdAt: found.createdAt,
+      }) as Resource,
+  ),
   fc.constantFrom(node('n1', 'eu/a'), node('n1', 'us/b'), node('n2', 'eu/b')),
 );
 
@@ -181,6 +258,10 @@ test('incremental and from scratch are the same', () => {
       const present = new Map<string, Resource>();
       for (const save of saves) incremental.apply(changesOf(save, present));
       const whole = translate(...present.values());
+      assert.deepEqual(
+        [...incremental.translator.namedSecrets.names].sort(),
+        [...whole.translator.namedSecrets.names].sort(),
+      );
       for (const kind of KINDS) {
         const sorted = (from: Translated) => [...from[kind]].sort(([a], [b]) => (a < b ? -1 : 1));
         assert.deepEqual(sorted(incremental), sorted(whole), kind);
@@ -207,11 +288,11 @@ test('routes never name a cluster of another scope, and every cluster is of some
     fc.property(fc.array(anyResource, { maxLength: 20 }), (resources) => {
       const unique = new Map(resources.map((item) => [item.id, item]));
       const translated = translate(...unique.values());
-      const used = new Set(
-        JSON.stringify([...translated.listeners.values(), ...translated.routes.values()]).match(
-          /outbound\|[^"]*/g,
-        ),
+      const text = JSON.stringify(
+        [...translated.listeners.values(), ...translated.routes.values()],
+        (_, value: unknown) => (value instanceof Map ? [...value] : value),
       );
+      const used = new Set(text.match(/(?:outbound|inbound|extension)\|[^"]*/g));
       for (const cluster of translated.clusters.keys()) {
         assert.ok(used.has(cluster) || cluster === 'PassthroughCluster', cluster);
       }

@@ -5,7 +5,7 @@ import type { Cluster } from '../../../../src/model/cluster.ts';
 import type { Ip } from '../../../../src/model/ip.ts';
 import type { Listener } from '../../../../src/model/listener.ts';
 import type { LoadAssignment } from '../../../../src/model/load-assignment.ts';
-import type { Delta } from '../../../../src/model/messages.ts';
+import type { Delta, MeshUpdate } from '../../../../src/model/messages.ts';
 import { addressName, type Address } from '../../../../src/model/messages.ts';
 import type { PodResource, Resource, ServiceResource } from '../../../../src/model/resource.ts';
 import type { SecretResource } from '../../../../src/model/resource/core.ts';
@@ -102,6 +102,8 @@ export class Translated {
   readonly translator = new MeshTranslator(
     translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
   );
+  /** what else follows the messages */
+  onUpdate: (update: MeshUpdate) => void = () => {};
   readonly addresses = new Map<string, Address>();
   readonly listeners = new Map<string, Listener>();
   readonly routes = new Map<string, RouteConfiguration>();
@@ -112,6 +114,7 @@ export class Translated {
   /** The names of the L7 messages that were sent. */
   apply(changes: readonly ResourceChange[]): string[] {
     const update = this.translator.apply(changes);
+    this.onUpdate(update);
     merge(this.addresses, update.addresses, addressName);
     const named = ({ name }: { readonly name: string }): string => name;
     merge(this.listeners, update.listeners, named);

@@ -9,7 +9,15 @@ import type {
   GatewayApiListener,
 } from '../../../../model/resource/gateway-api.ts';
 import type { RouteConfiguration } from '../../../../model/route.ts';
-import { chain, httpHandler, listener, routeConfiguration, tcpHandler } from '../http-listener.ts';
+import {
+  chain,
+  gatewayHandler,
+  listener,
+  OPEN_GUARD,
+  routeConfiguration,
+  tcpHandler,
+  type GatewayGuard,
+} from '../http-listener.ts';
 import { attachedRoutes, type Attached } from './attachment.ts';
 import { connectionClusters, serverNameChains } from './connection-rules.ts';
 import { EVERY_HOST } from './hostnames.ts';
@@ -39,7 +47,12 @@ interface Served {
   readonly tls: DownstreamTls | undefined;
 }
 
-export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView): GatewayConfig {
+/** `guard`: of its request listeners; absent: nothing is asked */
+export function gatewayConfig(
+  gateway: GatewayApiGatewayResource,
+  view: ApiView,
+  guard: GatewayGuard = OPEN_GUARD,
+): GatewayConfig {
   const { listeners: all } = gateway.spec;
   const conflicts = listenerConflicts(all);
   const byPort = new Map<number, Served[]>();
@@ -58,6 +71,7 @@ export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView)
       conflict: conflicts.get(index),
       overlaps: tlsOverlaps(one, all),
       served: !ends || tls !== undefined,
+      closed: guard.closesBytes && isBytes(one),
     };
     const verdict = listenerVerdict(facts, report);
     if (verdict.programmed.ok) {
@@ -68,13 +82,17 @@ export function gatewayConfig(gateway: GatewayApiGatewayResource, view: ApiView)
   });
   const own = new ApiReport(gateway);
   const verdict = gatewayVerdict(gateway, verdicts, view, own);
-  const built = [...byPort].map(([port, served]) => portConfig(gateway, port, served, view));
+  const built = [...byPort].map(([port, served]) => portConfig(gateway, port, served, view, guard));
   return {
     listeners: built.map((one) => one.listener),
     routes: built.flatMap((one) => one.routes),
     verdict: { ...verdict, references: reports.flatMap(({ references }) => references) },
     findings: [own, ...reports].flatMap(({ findings }) => findings),
   };
+}
+
+function isBytes({ protocol }: GatewayApiListener): boolean {
+  return protocol === 'TCP' || protocol === 'TLS';
 }
 
 function endsTls({ protocol, tls }: GatewayApiListener): boolean {
@@ -91,6 +109,7 @@ function portConfig(
   port: number,
   served: readonly Served[],
   view: ApiView,
+  guard: GatewayGuard,
 ): PortConfig {
   const name = `gateway|${port}|${gateway.namespace}/${gateway.name}`;
   const [first] = served;
@@ -104,7 +123,7 @@ function portConfig(
   const siblings = served.map((one) => listenerHost(one.listener));
   if (family === 'http') {
     const hosts = served.flatMap((one) => hostsOf(one, siblings, view));
-    const last = chain('http', gatewayHandler(name));
+    const last = chain('http', gatewayHandler(name, guard));
     return {
       listener: listener(name, 'gateway', port, [], [], last),
       routes: [routeConfiguration(name, hosts)],
@@ -118,7 +137,7 @@ function portConfig(
     routes.push(routeConfiguration(own, hostsOf(one, siblings, view)));
     const serverNames = serverNamesOf(listenerHost(one.listener));
     const match = { serverNames, transport: 'tls' } as const;
-    return [chain(one.listener.name, gatewayHandler(own), match, one.tls)];
+    return [chain(one.listener.name, gatewayHandler(own, guard), match, one.tls)];
   });
   const distinct = chains.filter(({ match }) => !isTaken(match.serverNames, taken));
   return { listener: listener(name, 'gateway', port, [], distinct), routes };
@@ -130,10 +149,6 @@ function isTaken(serverNames: readonly string[], taken: Set<string>): boolean {
   if (keys.some((key) => taken.has(key))) return true;
   for (const key of keys) taken.add(key);
   return false;
-}
-
-function gatewayHandler(routes: string) {
-  return httpHandler(routes, { useRemoteAddress: true, clientCertificate: 'sanitize-set' });
 }
 
 function hostsOf({ listener: one, attached, tls }: Served, siblings: string[], view: ApiView) {

@@ -83,11 +83,12 @@ function secretName(
     : secret?.certificate !== undefined && secret.privateKey !== undefined;
   if (usable) return `kubernetes://${namespace}/${name}${isRoots ? '-cacert' : ''}`;
   const lacks = isRoots ? 'ca.crt' : 'tls.crt and tls.key';
+  const broken = secret?.problem === undefined ? ` has no ${lacks}` : `: ${secret.problem}`;
   const message =
     secret === undefined
       ? // It may be there: control need not have the right to read Secrets.
         `names the Secret ${namespace}/${name}, which control does not know`
-      : `Secret ${namespace}/${name} has no ${lacks}`;
+      : `Secret ${namespace}/${name}${broken}`;
   const fix = 'add it, or correct the name';
   report.reference('InvalidCertificateRef', 'SECRET_UNKNOWN', path, message, fix);
   return undefined;

@@ -2,6 +2,7 @@
  * What a Gateway's status says of one of its listeners.
  */
 import type { GatewayApiListener } from '../../../../model/resource/gateway-api.ts';
+import { BYTES_CLOSED } from '../http-listener.ts';
 import { admittedKinds, protocolKinds } from './attachment.ts';
 import type { ListenerConflict } from './listener-conflicts.ts';
 import type { ApiReport } from './report.ts';
@@ -17,6 +18,8 @@ interface Facts {
   readonly overlaps: readonly string[];
   /** it has the certificates it needs */
   readonly served: boolean;
+  /** a policy of the gateway would be passed by its bytes */
+  readonly closed: boolean;
 }
 
 const MESSAGES: Readonly<Record<ListenerConflict, string>> = {
@@ -35,6 +38,7 @@ export function listenerVerdict(facts: Facts, report: ApiReport): ListenerVerdic
   if (conflict !== undefined) {
     report.warn('HOST_CONFLICT', path, MESSAGES[conflict], 'remove one of them');
   }
+  if (facts.closed) report.warn('NOT_SUPPORTED', path, BYTES_CLOSED.message, BYTES_CLOSED.fix);
   const badKind = known ? unknownKind(listener) : undefined;
   if (badKind !== undefined) {
     const message = `a listener for ${listener.protocol} takes no ${badKind}`;
@@ -61,9 +65,11 @@ export function listenerVerdict(facts: Facts, report: ApiReport): ListenerVerdic
     conflicted: conflict === undefined ? yes('NoConflicts') : no(conflict, MESSAGES[conflict]),
     resolvedRefs,
     programmed:
-      accepted.ok && facts.served
-        ? yes('Programmed')
-        : no('Invalid', blame(accepted, resolvedRefs)),
+      accepted.ok && facts.closed
+        ? no('Invalid', BYTES_CLOSED.message)
+        : accepted.ok && facts.served
+          ? yes('Programmed')
+          : no('Invalid', blame(accepted, resolvedRefs)),
     overlappingTls: overlapping(facts.overlaps),
   };
 }

@@ -6,13 +6,14 @@
  */
 import type { Cluster } from '../../../../model/cluster.ts';
 import type { HttpFilter } from '../../../../model/http-filter.ts';
-import type { HttpConnectionManager, Listener } from '../../../../model/listener.ts';
+import type { Listener } from '../../../../model/listener.ts';
 import { NO_HEADER_EDITS } from '../../../../model/matcher.ts';
-import type { MeshConfig, PathNormalization } from '../../../mesh-config.ts';
+import type { MeshConfig } from '../../../mesh-config.ts';
 import {
   chain,
   httpHandler,
   listener,
+  pathSettings,
   routeConfiguration,
   SNIFFED_HTTP,
 } from '../http-listener.ts';
@@ -30,24 +31,6 @@ export interface InboundListenerParts {
   readonly telemetry: TelemetrySettings;
   readonly mesh: MeshConfig;
 }
-
-type PathSettings = Pick<
-  HttpConnectionManager,
-  'normalizePath' | 'mergeSlashes' | 'escapedSlashes'
->;
-
-const BASE: PathSettings = { normalizePath: true, mergeSlashes: false, escapedSlashes: 'keep' };
-const PATHS: Readonly<Record<PathNormalization, PathSettings>> = {
-  NONE: { ...BASE, normalizePath: false },
-  BASE,
-  DEFAULT: BASE,
-  MERGE_SLASHES: { ...BASE, mergeSlashes: true },
-  DECODE_AND_MERGE_SLASHES: {
-    ...BASE,
-    mergeSlashes: true,
-    escapedSlashes: 'unescape-forward',
-  },
-};
 
 export function inboundListener(parts: InboundListenerParts): Listener {
   const { port, className, protocol, filters, telemetry, mesh } = parts;
@@ -68,7 +51,7 @@ export function inboundListener(parts: InboundListenerParts): Listener {
     virtualHost(`inbound|http|${port}`, ['*'], [plainRoute('default', ANY_REQUEST, action)]),
   ];
   const handler = httpHandler(name, {
-    ...PATHS[mesh.pathNormalization],
+    ...pathSettings(mesh),
     ...telemetry,
     routes: { type: 'inline', config: routeConfiguration(name, routes) },
     filters: [...filters, { type: 'router' }],

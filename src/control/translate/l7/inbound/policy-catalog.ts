@@ -29,6 +29,8 @@ interface Target {
   readonly labels: ReadonlyMap<string, string> | undefined;
   /** names of Services; undefined: it is not attached to anything */
   readonly services: readonly string[] | undefined;
+  /** names of gateways of its namespace it is attached to */
+  readonly gateways: readonly string[];
 }
 
 export function isInboundResource(resource: Resource): resource is InboundResource {
@@ -108,7 +110,8 @@ export function targetOf(resource: InboundResource): Target {
     const { target } = resource;
     return {
       labels: target.type === 'labels' ? target.labels : undefined,
-      services: target.type === 'services' ? target.services : undefined,
+      services: target.type === 'references' ? target.services : undefined,
+      gateways: target.type === 'references' ? target.gateways : [],
     };
   }
   const {
@@ -124,19 +127,13 @@ export function targetOf(resource: InboundResource): Target {
   const refs = [...(targetRef ? [targetRef] : []), ...targetRefs];
   return {
     labels: labels.length > 0 ? new Map(labels) : undefined,
-    services:
-      refs.length > 0
-        ? refs.filter(({ kind }) => kind === 'Service').map(({ name }) => name)
-        : undefined,
+    services: refs.length > 0 ? namesOf(refs, 'Service') : undefined,
+    gateways: namesOf(refs, 'Gateway'),
   };
 }
 
-/** Whether it speaks of the gateway of that name (of either API) in its own namespace. */
-export function isForGateway(
-  references: readonly PolicyTargetReference[],
-  gateway: string,
-): boolean {
-  return references.some(({ kind, name }) => kind === 'Gateway' && name === gateway);
+function namesOf(references: readonly PolicyTargetReference[], wanted: string): string[] {
+  return references.filter(({ kind }) => kind === wanted).map(({ name }) => name);
 }
 
 function appliesTo(

@@ -16,7 +16,7 @@ import { actionOf, type Policy } from './authorization-filters.ts';
 export function needsRequests(policy: Policy, port: number): boolean {
   const { l7, target } = policy;
   if (l7 === undefined) return false;
-  if (target.type === 'services') return true;
+  if (target.type === 'references') return true;
   const isCustom = actionOf(policy) === 'CUSTOM';
   return (l7.rules ?? []).some((rule) => (isCustom || hasHttp(rule)) && mayMatchAt(rule, port));
 }
