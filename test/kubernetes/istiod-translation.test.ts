@@ -120,10 +120,7 @@ const INTENDED: readonly Intended[] = [
 const DNS_PORT = { servicePort: 53, targetPort: 53 };
 
 /** A control plane that has no messages of these kinds may lack them; those it makes must be istiod's. */
-const MAY_LACK = [
-  /^services > shop\/anywhere\.example\.com$/,
-  /^authorizations > .*converted_(peer_authentication|static_strict)/,
-];
+const MAY_LACK = [/^services > shop\/anywhere\.example\.com$/];
 
 let kubernetes: Kubernetes;
 let istiod: Istiod;
