@@ -5,9 +5,9 @@
  * A workload lists at most one of them.  STRICT on every port is one policy for the whole mesh; ports that differ make
  * the selecting PeerAuthentication a policy of its own.  DISABLE is PERMISSIVE: no mode refuses mTLS.
  *
- * Three things are what Istio documents and not what istiod 1.25 sends: under STRICT from the mesh it forgets STRICT ports of
- * a PERMISSIVE workload, and names a policy that it does not send when the namespace's own mode is UNSET; a DISABLE port of a
- * workload that inherits STRICT stays closed; of two that select one pod the ports of the younger are in force as well.
+ * Where istiod 1.25 errs these are as Istio documents the modes: below a STRICT mesh it forgets STRICT ports of a PERMISSIVE
+ * workload, and names a policy that it does not send where the namespace says UNSET; a DISABLE port of a workload that
+ * inherits STRICT stays closed there.
  */
 import {
   authorizationKey,
