@@ -24,6 +24,11 @@ export class LabelledItems<T extends { readonly labels: Labels }> {
     }
   }
 
+  /** holds nothing that has a label */
+  get empty(): boolean {
+    return this.#byLabel.size === 0;
+  }
+
   /** `selector` has at least one label */
   *select(selector: Labels): IterableIterator<T> {
     let rarest: Iterable<T> = [];

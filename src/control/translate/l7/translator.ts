@@ -132,6 +132,7 @@ export class L7Translator {
   }
 
   flush(): L7Update {
+    this.#parts.catalog.flush();
     this.#graph.flush({
       put: ({ type, body }: Message) => this.#outboxes[type].put(body.name, body),
       remove: ({ type, body }: Message) => this.#outboxes[type].remove(body.name),

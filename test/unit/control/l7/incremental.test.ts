@@ -35,6 +35,25 @@ const match = fc.constantFrom(
   [{ sourceNamespace: 'blog' }],
   [{ sourceLabels: { version: 'v1' }, sourceNamespace: 'shop' }],
 );
+const egress = fc
+  .record({
+    hosts: fc.subarray(
+      [
+        ...['*/*', './*', 'shop/*', '~/*', '*/*.example.com', '*/api.example.com'],
+        ...[
+          '*/*.shop.svc.cluster.local',
+          './a.shop.svc.cluster.local',
+          '*/b.blog.svc.cluster.local',
+        ],
+      ],
+      { minLength: 1, maxLength: 3 },
+    ),
+    port: fc.constantFrom(undefined, undefined, 80, 81),
+  })
+  .map(({ hosts, port }) => ({
+    hosts,
+    ...(port && { port: { number: port, name: 'p', protocol: 'HTTP' } }),
+  }));
 const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT');
 const route = fc.record({ match, route: fc.array(destination, { maxLength: 2 }) });
 const policy = fc.constantFrom<object | undefined>(
@@ -75,10 +94,16 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
       } as never),
     ),
   fc
-    .record({ path, selector: fc.boolean(), only: fc.constantFrom('*/*', './*', 'shop/*') })
-    .map(({ path: at, selector, only }) =>
+    .record({
+      path,
+      selector: fc.boolean(),
+      egress: fc.array(egress, { maxLength: 2 }),
+      refuse: fc.boolean(),
+    })
+    .map(({ path: at, selector, egress: found, refuse }) =>
       resource('Sidecar', at, {
-        egress: [{ hosts: [only] }],
+        egress: found,
+        ...(refuse ? { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' as const } } : {}),
         ...(selector ? { workloadSelector: { labels: { version: 'v1' } } } : {}),
       }),
     ),
@@ -273,6 +298,27 @@ for (const size of [10, 100, 1000]) {
     const sent = translated.apply([{ before: resources[2], after: virtualService(0, '2s') }]);
     assert.deepEqual(sent, ['outbound|80|*|s0.shop.svc.cluster.local']);
     assert.equal(translated.translator.compiledUnits - before, 1);
+  });
+}
+
+for (const size of [10, 100, 1000]) {
+  test(`a Sidecar that lists another of ${size} Services compiles these two`, () => {
+    const resources = Array.from({ length: size }, (_, index) => [
+      service(`shop/s${index}`, `10.96.${index >> 8}.${index & 255}`, { http: 80 }),
+      virtualService(index, '1s'),
+    ]).flat();
+    const sidecar = (...hosts: string[]) =>
+      resource('Sidecar', 'blog/only', {
+        egress: [{ hosts: hosts.map((name) => `shop/${name}.shop.svc.cluster.local`) }],
+      });
+    const [before, after] = [sidecar('s0', 's1'), sidecar('s1', 's2')];
+    const translated = translate(...resources, before);
+    const compiled = translated.translator.compiledUnits;
+    const sent = translated.apply([{ before, after }]);
+    assert.equal(translated.translator.compiledUnits - compiled, 2);
+    // What it does not list is answered in its namespace alone; the rest is as for everybody.
+    const name = (of: number) => `outbound|80|blog|s${of}.shop.svc.cluster.local`;
+    assert.deepEqual(sent, [name(0), `-${name(2)}`]);
   });
 }
 
