@@ -8,6 +8,7 @@ import type { Resource } from '../../../model/resource.ts';
 import { fullHost } from '../../validate/host.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../../mesh-config.ts';
 import type { Graph } from './graph.ts';
+import { SIDECARS, SidecarChanges, sidecarHostKey } from './sidecar-changes.ts';
 
 export type Kind = Resource['kind'];
 export type ResourceOf<K extends Kind> = Extract<Resource, { kind: K }>;
@@ -37,6 +38,7 @@ export class Catalog {
   #meshConfig = DEFAULT_MESH_CONFIG;
   readonly #byKey = new Map<string, Set<Resource>>();
   readonly #sorted = new Map<string, readonly Resource[]>();
+  readonly #sidecars = new SidecarChanges();
 
   constructor(graph: Graph, options: { readonly domain: string; readonly rootNamespace: string }) {
     this.#graph = graph;
@@ -61,8 +63,19 @@ export class Catalog {
       else set.delete(resource);
       if (set.size === 0) this.#byKey.delete(key);
       this.#sorted.delete(key);
-      this.#graph.touch(key);
+      if (resource.kind !== 'Sidecar') this.#graph.touch(key);
     }
+    if (resource.kind === 'Sidecar') this.#sidecars.change(resource, present);
+  }
+
+  /** What changes of Sidecars touch is known when the last of them has come. */
+  flush(): void {
+    for (const key of this.#sidecars.flush()) this.#graph.touch(`Sidecar ${key}`);
+  }
+
+  /** What follows depends on how Sidecars list the host. */
+  noteSidecarHost(host: string): void {
+    for (const pattern of patternsOf(host)) this.#graph.read(`Sidecar ${sidecarHostKey(pattern)}`);
   }
 
   /** Oldest first, then by name, as Istio breaks ties. */
@@ -121,7 +134,7 @@ export class Catalog {
       case 'DestinationRule':
         return [this.fullHost(resource.spec.host, namespace)];
       case 'Sidecar':
-        return ['all'];
+        return [SIDECARS];
       case 'Service': {
         const gateway = resource.selector?.get(GATEWAY_NAME_LABEL);
         const host = this.serviceHost(resource);

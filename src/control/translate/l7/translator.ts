@@ -163,6 +163,7 @@ export class L7Translator implements Judge {
   }
 
   flush(): L7Update {
+    this.#parts.catalog.flush();
     this.#graph.flush({
       put: ({ type, body }: Message) => this.#outboxes[type].put(body.name, body),
       remove: ({ type, body }: Message) => this.#outboxes[type].remove(body.name),

@@ -5,6 +5,7 @@ import type { IstioEgressListener } from '../../../model/resource/sidecar.ts';
 import type { WorkloadSelector } from '../../../model/resource/spec.ts';
 import { matchesPattern, type Catalog, type ResourceOf } from './catalog.ts';
 import type { Client } from './client.ts';
+import { SIDECARS } from './sidecar-changes.ts';
 
 /** "*": all, ".": the resource's own namespace, "~": none; absent: all */
 export function exportedTo(
@@ -27,14 +28,17 @@ export class Imports {
 
   /** Whether the client's Sidecar, if one is in force, lists the host of that namespace. */
   imports(client: Client, namespace: string, host: string): boolean {
-    const sidecar = this.sidecarOf(client);
-    return sidecar === undefined || importsHost(sidecar, namespace, host, client);
+    const egress = this.sidecarOf(client)?.spec.egress ?? [];
+    if (egress.length === 0) return true;
+    this.#catalog.noteSidecarHost(host);
+    return egress.some((item) => listsHost(item, namespace, host, client));
   }
 
   /** The same for one port: egress listeners of a port stand before those of none. */
   importsPort(client: Client, namespace: string, host: string, port: number): boolean {
     const egress = this.sidecarOf(client)?.spec.egress ?? [];
     if (egress.length === 0) return true;
+    this.#catalog.noteSidecarHost(host);
     const own = egress.filter((item) => item.port?.number === port);
     const counting = own.length > 0 ? own : egress.filter((item) => item.port === undefined);
     return counting.some((item) => listsHost(item, namespace, host, client));
@@ -44,7 +48,7 @@ export class Imports {
   sidecarOf(client: Client): Sidecar | undefined {
     if (client.isGateway) return undefined;
     const { rootNamespace } = this.#catalog;
-    const all = this.#catalog.read('Sidecar', 'all');
+    const all = this.#catalog.read('Sidecar', SIDECARS);
     const own = all.filter(({ namespace }) => client.isIn(namespace));
     return (
       own.find(({ spec }) => selects(spec.workloadSelector, client)) ??
@@ -59,11 +63,6 @@ export class Imports {
   registryOnly(client: Client): boolean {
     return this.sidecarOf(client)?.spec.outboundTrafficPolicy?.mode === 'REGISTRY_ONLY';
   }
-}
-
-function importsHost({ spec }: Sidecar, namespace: string, host: string, client: Client): boolean {
-  if (spec.egress === undefined || spec.egress.length === 0) return true;
-  return spec.egress.some((item) => listsHost(item, namespace, host, client));
 }
 
 function listsHost(

@@ -6,7 +6,8 @@ import type { Finding } from '../../../model/finding.ts';
 import type { PodResource, Resource } from '../../../model/resource.ts';
 import type { ResourceChange } from '../../resource-index.ts';
 import { matchesNothing } from '../../translate/findings.ts';
-import { LabelIndex, selects } from '../../translate/label-index.ts';
+import { LabelIndex } from '../../translate/label-index.ts';
+import { LabelledItems } from '../../translate/labelled-items.ts';
 import { fullHost } from '../host.ts';
 import type { MeshNames } from './names.ts';
 
@@ -23,7 +24,8 @@ interface Selector {
 
 export class SelectorChecks {
   readonly #names: MeshNames;
-  readonly #pods = new Map<string, Set<PodResource>>();
+  /** by namespace */
+  readonly #pods = new Map<string, LabelledItems<PodResource>>();
   /** by namespace; undefined: of every namespace */
   readonly #index = new Map<string | undefined, LabelIndex<Selector>>();
   readonly #selectors = new Map<Resource, readonly Selector[]>();
@@ -61,7 +63,7 @@ export class SelectorChecks {
   /** What a resource that is not (yet) part of the mesh would be told. */
   preview(resource: Resource): Finding[] {
     return this.#read(resource)
-      .filter((selector) => this.#walk(selector) === 0)
+      .filter((selector) => this.#podsOf(selector) === 0)
       .map(({ path }) => matchesNothing(resource, path));
   }
 
@@ -71,22 +73,23 @@ export class SelectorChecks {
     this.#selectors.set(resource, selectors);
     for (const selector of selectors) {
       this.#indexOf(selector.namespace).add(selector, selector.labels);
-      selector.pods = this.#walk(selector);
+      selector.pods = this.#podsOf(selector);
     }
   }
 
-  #walk({ namespace, labels }: Selector): number {
+  #podsOf({ namespace, labels }: Selector): number {
     let count = 0;
-    const sets = namespace === undefined ? this.#pods.values() : [this.#pods.get(namespace) ?? []];
-    for (const pods of sets) for (const pod of pods) if (selects(labels, pod.labels)) count++;
+    const sets = namespace === undefined ? [...this.#pods.keys()] : [namespace];
+    for (const name of sets) for (const _ of this.#pods.get(name)?.select(labels) ?? []) count++;
     return count;
   }
 
   #count(pod: PodResource, step: 1 | -1): void {
-    const pods = this.#pods.get(pod.namespace) ?? new Set();
-    if (step > 0) this.#pods.set(pod.namespace, pods.add(pod));
+    const pods = this.#pods.get(pod.namespace) ?? new LabelledItems<PodResource>();
+    if (step > 0) pods.add(pod);
     else pods.delete(pod);
-    if (pods.size === 0) this.#pods.delete(pod.namespace);
+    if (pods.empty) this.#pods.delete(pod.namespace);
+    else this.#pods.set(pod.namespace, pods);
     for (const namespace of [pod.namespace, undefined]) {
       for (const selector of this.#index.get(namespace)?.match(pod.labels) ?? []) {
         selector.pods += step;
@@ -120,6 +123,11 @@ export class SelectorChecks {
         add('spec.workloadSelector.labels', own, owner.spec.workloadSelector?.labels);
         break;
       case 'PeerAuthentication':
+        // In the root namespace its selector has no effect at all, which the translation says.
+        if (own !== undefined) {
+          add('spec.selector.matchLabels', own, owner.spec.selector?.matchLabels);
+        }
+        break;
       case 'RequestAuthentication':
       case 'Telemetry':
         add('spec.selector.matchLabels', own, owner.spec.selector?.matchLabels);

@@ -42,6 +42,26 @@ const match = fc.constantFrom(
   [{ sourceNamespace: 'blog' }],
   [{ sourceLabels: { version: 'v1' }, sourceNamespace: 'shop' }],
 );
+const egress = fc
+  .record({
+    hosts: fc.subarray(
+      [
+        ...['*/*', './*', 'shop/*', '~/*', '*/*.example.com', '*/api.example.com'],
+        ...[
+          '*/*.shop.svc.cluster.local',
+          './a.shop.svc.cluster.local',
+          '*/b.blog.svc.cluster.local',
+        ],
+      ],
+      { minLength: 1, maxLength: 3 },
+    ),
+    port: fc.constantFrom(undefined, undefined, 80, 81),
+  })
+  .map(({ hosts, port }) => ({
+    hosts,
+    ...(port && { port: { number: port, name: 'p', protocol: 'HTTP' } }),
+  }));
+const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT');
 const route = fc.record({ match, route: fc.array(destination, { maxLength: 2 }) });
 const policy = fc.constantFrom<object | undefined>(
   undefined,
@@ -89,10 +109,16 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
       } as never),
     ),
   fc
-    .record({ path, selector: fc.boolean(), only: fc.constantFrom('*/*', './*', 'shop/*') })
-    .map(({ path: at, selector, only }) =>
+    .record({
+      path,
+      selector: fc.boolean(),
+      egress: fc.array(egress, { maxLength: 2 }),
+      refuse: fc.boolean(),
+    })
+    .map(({ path: at, selector, egress: found, refuse }) =>
       resource('Sidecar', at, {
-        egress: [{ hosts: [only] }],
+        egress: found,
+        ...(refuse ? { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' as const } } : {}),
         ...(selector ? { workloadSelector: { labels: { version: 'v1' } } } : {}),
       }),
     ),
@@ -122,8 +148,14 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
       ),
     ),
   fc
-    .record({ path, labels, app: name, on: fc.constantFrom('n1', 'n2') })
-    .map(({ path: at, labels: own, app, on }) => pod(at, '10.0.0.1', { app, ...own } as never, on)),
+    .record({
+      path,
+      labels,
+      app: name,
+      on: fc.constantFrom('n1', 'n2'),
+      ip: fc.constantFrom('10.0.0.1', '10.0.0.2'),
+    })
+    .map(({ path: at, labels: own, app, on, ip }) => pod(at, ip, { app, ...own } as never, on)),
   fc
     .record({ path, hosts: fc.constantFrom(['*'], ['shop/*.example.com']), tls: fc.boolean() })
     .map(({ path: at, hosts, tls }) =>
@@ -230,6 +262,39 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
         createdAt: found.createdAt,
       }) as Resource,
   ),
+  fc
+    .record({ path, mode, ports: fc.constantFrom(undefined, { 80: 'STRICT' }, { 81: 'DISABLE' }) })
+    .map(({ path: at, mode: found, ports }) =>
+      resource('PeerAuthentication', at, {
+        mtls: { mode: found },
+        ...(ports && { selector: { matchLabels: { version: 'v1' } }, portLevelMtls: ports }),
+      } as never),
+    ),
+  fc
+    .record({
+      path,
+      target: fc.constantFrom(
+        { type: 'all' },
+        { type: 'labels', labels: new Map([['app', 'a']]) },
+        { type: 'labels', labels: new Map(Object.entries({ version: 'v2', track: 'beta' })) },
+        { type: 'references', services: ['a'], gateways: [] },
+      ),
+      action: fc.constantFrom('ALLOW', 'DENY'),
+    })
+    .map(({ path: at, target, action }) => ({
+      ...resource('AuthorizationPolicy', at, undefined as never),
+      ...({ target, policy: { action, rules: [], dryRun: false }, refused: false } as object),
+    })),
+  fc
+    .record({ path, of: name, ips: fc.constantFrom(['10.0.0.1'], ['10.0.0.1', '10.0.0.9']) })
+    .map(({ path: at, of, ips }) => ({
+      ...resource('EndpointSlice', at, undefined as never),
+      ...({
+        service: of,
+        ports: [{ name: 'http', port: 80 }],
+        endpoints: ips.map((ip) => ({ addresses: [ip], ready: true, node: 'n1', zone: '' })),
+      } as object),
+    })),
   fc.constantFrom(node('n1', 'eu/a'), node('n1', 'us/b'), node('n2', 'eu/b')),
 );
 
@@ -244,6 +309,7 @@ const edits = fc.array(
 
 const KINDS = [
   'addresses',
+  'authorizations',
   'listeners',
   'routes',
   'clusters',
@@ -313,6 +379,27 @@ for (const size of [10, 100, 1000]) {
     const sent = translated.apply([{ before: resources[2], after: virtualService(0, '2s') }]);
     assert.deepEqual(sent, ['outbound|80|*|s0.shop.svc.cluster.local']);
     assert.equal(translated.translator.compiledUnits - before, 1);
+  });
+}
+
+for (const size of [10, 100, 1000]) {
+  test(`a Sidecar that lists another of ${size} Services compiles these two`, () => {
+    const resources = Array.from({ length: size }, (_, index) => [
+      service(`shop/s${index}`, `10.96.${index >> 8}.${index & 255}`, { http: 80 }),
+      virtualService(index, '1s'),
+    ]).flat();
+    const sidecar = (...hosts: string[]) =>
+      resource('Sidecar', 'blog/only', {
+        egress: [{ hosts: hosts.map((name) => `shop/${name}.shop.svc.cluster.local`) }],
+      });
+    const [before, after] = [sidecar('s0', 's1'), sidecar('s1', 's2')];
+    const translated = translate(...resources, before);
+    const compiled = translated.translator.compiledUnits;
+    const sent = translated.apply([{ before, after }]);
+    assert.equal(translated.translator.compiledUnits - compiled, 2);
+    // What it does not list is answered in its namespace alone; the rest is as for everybody.
+    const name = (of: number) => `outbound|80|blog|s${of}.shop.svc.cluster.local`;
+    assert.deepEqual(sent, [name(0), `-${name(2)}`]);
   });
 }
 

@@ -1,6 +1,7 @@
 /**
  * Resources of a mesh in short form, and what the translation makes of them.
  */
+import { authorizationKey, type Authorization } from '../../../../src/model/authorization.ts';
 import type { Cluster } from '../../../../src/model/cluster.ts';
 import type { Ip } from '../../../../src/model/ip.ts';
 import type { Listener } from '../../../../src/model/listener.ts';
@@ -105,6 +106,7 @@ export class Translated {
   /** what else follows the messages */
   onUpdate: (update: MeshUpdate) => void = () => {};
   readonly addresses = new Map<string, Address>();
+  readonly authorizations = new Map<string, Authorization>();
   readonly listeners = new Map<string, Listener>();
   readonly routes = new Map<string, RouteConfiguration>();
   readonly clusters = new Map<string, Cluster>();
@@ -116,6 +118,7 @@ export class Translated {
     const update = this.translator.apply(changes);
     this.onUpdate(update);
     merge(this.addresses, update.addresses, addressName);
+    merge(this.authorizations, update.authorizations, authorizationKey);
     const named = ({ name }: { readonly name: string }): string => name;
     merge(this.listeners, update.listeners, named);
     merge(this.routes, update.routes, named);

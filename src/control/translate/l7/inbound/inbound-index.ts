@@ -1,8 +1,8 @@
 /**
  * Inbound listeners of the mesh, change by change.
  *
- * A change of a policy looks at the workloads of its namespace again (of all, in the root namespace) and compiles the
- * listeners of the classes it is part of; a change of a workload looks at that workload.
+ * A change of a policy looks at the workloads it selects again and compiles the listeners of the classes it is part of; a
+ * change of a workload looks at that workload.
  *
  * The kernel's half of a policy (authorization.ts) and the listener's are each complete.  At a port with a listener the
  * listener decides alone, and where nobody listens the connection is refused; at every other port the kernel decides, and
@@ -19,15 +19,16 @@ import type { ExtensionCluster } from './extension-cluster.ts';
 import { inboundClass, isAt, keysOf, policiesAt, type InboundClass } from './inbound-class.ts';
 import { inboundFindings } from './inbound-findings.ts';
 import { inboundCluster, inboundListener } from './inbound-listener.ts';
-import { peerMtls, type PeerMtls } from './peer-authentication.ts';
 import {
   isInboundResource,
   PolicyCatalog,
   resourceKey,
   type InboundResource,
 } from './policy-catalog.ts';
+import { mayNeedRequests } from './request-policy.ts';
 import { securityFilters } from './security-filters.ts';
 import { telemetrySettings } from './telemetry.ts';
+import { WorkloadIndex } from './workload-index.ts';
 import type { InboundWorkload } from './workload-ports.ts';
 
 export interface InboundUpdate {
@@ -48,9 +49,7 @@ interface LiveClass {
 export class InboundIndex {
   readonly #catalog: PolicyCatalog;
   #mesh = DEFAULT_MESH_CONFIG;
-  readonly #workloads = new Map<string, InboundWorkload>();
-  /** uids by namespace */
-  readonly #byNamespace = new Map<string, Set<string>>();
+  readonly #workloads = new WorkloadIndex();
   readonly #classOf = new Map<string, string>();
   readonly #classes = new Map<string, LiveClass>();
   /** listeners that lead to a port */
@@ -72,18 +71,7 @@ export class InboundIndex {
 
   /** undefined: it went */
   setWorkload(uid: string, workload: InboundWorkload | undefined): void {
-    const before = this.#workloads.get(uid);
-    if (before !== undefined) this.#byNamespace.get(before.namespace)?.delete(uid);
-    if (workload === undefined) {
-      this.#workloads.delete(uid);
-    } else {
-      this.#workloads.set(uid, workload);
-      const uids = this.#byNamespace.get(workload.namespace) ?? new Set();
-      this.#byNamespace.set(workload.namespace, uids.add(uid));
-    }
-    if (before !== undefined && this.#byNamespace.get(before.namespace)?.size === 0) {
-      this.#byNamespace.delete(before.namespace);
-    }
+    this.#workloads.set(uid, workload);
     this.#staleWorkloads.add(uid);
   }
 
@@ -106,12 +94,6 @@ export class InboundIndex {
     return this.#classOf.get(uid) ?? '';
   }
 
-  /** What the mesh's PeerAuthentications say of it. */
-  mtlsOf(uid: string): PeerMtls | undefined {
-    const workload = this.#workloads.get(uid);
-    return workload && peerMtls(this.#catalog.appliedTo(workload).peers);
-  }
-
   /** The clusters that listeners ask for, by name. */
   extensions(): ReadonlyMap<string, ExtensionCluster> {
     const all = [...this.#classes.values()].flatMap(({ extensions }) => extensions);
@@ -127,10 +109,18 @@ export class InboundIndex {
     const key = resourceKey(resource);
     if (isPresent) this.#check(resource);
     else this.#findings.delete(key);
-    const uids = this.#catalog.isRoot(resource)
-      ? this.#workloads.keys()
-      : (this.#byNamespace.get(resource.namespace) ?? []);
-    for (const uid of uids) this.#staleWorkloads.add(uid);
+    const isRoot = this.#catalog.isRoot(resource);
+    if (mayMakeClass(resource)) {
+      for (const { uid } of this.#workloads.concerned(resource, isRoot)) {
+        this.#staleWorkloads.add(uid);
+      }
+    } else {
+      // Who has no listeners gets none by it.
+      for (const [name, { members }] of this.#classes) {
+        if (!isRoot && !name.startsWith(`${resource.namespace}/`)) continue;
+        for (const uid of members) this.#staleWorkloads.add(uid);
+      }
+    }
     for (const [name, { keys }] of this.#classes) if (keys.has(key)) this.#staleClasses.add(name);
   }
 
@@ -209,5 +199,17 @@ export class InboundIndex {
       this.#portUsers.delete(port);
       this.#clusters.remove(cluster.name);
     }
+  }
+}
+
+/** Whether a workload may come to have listeners for its sake. */
+function mayMakeClass(resource: InboundResource): boolean {
+  switch (resource.kind) {
+    case 'AuthorizationPolicy':
+      return mayNeedRequests(resource);
+    case 'RequestAuthentication':
+      return (resource.spec.jwtRules ?? []).length > 0;
+    case 'Telemetry':
+      return false;
   }
 }

@@ -17,8 +17,17 @@ export function needsRequests(policy: Policy, port: number): boolean {
   const { l7, target } = policy;
   if (l7 === undefined) return false;
   if (target.type === 'references') return true;
-  const isCustom = actionOf(policy) === 'CUSTOM';
-  return (l7.rules ?? []).some((rule) => (isCustom || hasHttp(rule)) && mayMatchAt(rule, port));
+  return requestRules(policy).some((rule) => mayMatchAt(rule, port));
+}
+
+/** Whether there is such a port. */
+export function mayNeedRequests(policy: Policy): boolean {
+  return policy.target.type === 'references' || requestRules(policy).length > 0;
+}
+
+function requestRules(policy: Policy): readonly AuthorizationRuleSpec[] {
+  const rules = policy.l7?.rules ?? [];
+  return actionOf(policy) === 'CUSTOM' ? rules : rules.filter(hasHttp);
 }
 
 function hasHttp({ from = [], to = [], when = [] }: AuthorizationRuleSpec): boolean {
