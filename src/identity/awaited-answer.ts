@@ -1,10 +1,14 @@
 /**
  * The newest of a stream's messages, for those who ask before the first one has come too.
  */
+interface Waiting<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
 export class AwaitedAnswer<T> {
   #latest: T | undefined;
-  #waiting: { readonly resolve: (value: T) => void; readonly reject: (error: Error) => void }[] =
-    [];
+  readonly #waiting = new Set<Waiting<T>>();
 
   get given(): boolean {
     return this.#latest !== undefined;
@@ -12,17 +16,34 @@ export class AwaitedAnswer<T> {
 
   give(value: T): void {
     this.#latest = value;
-    for (const { resolve } of this.#waiting.splice(0)) resolve(value);
+    this.#each(({ resolve }) => resolve(value));
   }
 
   /** Those who wait get the error; those who ask later ask another stream. */
   fail(error: Error): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#each(({ reject }) => reject(error));
   }
 
-  value(): Promise<T> {
+  /** Rejects with `late` when there is none within that time. */
+  value(timeoutMs: number, late: string): Promise<T> {
     const latest = this.#latest;
     if (latest !== undefined) return Promise.resolve(latest);
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(one);
+        reject(new Error(late));
+      }, timeoutMs);
+      const one: Waiting<T> = {
+        resolve: (value) => (clearTimeout(timer), resolve(value)),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      };
+      this.#waiting.add(one);
+    });
+  }
+
+  #each(tell: (one: Waiting<T>) => void): void {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    for (const one of all) tell(one);
   }
 }

@@ -35,6 +35,9 @@ interface Subscription<T> {
   readonly latest: AwaitedAnswer<T>;
 }
 
+/** SPIRE says nothing at all while it has no entry */
+const FIRST_ANSWER_MS = 5_000;
+
 export class SpireSource implements CertificateSource {
   readonly prefetch = true;
   readonly renews = true;
@@ -62,16 +65,12 @@ export class SpireSource implements CertificateSource {
 
   async issue(spiffe: string): Promise<IssuedCertificate> {
     const [svids, bundles] = await Promise.all([
-      this.#svidsOf(spiffe).latest.value(),
-      this.#bundlesNow().latest.value(),
+      this.#svidsOf(spiffe).latest.value(FIRST_ANSWER_MS, noEntry(spiffe)),
+      this.#bundlesNow().latest.value(FIRST_ANSWER_MS, 'SPIRE has not said its roots'),
     ]);
     const svid = svids.x509_svids.find(({ x509_svid: one }) => idOf(one?.id) === spiffe);
     if (svid === undefined) {
-      const others = svids.x509_svids.map(({ x509_svid: one }) => idOf(one?.id)).join(', ');
-      throw new CertificateRefusedError(
-        `SPIRE has no entry for it with the selectors ${selectorText(spiffe)}` +
-          (others && `; only for ${others}`),
-      );
+      throw new CertificateRefusedError(noEntry(spiffe));
     }
     const domain = `spiffe://${parseSpiffe(spiffe)?.trustDomain ?? ''}`;
     const roots = bundles.ca_certificates[domain] ?? Buffer.alloc(0);
@@ -148,10 +147,9 @@ export class SpireSource implements CertificateSource {
     );
     const latest = new AwaitedAnswer<T>();
     stream.on('data', (message: T) => {
-      const first = !latest.given;
       latest.give(message);
-      // the first one is what somebody waits for
-      if (!first) news();
+      // the first one too: who waited for it may have given up
+      news();
     });
     let over = false;
     const end = (error: Error): void => {
@@ -177,7 +175,7 @@ function idOf(id: { trust_domain: string; path: string } | null | undefined): st
   return id ? `spiffe://${id.trust_domain}${id.path}` : '';
 }
 
-function selectorText(spiffe: string): string {
+function noEntry(spiffe: string): string {
   const { namespace = '', serviceAccount = '' } = parseSpiffe(spiffe) ?? {};
-  return `k8s:ns:${namespace}, k8s:sa:${serviceAccount}`;
+  return `SPIRE has no entry for it with the selectors k8s:ns:${namespace} and k8s:sa:${serviceAccount}`;
 }
