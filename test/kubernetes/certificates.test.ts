@@ -60,12 +60,8 @@ async function account(namespace: string, name: string): Promise<void> {
   await create(kubernetes.admin, path, { metadata: { name } });
 }
 
-const held = ({ manager, status }: CertificateNode, spiffe: string): Promise<void> =>
-  until(
-    `a certificate for ${spiffe}: ${status(spiffe)?.error}`,
-    () => manager.current(spiffe) !== undefined,
-    30_000,
-  );
+const held = (node: CertificateNode, spiffe: string): Promise<void> =>
+  until(`a certificate for ${spiffe}`, () => node.manager.current(spiffe) !== undefined, 30_000);
 
 /** The same of every CA. */
 async function serves(t: TestContext, setup: CertificateNodeSetup): Promise<CertificateNode> {
