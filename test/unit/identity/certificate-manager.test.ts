@@ -4,6 +4,10 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
+import { CertificateManager } from '../../../src/identity/certificate-manager.ts';
+import { readPem } from '../../../src/identity/pem.ts';
+import type { TlsCredentials } from '../../../src/identity/tls-credentials.ts';
+import { createLog } from '../../../src/log.ts';
 import { CertificateRefusedError } from '../../../src/xds/client/certificate-refused-error.ts';
 import { CART, HOUR, startLab, WEB, type Lab } from './manager-lab.ts';
 
@@ -241,6 +245,32 @@ test('root rotation: all of the node trusts a new root with the first answer tha
     assert.equal(new Set(trusted).size, 1, 'one trust for the whole node');
   }
   assert.deepEqual([rootsOf(CART), rootsOf(WEB)], [1, 1]);
+});
+
+test('during a root rotation two nodes believe each other at every hour', async (t) => {
+  const lab = await startLab(t, Math.random);
+  const { source, clock } = lab;
+  const log = createLog({ level: 'silent', pretty: false });
+  const other = new CertificateManager({ source, clock, log });
+  lab.manager.want(CART, 'soon');
+  // its renewals come at other times
+  await clock.pass(5 * HOUR);
+  other.want(WEB, 'soon');
+  await clock.pass(HOUR);
+  await lab.signer.rotate();
+  const believes = (one: TlsCredentials, peer: TlsCredentials): boolean =>
+    readPem(one.roots)!.some(({ der }) =>
+      new X509Certificate(peer.certificateChain).verify(new X509Certificate(der).publicKey),
+    );
+  const bundles = new Set<string>();
+  for (let hours = 0; hours < 100; hours++) {
+    await clock.pass(HOUR);
+    await lab.signer.check();
+    const [cart, web] = [lab.manager.current(CART)!, other.current(WEB)!];
+    assert.ok(believes(cart, web) && believes(web, cart), `after ${hours} h`);
+    bundles.add(cart.roots);
+  }
+  assert.ok(bundles.size >= 3, 'the old root, both, the new one');
 });
 
 test('two replicas with different bundles do not keep the node asking', async (t) => {
