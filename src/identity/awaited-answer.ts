@@ -10,8 +10,9 @@ export class AwaitedAnswer<T> {
   #latest: T | undefined;
   readonly #waiting = new Set<Waiting<T>>();
 
-  get given(): boolean {
-    return this.#latest !== undefined;
+  /** undefined: there was none yet */
+  get latest(): T | undefined {
+    return this.#latest;
   }
 
   give(value: T): void {
@@ -26,8 +27,7 @@ export class AwaitedAnswer<T> {
 
   /** Rejects with `late` when there is none within that time. */
   value(timeoutMs: number, late: string): Promise<T> {
-    const latest = this.#latest;
-    if (latest !== undefined) return Promise.resolve(latest);
+    if (this.#latest !== undefined) return Promise.resolve(this.#latest);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(one);

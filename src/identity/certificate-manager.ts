@@ -21,7 +21,12 @@ import { PublishedCredentials, type CredentialsListener } from './published-cred
 import type { RevocationList } from './revocation-list.ts';
 import type { TlsCredentials } from './tls-credentials.ts';
 import { trustDomainOf } from './trusted-roots.ts';
-import { CertificateAnswerError, checkIssued, pemOf } from './workload-certificate.ts';
+import {
+  CertificateAnswerError,
+  checkIssued,
+  pemOf,
+  type WorkloadCertificate,
+} from './workload-certificate.ts';
 
 export type Priority = 'now' | 'soon';
 
@@ -185,14 +190,7 @@ export class CertificateManager {
     try {
       const issued = await this.#answer(spiffe, asked);
       if (asked.signal.aborted) return;
-      identity.hold(checkIssued(spiffe, issued, this.#clock.wall()), !this.#source.renews);
-      this.#issued++;
-      this.#log.info(
-        { identity: spiffe, serial: identity.certificate?.serial, ends: this.#endOf(identity) },
-        'a certificate was issued',
-      );
-      this.#noteBundle(identity);
-      this.#publish(identity);
+      this.#take(identity, checkIssued(spiffe, issued, this.#clock.wall()));
     } catch (error) {
       if (!asked.signal.aborted) this.#fail(identity, error as Error);
     } finally {
@@ -200,6 +198,20 @@ export class CertificateManager {
       this.#inFlight--;
       this.#advance();
     }
+  }
+
+  /** It may be the one that is held: a source that renews by itself tells of other roots so. */
+  #take(identity: ManagedIdentity, certificate: WorkloadCertificate): void {
+    const fresh = identity.certificate?.serial !== certificate.serial;
+    identity.hold(certificate, !this.#source.renews);
+    if (fresh) {
+      this.#issued++;
+      const { spiffe, serial } = certificate;
+      const details = { identity: spiffe, serial, ends: this.#endOf(identity) };
+      this.#log.info(details, 'a certificate was issued');
+    }
+    this.#noteBundle(identity);
+    this.#publish(fresh ? identity : undefined);
   }
 
   /** A source that neither answers nor gives up must not keep its place for ever. */

@@ -32,7 +32,7 @@ export interface SpireSourceOptions {
 
 interface Subscription<T> {
   readonly stream: ClientReadableStream<T>;
-  readonly latest: AwaitedAnswer<T>;
+  readonly answer: AwaitedAnswer<T>;
 }
 
 /** SPIRE says nothing at all while it has no entry */
@@ -64,16 +64,19 @@ export class SpireSource implements CertificateSource {
   }
 
   async issue(spiffe: string): Promise<IssuedCertificate> {
-    const [svids, bundles] = await Promise.all([
-      this.#svidsOf(spiffe).latest.value(FIRST_ANSWER_MS, noEntry(spiffe)),
-      this.#bundlesNow().latest.value(FIRST_ANSWER_MS, 'SPIRE has not said its roots'),
+    const { answer: svids } = this.#svidsOf(spiffe);
+    const { answer: bundles } = this.#bundlesNow();
+    await Promise.all([
+      svids.value(FIRST_ANSWER_MS, noEntry(spiffe)),
+      bundles.value(FIRST_ANSWER_MS, 'SPIRE has not said its roots'),
     ]);
-    const svid = svids.x509_svids.find(({ x509_svid: one }) => idOf(one?.id) === spiffe);
+    // while one was waited for, a newer one of the other may have come
+    const svid = svids.latest?.x509_svids.find(({ x509_svid: one }) => idOf(one?.id) === spiffe);
     if (svid === undefined) {
       throw new CertificateRefusedError(noEntry(spiffe));
     }
     const domain = `spiffe://${parseSpiffe(spiffe)?.trustDomain ?? ''}`;
-    const roots = bundles.ca_certificates[domain] ?? Buffer.alloc(0);
+    const roots = bundles.latest?.ca_certificates[domain] ?? Buffer.alloc(0);
     return {
       key: createPrivateKey({ key: svid.x509_svid_key, format: 'der', type: 'pkcs8' }),
       chain: (svid.x509_svid?.cert_chain ?? []).map((der) => writePem('CERTIFICATE', der)),
@@ -145,9 +148,9 @@ export class SpireSource implements CertificateSource {
       request,
       new Metadata(),
     );
-    const latest = new AwaitedAnswer<T>();
+    const answer = new AwaitedAnswer<T>();
     stream.on('data', (message: T) => {
-      latest.give(message);
+      answer.give(message);
       // the first one too: who waited for it may have given up
       news();
     });
@@ -155,14 +158,14 @@ export class SpireSource implements CertificateSource {
     const end = (error: Error): void => {
       if (over) return;
       over = true;
-      const had = latest.given;
+      const had = answer.latest !== undefined;
       ended();
-      latest.fail(error);
+      answer.fail(error);
       if (had && !this.#closed) news();
     };
     stream.on('error', (error: ServiceError) => end(refusalOr(error)));
     stream.on('end', () => end(new Error('SPIRE ended the stream')));
-    return { stream, latest };
+    return { stream, answer };
   }
 }
 
