@@ -55,7 +55,7 @@ test('an identity without a pod on the node is refused, and the others are not',
   node.manager.want(WEB, 'now');
   node.manager.want(CART, 'soon');
   await held(node, CART);
-  await until('a refusal', () => node.status(WEB).failures > 0);
+  await until('a refusal', () => node.status(WEB).failures > 0, 15_000);
   assert.equal(node.status(WEB).state, 'failed');
   assert.match(node.status(WEB).error, /UNAUTHENTICATED/);
   assert.equal(node.manager.numbers().failed.refused, 1);
@@ -69,7 +69,7 @@ test('the token is read for every question: a new one is used, a missing one is 
   await failed(node);
   assert.match(node.status(CART).error, /ENOENT.*token/);
   await writeFile(node.tokenFile, '\n');
-  await until('the empty file is met', () => node.status(CART).error.endsWith('is empty'));
+  await until('the empty file is met', () => node.status(CART).error.endsWith('is empty'), 15_000);
   lab.tokens.set('renewed', podCaller('podwire-system/podwire', 'node-a'));
   await writeFile(node.tokenFile, 'renewed\n');
   await held(node, CART);
@@ -167,9 +167,9 @@ test('an answer that does not come: given up after 5 s, tried again, and nobody 
   const started = performance.now();
   await failed(node);
   const seconds = (performance.now() - started) / 1000;
-  assert.ok(seconds > 4 && seconds < 8, `${seconds} s`);
+  assert.ok(seconds > 4 && seconds < 13, `${seconds} s`);
   assert.match(node.status(CART).error, /DEADLINE_EXCEEDED/);
-  await until('another try', () => calls > 1, 5000);
+  await until('another try', () => calls > 1, 20_000);
 });
 
 test('the answer to another node’s question, with that one’s key, is not taken', async (t) => {
