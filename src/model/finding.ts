@@ -49,6 +49,8 @@ export const FINDING_CODES = [
   'DNS_UNAVAILABLE',
   'DNS_INVALID',
   'SECRET_INVALID',
+  'CERTIFICATE_UNAVAILABLE',
+  'CRL_UNUSABLE',
 ] as const;
 
 export type FindingCode = (typeof FINDING_CODES)[number];

@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, rmSync } from 'node:fs';
 import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { StatusView } from '../../src/admin/view.ts';
+import type { CertificateStatus } from '../../src/identity/certificate-status.ts';
 import {
   launchAgent,
   mainProgram,
@@ -93,6 +95,20 @@ test('an agent that joined by a token', { skip }, async (t) => {
     assert.match(page, /^certificate +ends 20\S+Z, renewed 0 times, next 20\S+Z$/m);
     assert.ok(readdirSync(state).includes('node-credential.pem'));
     assert.ok(!readdirSync(state).includes('node-key.pem'));
+  });
+
+  await t.test('the pods’ certificates are had by the machine’s own', async () => {
+    const id = (name: string): string => `spiffe://cluster.local/ns/default/sa/${name}`;
+    // the first question may come before the machine has joined
+    for (const end = Date.now() + 20_000; ; await sleep(100)) {
+      const list = (await agent.admin('/v1/certificates')) as CertificateStatus[];
+      const valid = list.filter(({ state }) => state === 'valid').map(({ identity }) => identity);
+      if (valid.length === 3) {
+        assert.deepEqual(valid, ['alice', 'bob', 'server'].map(id));
+        break;
+      }
+      assert.ok(Date.now() < end, JSON.stringify(list));
+    }
   });
 
   await t.test('a policy written at control is in the kernel within a second', async () => {

@@ -248,6 +248,8 @@ const ENVIRONMENT: NodeJS.ProcessEnv = {
   PILOT_ENABLE_AMBIENT: 'true',
   PILOT_CERT_PROVIDER: 'istiod',
   PILOT_ENABLE_ANALYSIS: 'false',
+  // whose pods may ask for certificates of their node's other pods
+  CA_TRUSTED_NODE_ACCOUNTS: `${NAMESPACE}/${AGENT}`,
   // A change is pushed at once: nothing here is large enough to gain by waiting.
   PILOT_DEBOUNCE_AFTER: '10ms',
   CLUSTER_ID: 'Kubernetes',

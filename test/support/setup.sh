@@ -203,7 +203,7 @@ ensure_envoy() {
 # What a program of test/apps depends on; its change builds it anew.
 app_sources() { (cd "test/apps/$1" && go version && cat main.go go.mod go.sum) | sha256sum; }
 
-go_build_app() { (cd "test/apps/$1" && CGO_ENABLED=0 GOFLAGS='-buildvcs=false' nice go build -trimpath -ldflags "-s -w $3" -o "$2" .); }
+go_build_app() { (cd "test/apps/$1" && CGO_ENABLED="${4:-0}" GOFLAGS='-buildvcs=false' nice go build -trimpath -ldflags "-s -w $3" -o "$2" .); }
 
 # build_APP FOLDER: the program as FOLDER/APP, and what belongs to it beside it.
 build_kubernetes() {
@@ -225,6 +225,9 @@ build_istiod() {
       cp "$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental"/gateway.networking.k8s.io_*.yaml "$1/istiod-crds/"
   )
 }
+
+# Its server keeps entries in SQLite, which is C.
+build_spire() { go_build_app spire "$1/spire" '' 1; }
 
 # patiently WHAT COMMAND...: says every half minute that it is still going on.
 patiently() {
@@ -294,5 +297,6 @@ ensure_node_modules
 ensure_envoy
 ensure_app kubernetes 'etcd and kube-apiserver' '10 minutes'
 ensure_app istiod istiod '5 to 8 minutes more'
+ensure_app spire "SPIRE's server and agent" '5 minutes more'
 ensure_control_plane
 build

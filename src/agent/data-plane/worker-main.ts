@@ -4,6 +4,7 @@ import { loadBinding } from '../../kernel/binding.ts';
 import { ConnectionTable } from '../../proxy/connection-table.ts';
 import { NetTransport } from '../../proxy/net-transport.ts';
 import { TcpProxy } from '../../proxy/tcp-proxy.ts';
+import { CertificateView } from './certificate-view.ts';
 import { PodKernelPort } from './kernel-port.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
@@ -36,6 +37,8 @@ function main(): void {
   const listeners = new Map<number, { close(): void }[]>();
   const say = (message: FromWorker): void => port.postMessage(message);
 
+  const certificates = new CertificateView((spiffe) => say({ kind: 'want', spiffe }));
+
   /** Its slots are empty already. */
   const unlisten = async (podId: number): Promise<void> => {
     const retired = listeners.get(podId) ?? [];
@@ -62,6 +65,12 @@ function main(): void {
       }
       case 'unlisten':
         void unlisten(message.podId);
+        break;
+      case 'credentials':
+        certificates.set(message.spiffe, message.credentials);
+        break;
+      case 'revocations':
+        certificates.revoke(message.list);
         break;
       case 'stats': {
         const { opened, failed, refused, size: live } = table;
