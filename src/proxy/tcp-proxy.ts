@@ -14,7 +14,7 @@ export interface KernelPort {
 }
 
 export interface ListenerInfo {
-  readonly role: 'outbound' | 'inbound';
+  readonly role: 'outbound' | 'inbound' | 'hbone';
   readonly podId: number;
   readonly netnsPath: string;
   readonly netnsCookie: bigint;

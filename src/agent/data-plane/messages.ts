@@ -9,7 +9,11 @@ export interface WorkerSetup {
 
 export type ToWorker =
   | { readonly kind: 'listen'; readonly listener: ListenerInfo; readonly fd: number }
-  | { readonly kind: 'unlisten'; readonly podId: number }
+  | {
+      readonly kind: 'unlisten';
+      readonly podId: number;
+      readonly roles: readonly ListenerInfo['role'][];
+    }
   | { readonly kind: 'stats'; readonly id: number }
   | { readonly kind: 'drain'; readonly deadlineMs: number };
 

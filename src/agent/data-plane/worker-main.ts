@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { loadBinding } from '../../kernel/binding.ts';
 import { ConnectionTable } from '../../proxy/connection-table.ts';
 import { NetTransport } from '../../proxy/net-transport.ts';
-import { TcpProxy } from '../../proxy/tcp-proxy.ts';
+import { TcpProxy, type ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import { PodKernelPort } from './kernel-port.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
@@ -33,20 +33,20 @@ function main(): void {
       agentSocks: binding.mapFromFd(setup.agentSocks),
     }),
   });
-  const listeners = new Map<number, { close(): void }[]>();
+  const listeners: { readonly info: ListenerInfo; close(): void }[] = [];
   const say = (message: FromWorker): void => port.postMessage(message);
 
   /** Its slots are empty already. */
-  const unlisten = async (podId: number): Promise<void> => {
-    const retired = listeners.get(podId) ?? [];
-    listeners.delete(podId);
+  const retire = async (which: (info: ListenerInfo) => boolean): Promise<void> => {
+    const retired = listeners.filter(({ info }) => which(info));
+    listeners.splice(0, listeners.length, ...listeners.filter(({ info }) => !which(info)));
     await sleep(ACCEPT_GRACE_MS);
     for (const listener of retired) listener.close();
   };
 
   const drain = async (deadlineMs: number): Promise<void> => {
     const end = Date.now() + deadlineMs;
-    await Promise.all([...listeners.keys()].map(unlisten));
+    await retire(() => true);
     while (table.size > 0 && Date.now() < end) await sleep(20);
     say({ kind: 'drained', cut: table.closeWhere(() => true) });
   };
@@ -56,12 +56,12 @@ function main(): void {
       case 'listen': {
         const { listener } = message;
         const server = transport.listen(message.fd, (accepted) => proxy.accept(listener, accepted));
-        listeners.set(listener.podId, [...(listeners.get(listener.podId) ?? []), server]);
+        listeners.push({ info: listener, close: () => server.close() });
         say({ kind: 'listening', fd: message.fd });
         break;
       }
       case 'unlisten':
-        void unlisten(message.podId);
+        void retire(({ podId, role }) => podId === message.podId && message.roles.includes(role));
         break;
       case 'stats': {
         const { opened, failed, refused, size: live } = table;

@@ -43,8 +43,8 @@ export class WorkerThread {
     this.#send({ kind: 'listen', listener, fd });
   }
 
-  unlisten(podId: number): void {
-    if (this.#worker) this.#send({ kind: 'unlisten', podId });
+  unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
+    if (this.#worker) this.#send({ kind: 'unlisten', podId, roles });
   }
 
   stats(): Promise<WorkerStats> {

@@ -30,8 +30,8 @@ export class Workers {
     this.#threads[worker]?.listen(listener, fd);
   }
 
-  unlisten(podId: number): void {
-    for (const thread of this.#threads) thread.unlisten(podId);
+  unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
+    for (const thread of this.#threads) thread.unlisten(podId, roles);
   }
 
   /** Added up over the workers. */
