@@ -255,6 +255,8 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 			rec->flags |= RECORD_TUNNELLED;
 		addr_copy(rec->client, agent->client);
 		rec->client_port = agent->client_port;
+		if (agent->flags & AGENT_SOCK_TUNNELLED) /* one port for all of a tunnel's streams says nothing */
+			rec->client_port = key.local_port;
 	} else {
 		trust_of_current(pod, &rec->client_trust);
 	}

@@ -18,6 +18,7 @@ import {
 } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
+import type { ProvenIdentities } from './proven-identities.ts';
 import type {
   FlowEnd,
   FlowInfo,
@@ -47,10 +48,16 @@ interface Tuple {
 export class Flows {
   readonly #reconciler: Reconciler;
   readonly #state: () => PlanState;
+  readonly #identities: ProvenIdentities;
 
-  constructor(options: { reconciler: Reconciler; state: () => PlanState }) {
+  constructor(options: {
+    reconciler: Reconciler;
+    state: () => PlanState;
+    identities: ProvenIdentities;
+  }) {
     this.#reconciler = options.reconciler;
     this.#state = options.state;
+    this.#identities = options.identities;
   }
 
   /** `cut`: why the agent ended it */
@@ -59,6 +66,7 @@ export class Flows {
     const deniedAt = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
     return {
       ...this.#info(event, tupleOf(event), denied ? deniedAt : event.ends),
+      mutualTls: event.path === FlowPath.HBONE,
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
       reason: cut ?? (denied || explains(event) ? (reasonNames[event.reason] ?? 'none') : 'none'),
       policy: this.#policy(event.policy),
@@ -69,7 +77,8 @@ export class Flows {
     return connections.flatMap(({ client, server }): LiveFlow[] => {
       const view = client ?? server;
       if (!view) return [];
-      if (client && client.flags & ConnFlags.AGENT) return [];
+      if (isAgentLeg(client)) return [];
+      if (server && client && client.flags & ConnFlags.AGENT) return [this.#tunnelledIn(server)];
       const { key } = view;
       const [local, remote] = [
         { addr: key.local, port: key.localPort },
@@ -84,6 +93,7 @@ export class Flows {
       return [
         {
           ...this.#info(view, tuple, ends),
+          mutualTls: (view.flags & ConnFlags.TUNNELLED) !== 0,
           id: Number(client?.cookie ?? (view.peerCookie || view.cookie)),
           sourcePort: tuple.source.port,
           bytesSent: Number(client ? client.sent : view.received),
@@ -93,8 +103,26 @@ export class Flows {
     });
   }
 
+  /** The end that is a pod's of this node; who is at the other one, its tunnel said. */
+  #tunnelledIn(server: ConnView): LiveFlow {
+    const { key, client, clientPort, dialled, dialledPort } = server;
+    const tuple: Tuple = {
+      source: { addr: client, port: clientPort },
+      destination: { addr: key.local, port: key.localPort },
+      dialled: { addr: dialled, port: dialledPort },
+    };
+    return {
+      ...this.#info(server, tuple, ENDS_SERVER),
+      mutualTls: true,
+      id: Number(server.cookie),
+      sourcePort: clientPort,
+      bytesSent: Number(server.received),
+      bytesReceived: Number(server.sent),
+    };
+  }
+
   identity(number: number): string {
-    return number ? (keyOf(this.#state().numbers.identities, number) ?? '') : '';
+    return this.#identities.name(number) ?? '';
   }
 
   /** A captured client is connected to the agent's listener: says where its bytes go instead. */
@@ -120,7 +148,7 @@ export class Flows {
     return number ? (keyOf(this.#state().numbers.policies, number) ?? '') : '';
   }
 
-  #info(numbers: Numbers, tuple: Tuple, ends: number): FlowInfo {
+  #info(numbers: Numbers, tuple: Tuple, ends: number): Omit<FlowInfo, 'mutualTls'> {
     const { addr, port } = tuple.destination;
     const destination = {
       ...this.#end(numbers.destinationPod, numbers.destinationIdentity, addr),
@@ -139,7 +167,6 @@ export class Flows {
       dialled: rewritten ? dialled : undefined,
       service: this.#service(numbers.service, destination),
       reporters,
-      mutualTls: false,
     };
   }
 
@@ -181,6 +208,11 @@ export class Flows {
     const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
     return uid === undefined ? undefined : this.#state().snapshot.workloads.get(uid);
   }
+}
+
+/** The agent's second leg, whose first one tells of the connection; not of one whose first leg is on another node. */
+export function isAgentLeg(client: ConnView | undefined): boolean {
+  return ((client?.flags ?? 0) & (ConnFlags.AGENT | ConnFlags.TUNNELLED)) === ConnFlags.AGENT;
 }
 
 /** Its reason says why it was not spliced, or why it was cut. */

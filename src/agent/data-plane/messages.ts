@@ -1,10 +1,61 @@
 /** What the agent's main thread and its data-plane workers say to each other. */
+import type { IpPort, TunnelRoute } from '../../compile/tunnel-route.ts';
+import type { Authorization } from '../../model/authorization.ts';
+import type { Ip } from '../../model/ip.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 
 export interface WorkerSetup {
   /** descriptors of the process: the worker duplicates them */
   readonly records: number;
   readonly agentSocks: number;
+}
+
+/** A pod of this node that speaks HBONE, as its worker needs it. */
+export interface TunnelPod {
+  readonly podId: number;
+  readonly spiffe: string;
+  readonly addresses: readonly Ip[];
+  readonly policies: readonly Authorization[];
+  /** of the client's requests */
+  readonly baggage: string;
+}
+
+/** What a worker asks the main thread, which has the mesh. */
+export type Question =
+  | {
+      readonly kind: 'route';
+      readonly podId: number;
+      readonly dialled: IpPort;
+      readonly target: IpPort;
+    }
+  /** the number of a proven identity */
+  | { readonly kind: 'identity'; readonly spiffe: string }
+  /** the pod's own port behind a Service's host and port */
+  | {
+      readonly kind: 'target-port';
+      readonly podId: number;
+      readonly hostname: string;
+      readonly port: number;
+    };
+
+export interface Answers {
+  readonly route: TunnelRoute;
+  /** 0: there are too many */
+  readonly identity: number;
+  /** undefined: the pod serves no such port */
+  readonly 'target-port': number | undefined;
+}
+
+export type Answer = Answers[keyof Answers];
+
+/** A connection that a worker refused after its TLS handshake. */
+export interface TunnelDenial {
+  readonly podId: number;
+  readonly source: string;
+  readonly sourceAddress: IpPort;
+  readonly port: number;
+  /** "namespace/name", undefined: no ALLOW policy matched */
+  readonly policy: string | undefined;
 }
 
 export type ToWorker =
@@ -15,7 +66,12 @@ export type ToWorker =
       readonly roles: readonly ListenerInfo['role'][];
     }
   | { readonly kind: 'stats'; readonly id: number }
-  | { readonly kind: 'drain'; readonly deadlineMs: number };
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** all of them */
+  | { readonly kind: 'tunnel-pods'; readonly pods: readonly TunnelPod[] }
+  /** answers that were lasting are so no longer */
+  | { readonly kind: 'mesh-changed' }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer };
 
 export interface WorkerStats {
   readonly live: number;
@@ -28,4 +84,6 @@ export type FromWorker =
   /** the descriptor belongs to the worker from now on */
   | { readonly kind: 'listening'; readonly fd: number }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
-  | { readonly kind: 'drained'; readonly cut: number };
+  | { readonly kind: 'drained'; readonly cut: number }
+  | { readonly kind: 'question'; readonly id: number; readonly question: Question }
+  | { readonly kind: 'denied'; readonly denial: TunnelDenial };
