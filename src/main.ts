@@ -127,6 +127,12 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./cli/inspect/l7.ts')).clustersCommand(),
   },
   {
+    name: 'certificates',
+    summary: "certificates of this node's identities, and their ends",
+    group: INSPECT,
+    load: async () => (await import('./cli/certificates.ts')).certificatesCommand(),
+  },
+  {
     name: 'trust',
     summary: 'which programs may be spliced',
     group: INSPECT,

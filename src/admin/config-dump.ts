@@ -2,6 +2,8 @@
  * /v1/config_dump under ztunnel's keys, so that `istioctl ztunnel-config` reads it, and the L7 types beside them.  Nothing
  * secret is in it: of certificates the chain is shown, never the key.
  */
+import { X509Certificate } from 'node:crypto';
+import type { HeldChain } from '../identity/certificate-status.ts';
 import type { Authorization } from '../model/authorization.ts';
 import type { Service } from '../model/service.ts';
 import { serviceKey } from '../model/service.ts';
@@ -24,10 +26,11 @@ export interface ConfigDumpOptions {
   /** the agent's options */
   readonly config: unknown;
   readonly pods: readonly EnrolledState[];
+  readonly certificates: readonly HeldChain[];
 }
 
 export function configDump(options: ConfigDumpOptions): Readonly<Record<string, unknown>> {
-  const { snapshot, version, config, pods } = options;
+  const { snapshot, version, config, pods, certificates } = options;
   return {
     workloads: [...snapshot.workloads.values()].map(workload),
     services: [...snapshot.services.values()].map((one) => service(one, snapshot)),
@@ -36,7 +39,7 @@ export function configDump(options: ConfigDumpOptions): Readonly<Record<string, 
     staticConfig: { workloads: [], services: [], policies: [] },
     version: { version, gitRevision: '', snapshot: snapshot.version },
     config,
-    certificates: [],
+    certificates: certificates.map(certificate),
     ...l7(snapshot),
     workloadState: Object.fromEntries(
       pods.map(({ uid, namespace, name, serviceAccount, captured }) => [
@@ -152,4 +155,38 @@ function policy(one: Authorization): Record<string, unknown> {
     rules: one.rules.map(({ clauses }) => clauses.map(({ matches }) => matches)),
     dryRun: one.dryRun,
   };
+}
+
+const STATES = {
+  idle: 'Initializing',
+  requested: 'Initializing',
+  valid: 'Available',
+  expired: 'Unavailable',
+  failed: 'Unavailable',
+} as const;
+
+function certificate({ identity, state, error, chain, roots }: HeldChain): Record<string, unknown> {
+  const name = STATES[state];
+  return {
+    identity,
+    state: name === 'Unavailable' ? `${name}: ${error}` : name,
+    certChain: chain.map(pemDump),
+    rootCerts: roots.map(pemDump),
+  };
+}
+
+/** `pem` is base64 of the PEM, the serial number decimal: both as ztunnel writes them. */
+function pemDump(pem: string): Record<string, string> {
+  const { serialNumber, validFrom, validTo } = new X509Certificate(pem);
+  return {
+    pem: Buffer.from(pem).toString('base64'),
+    serialNumber: BigInt(`0x${serialNumber}`).toString(),
+    validFrom: seconds(validFrom),
+    expirationTime: seconds(validTo),
+  };
+}
+
+/** RFC 3339 without a fraction, which istioctl reads. */
+function seconds(date: string): string {
+  return new Date(date).toISOString().replace(/\.\d+Z$/, 'Z');
 }

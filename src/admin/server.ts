@@ -71,6 +71,7 @@ function reading(view: AdminView): Route[] {
     },
     show('counters', () => view.counters()),
     show('trust', () => view.trust()),
+    show('certificates', () => view.certificates()),
     show('doctor', () => view.doctor()),
     show('findings', () => view.findings()),
     show('config_dump', () => view.configDump()),

@@ -4,6 +4,8 @@
  */
 import type { Finding } from '../model/finding.ts';
 import type { ResourceKind, ResourcesView } from './resource-view.ts';
+import type { CertificateStatus } from '../identity/certificate-status.ts';
+import type { CrlStatus } from '../identity/crl-file.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 
@@ -55,6 +57,17 @@ export interface StatusView {
   readonly xds: XdsStatus | null;
   /** of a machine that joined, or is to join, by a token */
   readonly node: NodeCredentialStatus | null;
+  readonly certificates: {
+    /** where they come from, "" when there is no source, or before it is open */
+    readonly source: string;
+    /** why there is none, "" */
+    readonly reason: string;
+    readonly identities: number;
+    /** of them: with a certificate that has not ended */
+    readonly valid: number;
+    /** null: nothing is revoked */
+    readonly crl: CrlStatus | null;
+  };
 }
 
 export interface PodView {
@@ -197,6 +210,7 @@ export interface AdminView {
   resources(kind?: ResourceKind): ResourcesView | Promise<ResourcesView>;
   counters(): CountersView | Promise<CountersView>;
   trust(): readonly TrustView[] | Promise<readonly TrustView[]>;
+  certificates(): readonly CertificateStatus[] | Promise<readonly CertificateStatus[]>;
   doctor(): readonly DoctorView[] | Promise<readonly DoctorView[]>;
   findings(): readonly Finding[] | Promise<readonly Finding[]>;
   /** with ztunnel's keys: see config-dump.ts */

@@ -23,6 +23,7 @@ import {
   TrustState,
   trustStateNames,
 } from '../kernel/abi/layout.gen.ts';
+import type { CertificateStatus } from '../identity/certificate-status.ts';
 import { byPlace, type Finding } from '../model/finding.ts';
 import { isDenied } from '../telemetry/kernel-metrics.ts';
 import { counterNames } from '../kernel/abi/layout.gen.ts';
@@ -101,6 +102,7 @@ export class AgentAdminView implements AdminView {
       },
       xds: this.#parts.xds?.status() ?? null,
       node: this.#parts.xds?.node() ?? null,
+      certificates: this.#certificates(),
     };
   }
 
@@ -177,13 +179,18 @@ export class AgentAdminView implements AdminView {
     }));
   }
 
+  certificates(): readonly CertificateStatus[] {
+    return this.#parts.certificates.list();
+  }
+
   doctor(): Promise<readonly DoctorView[]> {
     return this.#options.doctor();
   }
 
   findings(): readonly Finding[] {
-    const { mesh, reconciler } = this.#parts;
-    return [...mesh.findings, ...reconciler.failures().map(({ finding }) => finding)].sort(byPlace);
+    const { mesh, reconciler, certificates } = this.#parts;
+    const failures = reconciler.failures().map(({ finding }) => finding);
+    return [...mesh.findings, ...failures, ...certificates.findings()].sort(byPlace);
   }
 
   configDump(): Readonly<Record<string, unknown>> {
@@ -201,7 +208,20 @@ export class AgentAdminView implements AdminView {
         serviceAccount: entry.serviceAccount,
         captured: up,
       })),
+      certificates: this.#parts.certificates.chains(),
     });
+  }
+
+  #certificates(): StatusView['certificates'] {
+    const { certificates } = this.#parts;
+    const list = certificates.list();
+    return {
+      source: certificates.source,
+      reason: certificates.reason,
+      identities: list.length,
+      valid: list.filter(({ state }) => state === 'valid').length,
+      crl: certificates.crl() ?? null,
+    };
   }
 }
 

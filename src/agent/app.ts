@@ -2,7 +2,6 @@
  * The agent, put together. Reads top to bottom in the order of the data flow: privileges → lock → kernel objects → learning →
  * mesh (control, store, plan, kernel) → attachment → events → telemetry → admin.
  */
-import { join } from 'node:path';
 import { startMetricsServer } from '../admin/metrics-server.ts';
 import { startAdminServer } from '../admin/server.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
@@ -21,12 +20,11 @@ import {
   requireOwnCgroup,
   requireRoot,
 } from '../kernel/requirements.ts';
-import { SelfTest } from '../kernel/self-test.ts';
 import { Settings } from '../kernel/settings.ts';
 import { Resources } from '../lifecycle/drain.ts';
 import { Readiness } from '../lifecycle/readiness.ts';
-import type { Log } from '../log.ts';
 import { AgentAdminView } from './admin-view.ts';
+import { Certificates } from './certificates/certificates.ts';
 import { Workers } from './data-plane/workers.ts';
 import { startControlPlane } from './control-plane.ts';
 import { Cuts } from './cuts.ts';
@@ -34,21 +32,14 @@ import { Flows } from './flows.ts';
 import { Learning } from './learning.ts';
 import { Listeners } from './listeners.ts';
 import { Mesh } from './mesh.ts';
-import type { AgentParts } from './parts.ts';
+import type { AgentDeps, AgentParts } from './parts.ts';
 import { Revocation } from './revocation.ts';
+import { decideSplicing } from './splice-decision.ts';
 import { StateFolder } from './state-folder.ts';
 import { AgentTelemetry, withCuts } from './telemetry.ts';
 import { keepaliveSeconds, Upkeep } from './upkeep.ts';
 
 const RETRY_PODS_MS = 1000;
-
-export interface AgentDeps {
-  readonly log: Log;
-  readonly setLogLevel: (level: string) => boolean;
-  /** somebody asked over the admin socket */
-  readonly onShutdown: () => void;
-  readonly signal?: AbortSignal;
-}
 
 export interface Running {
   readonly addresses: { readonly admin: string; readonly metrics: string | null };
@@ -103,10 +94,7 @@ async function build(
   });
   let started = false;
   resources.add('data path', () => (started ? path.close() : path.abandon()));
-  const splice = await spliceDecision(
-    options,
-    new SelfTest({ binding, objectPath: join(objects, 'selftest.bpf.o') }),
-  );
+  const splice = await decideSplicing(options, binding, objects);
   if (!splice.enabled) log.warn({ reason: splice.reason }, 'nothing will be spliced');
   const settings = new Settings(path.map('settings'));
   settings.write({ splice: splice.enabled ? 1 : 0, keepaliveS: keepaliveSeconds() });
@@ -126,6 +114,15 @@ async function build(
     count: options.workers,
     onRestart: (worker) => listeners.reopen(worker),
     closeFd: (fd) => binding.closeFd(fd),
+    greeting: () => certificates.greeting(),
+    onWant: (spiffe) => certificates.demand(spiffe),
+  });
+  const certificates: Certificates = new Certificates({
+    options,
+    stateDir: state.path,
+    credential: () => xds?.credential,
+    tell: (message) => workers.tell(message),
+    log,
   });
   const listeners = new Listeners({ binding, path, workers });
   resources.add('workers', () => listeners.drain());
@@ -171,6 +168,7 @@ async function build(
       revocation.schedule();
       learning.adoptSoon();
     },
+    onIdentities: (identities) => certificates.follow(identities),
   });
   if (options.configDir !== undefined) {
     // Its validators cost time and memory that an agent without a folder need not spend.
@@ -201,6 +199,7 @@ async function build(
   });
   if (xds === undefined) readiness.clear('mesh');
   else resources.add('xDS', () => xds.close());
+  resources.add('certificates', () => certificates.close());
 
   path.attach();
   learning.start();
@@ -226,6 +225,7 @@ async function build(
     kernel: withCuts(kernel, cuts),
     splice,
     xds,
+    certificates,
   };
   const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
   telemetry.start();
@@ -280,6 +280,7 @@ async function build(
   );
   readiness.clear('admin');
   started = true;
+  void certificates.start();
   return {
     addresses: { admin: options.adminSocket, metrics: page?.address ?? null },
     async close(deadlineMs) {
@@ -287,13 +288,4 @@ async function build(
         log.warn({ ...failure }, 'a part did not stop cleanly');
     },
   };
-}
-
-async function spliceDecision(
-  options: AgentOptions,
-  test: SelfTest,
-): Promise<{ enabled: boolean; reason: string }> {
-  if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
-  const result = await test.run();
-  return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
 }

@@ -9,6 +9,7 @@ import type { NodeCredential } from '../identity/node-credential.ts';
 import type { Log } from '../log.ts';
 import type { Codec } from '../xds/codec.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
+import type { ClientCredential } from '../xds/client/client-tls.ts';
 import type { XdsClient as Client } from '../xds/client/client.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 import type { Mesh } from './mesh.ts';
@@ -27,6 +28,8 @@ export interface ControlPlane {
   status(): XdsStatus;
   /** undefined: the agent proves itself with a token, or not at all */
   node(): NodeCredentialStatus | undefined;
+  /** undefined: as above */
+  readonly credential: ClientCredential | undefined;
   close(): Promise<void>;
 }
 
@@ -73,6 +76,7 @@ export async function startControlPlane(
   return {
     status: () => client.status(),
     node: () => credential?.status(),
+    credential,
     close: async () => {
       await credential?.close();
       await client.close();

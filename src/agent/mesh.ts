@@ -28,6 +28,8 @@ export interface MeshOptions {
   readonly node: string | undefined;
   /** policies or identities changed: live connections must be looked at again */
   readonly onPolicyChange: () => void;
+  /** pods of this node came or went, or have another identity: the SPIFFE ids of all of them */
+  readonly onIdentities: (identities: ReadonlySet<string>) => void;
 }
 
 export interface MeshChange {
@@ -94,6 +96,7 @@ export class Mesh {
       log,
       node,
       onPolicyChange,
+      onIdentities,
     } = this.#options;
     const started = performance.now();
     const previous = this.#state;
@@ -111,6 +114,9 @@ export class Mesh {
     if (touchesPolicy) {
       settings.nextEpoch();
       onPolicyChange();
+    }
+    if (next.plan.pods !== previous.plan.pods) {
+      onIdentities(new Set([...next.plan.pods].map(([, { spiffe }]) => spiffe)));
     }
     log.info(
       {

@@ -7,6 +7,7 @@ import type { Readiness } from '../lifecycle/readiness.ts';
 import type { Log } from '../log.ts';
 import { AccessLog, closedLine, deniedLine, type AccessLine } from '../telemetry/access-log.ts';
 import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
+import { registerCertificateMetrics } from '../telemetry/certificate-metrics.ts';
 import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { registerNodeMetrics } from '../telemetry/node-metrics.ts';
@@ -76,6 +77,11 @@ export class AgentTelemetry {
       registerXdsMetrics({ registry: this.registry, numbers: () => xds.status() });
       registerNodeMetrics({ registry: this.registry, status: () => xds.node() });
     }
+    registerCertificateMetrics({
+      registry: this.registry,
+      list: () => parts.certificates.list(),
+      numbers: () => parts.certificates.numbers(),
+    });
     registerAgentMetrics({
       registry: this.registry,
       version,

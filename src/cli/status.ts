@@ -65,6 +65,7 @@ function page(status: StatusView, findings: readonly Finding[]): string {
     ['cgroup', config.cgroup],
     ['pins', `${config.bpffs}/podwire`],
     ['state', config.stateDir],
+    ['certificates', certificatesLine(status.certificates)],
     ['metrics', status.metrics === null ? 'off' : `http://${status.metrics}/metrics`],
   ]);
   const sections = [facts];
@@ -75,4 +76,11 @@ function page(status: StatusView, findings: readonly Finding[]): string {
     sections.push(`problems of the configuration:\n${lines.join('\n')}`);
   }
   return sections.join('\n\n');
+}
+
+function certificatesLine(status: StatusView['certificates']): string {
+  const { source, reason, identities, valid, crl } = status;
+  if (source === '') return reason === '' ? '-' : `none: ${reason}`;
+  const revoked = crl === null ? '' : `; ${crl.entries} revoked`;
+  return `${valid} of ${identities} identities, from ${source}${revoked}`;
 }

@@ -16,10 +16,15 @@ import {
   DEFAULT_METRICS,
   DEFAULT_STATE_DIR,
 } from './defaults.ts';
+import {
+  parseCertificateOptions,
+  type CertificateOptions,
+  type RawCertificateOptions,
+} from './certificate-options.ts';
 import { parseXdsOptions, type RawXdsOptions, type XdsOptions } from './xds-options.ts';
 
 /** As they come from the command line. */
-export interface RawAgentOptions extends RawXdsOptions {
+export interface RawAgentOptions extends RawXdsOptions, RawCertificateOptions {
   readonly config?: string | undefined;
   readonly meshConfig?: string | undefined;
   readonly cgroup?: string | undefined;
@@ -49,6 +54,8 @@ export interface AgentOptions {
   readonly meshConfig: string | undefined;
   /** undefined: the mesh is described by the config folder */
   readonly xds: XdsOptions | undefined;
+  /** of the identities of this node's pods */
+  readonly certificates: CertificateOptions;
   /** root of the cgroup v2 hierarchy whose processes are captured */
   readonly cgroup: string;
   readonly bpffs: string;
@@ -121,10 +128,12 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
   if (!(workers <= MAX_WORKERS)) {
     refuse('--workers', `cannot be '${raw.workers}'`, `a number from 1 to ${MAX_WORKERS}`);
   }
+  const xds = parseXdsOptions(raw, refuse);
   const parsed = {
     configDir: raw.config === undefined ? undefined : path('--config', raw.config),
     meshConfig: raw.meshConfig === undefined ? undefined : path('--mesh-config', raw.meshConfig),
-    xds: parseXdsOptions(raw, refuse),
+    xds,
+    certificates: parseCertificateOptions(raw, xds, refuse),
     bpffs: path('--bpffs', raw.bpffs ?? DEFAULT_BPFFS),
     stateDir: path('--state-dir', raw.stateDir ?? DEFAULT_STATE_DIR),
     adminSocket: path('--admin', raw.admin ?? DEFAULT_ADMIN_SOCKET),

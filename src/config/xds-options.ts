@@ -60,21 +60,16 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     }
     return undefined;
   }
-  const servers = raw.xds.split(',').flatMap((text) => {
-    const server = parseServer(text.trim());
-    if (server === undefined) {
-      refuse('--xds', `cannot be '${text}'`, ADDRESS_FIX);
-      return [];
-    }
-    if (server.plaintext && !isLocal(server.target) && raw.xdsPlaintext !== true) {
+  const servers = parseServers('--xds', raw.xds, refuse);
+  for (const { plaintext, target, name } of servers) {
+    if (plaintext && !isLocal(target) && raw.xdsPlaintext !== true) {
       refuse(
         '--xds',
-        `'${text}' would send policy and token in the clear`,
+        `'${name}' would send policy and token in the clear`,
         'use TLS, or allow it with --xds-plaintext',
       );
     }
-    return [server];
-  });
+  }
   if (raw.joinToken !== undefined) {
     if (servers.some(({ plaintext }) => plaintext)) {
       refuse('--join-token', 'is for servers with TLS', 'name servers as HOST:PORT');
@@ -82,9 +77,6 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     if (raw.xdsToken !== undefined) {
       refuse('--join-token', 'does not go with --xds-token', 'give one of the two');
     }
-  }
-  if (new Set(servers.map(({ target }) => target)).size < servers.length) {
-    refuse('--xds', 'names a server twice', 'name each once');
   }
   const protocol = PROTOCOLS.find((name) => name === (raw.xdsProtocol ?? 'auto'));
   if (protocol === undefined) {
@@ -107,6 +99,19 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     protocol: protocol ?? 'auto',
     l7: l7 ?? 'auto',
   });
+}
+
+/** Best first; each of them once. */
+export function parseServers(option: string, text: string, refuse: Refuse): XdsServerAddress[] {
+  const servers = text.split(',').flatMap((one) => {
+    const server = parseServer(one.trim());
+    if (server === undefined) refuse(option, `cannot be '${one}'`, ADDRESS_FIX);
+    return server ?? [];
+  });
+  if (new Set(servers.map(({ target }) => target)).size < servers.length) {
+    refuse(option, 'names a server twice', 'name each once');
+  }
+  return servers;
 }
 
 function parseServer(text: string): XdsServerAddress | undefined {

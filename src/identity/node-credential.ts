@@ -12,10 +12,8 @@ import { Backoff } from '../lifecycle/backoff.ts';
 import type { Log } from '../log.ts';
 import { parseJoinToken, type JoinTokenText } from '../model/join-token-text.ts';
 import { readPrivateFile } from '../private-file.ts';
-import {
-  CertificateRefusedError,
-  type CertificateQuestion,
-} from '../xds/client/certificate-client.ts';
+import type { CertificateQuestion } from '../xds/client/certificate-client.ts';
+import { CertificateRefusedError } from '../xds/client/certificate-refused-error.ts';
 import type { ClientCredential, KeyAndChain } from '../xds/client/client-tls.ts';
 import { createCsr, newP256Key } from './csr.ts';
 import { heldCredential, NodeCredentialFile, type HeldCredential } from './node-credential-file.ts';

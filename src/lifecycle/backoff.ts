@@ -1,14 +1,17 @@
 /**
  * Growing pauses between retries.  Each is a random part of the current step, so that a node's or a cluster's agents do
- * not come back in one wave: its upper half ("equal" jitter, no pause is next to nothing), or any part of it from the
- * first step on ("full" jitter, the widest spread).
+ * not come back in one wave: its upper half ("equal" jitter, no pause is next to nothing), any part of it from the
+ * first step on ("full" jitter, the widest spread), or the step give or take a fifth ("fifth", where the step itself is known
+ * to others: ztunnel's certificate retries).
  */
+
+export type Jitter = 'equal' | 'full' | 'fifth';
 
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
   readonly factor?: number;
-  readonly jitter?: 'equal' | 'full';
+  readonly jitter?: Jitter;
   /** from [0, 1) */
   readonly random?: () => number;
 }
@@ -17,7 +20,7 @@ export class Backoff {
   readonly #firstMs: number;
   readonly #maxMs: number;
   readonly #factor: number;
-  readonly #jitter: 'equal' | 'full';
+  readonly #jitter: Jitter;
   readonly #random: () => number;
   #stepMs: number;
 
@@ -34,10 +37,13 @@ export class Backoff {
     this.#stepMs = firstMs;
   }
 
-  /** The pause before the next try: half of the current step to all of it, or the first step to all of it. */
+  /** The pause before the next try, never above `maxMs`. */
   nextMs(): number {
     const stepMs = this.#stepMs;
     this.#stepMs = Math.min(this.#maxMs, stepMs * this.#factor);
+    if (this.#jitter === 'fifth') {
+      return Math.min(this.#maxMs, stepMs * (0.8 + 0.4 * this.#random()));
+    }
     const leastMs = this.#jitter === 'equal' ? stepMs / 2 : this.#firstMs;
     return leastMs + (stepMs - leastMs) * this.#random();
   }

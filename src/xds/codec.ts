@@ -61,6 +61,8 @@ export interface Codec {
   readonly discovery: ServiceDefinition;
   /** istio.v1.auth.IstioCertificateService, for grpc-js */
   readonly certificates: ServiceDefinition;
+  /** spire.api.agent.delegatedidentity.v1.DelegatedIdentity, for grpc-js */
+  readonly delegatedIdentity: ServiceDefinition;
 }
 
 const PROTO_FOLDER = join('src', 'xds', 'proto');
@@ -87,6 +89,7 @@ export function createCodec(): Codec {
     envoy: envoy as unknown as EnvoyCodecs,
     discovery: service(root, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),
     certificates: service(root, 'istio.v1.auth.IstioCertificateService'),
+    delegatedIdentity: service(root, 'spire.api.agent.delegatedidentity.v1.DelegatedIdentity'),
   };
 }
 

@@ -2,6 +2,8 @@
 import type { IpPort, TunnelRoute } from '../../compile/tunnel-route.ts';
 import type { Authorization } from '../../model/authorization.ts';
 import type { Ip } from '../../model/ip.ts';
+import type { RevocationList } from '../../identity/revocation-list.ts';
+import type { TlsCredentials } from '../../identity/tls-credentials.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 
 export interface WorkerSetup {
@@ -65,6 +67,13 @@ export type ToWorker =
       readonly podId: number;
       readonly roles: readonly ListenerInfo['role'][];
     }
+  /** the newest of an identity with a pod here; undefined: there is none any more */
+  | {
+      readonly kind: 'credentials';
+      readonly spiffe: string;
+      readonly credentials: TlsCredentials | undefined;
+    }
+  | { readonly kind: 'revocations'; readonly list: RevocationList | undefined }
   | { readonly kind: 'stats'; readonly id: number }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   /** all of them */
@@ -83,6 +92,8 @@ export interface WorkerStats {
 export type FromWorker =
   /** the descriptor belongs to the worker from now on */
   | { readonly kind: 'listening'; readonly fd: number }
+  /** a connection waits for the certificate of this identity */
+  | { readonly kind: 'want'; readonly spiffe: string }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
   | { readonly kind: 'drained'; readonly cut: number }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }

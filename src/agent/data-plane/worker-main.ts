@@ -4,6 +4,7 @@ import { loadBinding } from '../../kernel/binding.ts';
 import { ConnectionTable } from '../../proxy/connection-table.ts';
 import { NetTransport } from '../../proxy/net-transport.ts';
 import { TcpProxy, type ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import { CertificateView } from './certificate-view.ts';
 import { PodKernelPort } from './kernel-port.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
@@ -36,6 +37,8 @@ function main(): void {
   const listeners: { readonly info: ListenerInfo; close(): void }[] = [];
   const say = (message: FromWorker): void => port.postMessage(message);
 
+  const certificates = new CertificateView((spiffe) => say({ kind: 'want', spiffe }));
+
   /** Its slots are empty already. */
   const retire = async (which: (info: ListenerInfo) => boolean): Promise<void> => {
     const retired = listeners.filter(({ info }) => which(info));
@@ -62,6 +65,12 @@ function main(): void {
       }
       case 'unlisten':
         void retire(({ podId, role }) => podId === message.podId && message.roles.includes(role));
+        break;
+      case 'credentials':
+        certificates.set(message.spiffe, message.credentials);
+        break;
+      case 'revocations':
+        certificates.revoke(message.list);
         break;
       case 'stats': {
         const { opened, failed, refused, size: live } = table;

@@ -16,6 +16,8 @@ export class WorkerThread {
   readonly #log: Log;
   readonly #onRestart: () => void;
   readonly #closeFd: (fd: number) => void;
+  readonly #greeting: () => readonly ToWorker[];
+  readonly #onWant: (spiffe: string) => void;
   readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
   /** listening descriptors that no worker has taken yet */
   readonly #pending = new Set<number>();
@@ -31,11 +33,16 @@ export class WorkerThread {
     log: Log;
     onRestart: () => void;
     closeFd: (fd: number) => void;
+    /** what a new thread is told first */
+    greeting: () => readonly ToWorker[];
+    onWant: (spiffe: string) => void;
   }) {
     this.#setup = options.setup;
     this.#log = options.log;
     this.#onRestart = options.onRestart;
     this.#closeFd = options.closeFd;
+    this.#greeting = options.greeting;
+    this.#onWant = options.onWant;
   }
 
   listen(listener: ListenerInfo, fd: number): void {
@@ -45,6 +52,11 @@ export class WorkerThread {
 
   unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
     if (this.#worker) this.#send({ kind: 'unlisten', podId, roles });
+  }
+
+  /** A thread that is not there yet learns it by its greeting. */
+  tell(message: ToWorker): void {
+    this.#worker?.postMessage(message);
   }
 
   stats(): Promise<WorkerStats> {
@@ -87,6 +99,8 @@ export class WorkerThread {
       } else if (message.kind === 'stats') {
         this.#waiting.get(message.id)?.(message.stats);
         this.#waiting.delete(message.id);
+      } else if (message.kind === 'want') {
+        this.#onWant(message.spiffe);
       } else if (message.kind === 'drained') {
         if (message.cut > 0)
           this.#log.warn({ cut: message.cut }, 'connections cut at the drain deadline');
@@ -95,6 +109,7 @@ export class WorkerThread {
     });
     worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
     worker.on('exit', () => this.#ended(worker));
+    for (const message of this.#greeting()) worker.postMessage(message);
     return worker;
   }
 

@@ -1,7 +1,7 @@
 /** The data-plane workers of the agent, one thread and one listener slot each. */
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
-import type { WorkerSetup, WorkerStats } from './messages.ts';
+import type { ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
 import { NO_STATS, WorkerThread } from './worker-thread.ts';
 
 export class Workers {
@@ -14,11 +14,15 @@ export class Workers {
     /** the worker with this slot was replaced and needs its listeners again */
     onRestart: (worker: number) => void;
     closeFd: (fd: number) => void;
+    /** what a new thread is told first */
+    greeting: () => readonly ToWorker[];
+    /** a connection waits for the certificate of this identity */
+    onWant: (spiffe: string) => void;
   }) {
-    const { count, setup, log, onRestart, closeFd } = options;
+    const { count, onRestart, ...each } = options;
     this.#threads = Array.from(
       { length: count },
-      (_, worker) => new WorkerThread({ setup, log, onRestart: () => onRestart(worker), closeFd }),
+      (_, worker) => new WorkerThread({ ...each, onRestart: () => onRestart(worker) }),
     );
   }
 
@@ -32,6 +36,10 @@ export class Workers {
 
   unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
     for (const thread of this.#threads) thread.unlisten(podId, roles);
+  }
+
+  tell(message: ToWorker): void {
+    for (const thread of this.#threads) thread.tell(message);
   }
 
   /** Added up over the workers. */

@@ -9,7 +9,7 @@
  */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readPem } from '../../identity/pem.ts';
-import { Pkcs10CertificateRequest } from './x509.ts';
+import { Pkcs10CertificateRequest } from '../../identity/x509.ts';
 
 /** The message is safe to send to the caller. */
 export class CertificateRequestError extends Error {

@@ -22,7 +22,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from './x509.ts';
+} from '../../identity/x509.ts';
 import { readPem, writePem } from '../../identity/pem.ts';
 
 export interface Validity {

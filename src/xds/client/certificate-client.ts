@@ -6,6 +6,7 @@ import type {
   WireCertificateRequestInput,
   WireCertificateResponse,
 } from '../codec-certificates.ts';
+import { CertificateRefusedError } from './certificate-refused-error.ts';
 import type { XdsServer } from './channel.ts';
 import { clientTls, type KeyAndChain } from './client-tls.ts';
 
@@ -24,16 +25,16 @@ export interface CertificateQuestion {
   readonly csr: string;
   /** 0: as long as allowed */
   readonly lifeSeconds: number;
+  /** the SPIFFE id of whom it is for; absent: the caller itself */
+  readonly impersonate?: string;
   /** who asks: by token, or by the certificate it has */
   readonly by: { readonly token: string } | KeyAndChain;
 }
 
-/** The caller may not: asking again is of no use, unless with another credential. */
-export class CertificateRefusedError extends Error {
-  override readonly name = 'CertificateRefusedError';
-}
-
 const DEADLINE_MS = 5_000;
+/** a chain and a bundle of a hundred roots are below 256 KiB */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+const IMPERSONATED = 'ImpersonatedIdentity';
 
 export class CertificateClient {
   readonly #options: CertificateClientOptions;
@@ -61,7 +62,7 @@ export class CertificateClient {
 
   async #askOne(server: XdsServer, question: CertificateQuestion): Promise<readonly string[]> {
     const { definition, rootFile, serverName, clusterId } = this.#options;
-    const { csr, lifeSeconds, by } = question;
+    const { csr, lifeSeconds, impersonate, by } = question;
     const metadata = new Metadata();
     metadata.set('clusterid', clusterId);
     if ('token' in by) metadata.set('authorization', `Bearer ${by.token}`);
@@ -69,6 +70,7 @@ export class CertificateClient {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_http_proxy': 0,
       'grpc.enable_retries': 0,
+      'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
       'grpc.service_config_disable_resolution': 1,
       ...(serverName !== undefined && {
         'grpc.ssl_target_name_override': serverName,
@@ -76,7 +78,13 @@ export class CertificateClient {
       }),
     });
     const { path, requestSerialize, responseDeserialize } = definition['CreateCertificate']!;
-    const request: WireCertificateRequestInput = { csr, validity_duration: lifeSeconds };
+    const request: WireCertificateRequestInput = {
+      csr,
+      validity_duration: lifeSeconds,
+      ...(impersonate !== undefined && {
+        metadata: { fields: { [IMPERSONATED]: { stringValue: impersonate } } },
+      }),
+    };
     try {
       return await new Promise((resolve, reject) => {
         client.makeUnaryRequest(

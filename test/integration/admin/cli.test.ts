@@ -46,7 +46,7 @@ test('--help names every verb and every exit code', async () => {
   assert.equal(code, 0);
   const verbs =
     'agent doctor validate cleanup status pods connections services workloads endpoints policies ' +
-    'listeners routes clusters trust counters';
+    'listeners routes clusters certificates trust counters';
   for (const verb of `${verbs} bench demo`.split(' ')) {
     assert.match(stdout, new RegExp(`^  ${verb} +\\S`, 'm'));
   }
@@ -99,8 +99,9 @@ test('agent options that cannot be used are named with their fix', async (t) => 
 });
 
 const LISTS = ['workloads', 'endpoints', 'policies', 'listeners', 'routes', 'clusters'] as const;
+const OWN = ['status', 'pods', 'connections', 'services', 'trust', 'counters', 'certificates'];
 
-for (const verb of ['status', 'pods', 'connections', 'services', 'trust', 'counters', ...LISTS]) {
+for (const verb of [...OWN, ...LISTS]) {
   test(`podwire ${verb} without an agent says so, exit code 4`, async (t) => {
     const socket = join(temporaryFolder(t), 'none.sock');
     const { code, stdout, stderr } = await podwire(verb, '--admin', socket);

@@ -31,6 +31,7 @@ export const VIEW: AdminView = {
     findings: { errors: 1, warnings: 0 },
     xds: null,
     node: null,
+    certificates: { source: 'CA ca:15012', reason: '', identities: 2, valid: 1, crl: null },
   }),
   pods: () => [
     {
@@ -132,6 +133,30 @@ export const VIEW: AdminView = {
       connections: 3,
       quiet: 1,
       since: '2026-01-01T00:00:00.000Z',
+    },
+  ],
+  certificates: () => [
+    {
+      identity: 'spiffe://cluster.local/ns/shop/sa/web',
+      state: 'valid',
+      serial: '4a',
+      notBefore: '2026-01-01T00:00:00.000Z',
+      notAfter: '2026-01-02T00:00:00.000Z',
+      renews: '2026-01-01T12:00:00.000Z',
+      roots: ['ab'.repeat(32)],
+      error: '',
+      failures: 0,
+    },
+    {
+      identity: 'spiffe://cluster.local/ns/bank/sa/db',
+      state: 'failed',
+      serial: '',
+      notBefore: '',
+      notAfter: '',
+      renews: '',
+      roots: [],
+      error: 'ca:15012: no connection',
+      failures: 3,
     },
   ],
   doctor: () => [{ feature: 'btf', decision: 'used', reason: '', evidence: 'vmlinux' }],

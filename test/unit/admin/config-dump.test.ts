@@ -70,6 +70,7 @@ function dump() {
     version: '0.1.0',
     config: { configDir: '/c' },
     pods: [{ ...pod, captured: true }],
+    certificates: [],
   });
   return JSON.parse(JSON.stringify(result)) as Record<string, never>;
 }

@@ -44,7 +44,13 @@ test('maps are objects and bytes are text: JSON has all of it', () => {
 });
 
 test('private keys are in neither the resources nor the dump, their certificates are', () => {
-  const dump = configDump({ snapshot: SAMPLE_SNAPSHOT, version: '', config: {}, pods: [] });
+  const dump = configDump({
+    snapshot: SAMPLE_SNAPSHOT,
+    version: '',
+    config: {},
+    pods: [],
+    certificates: [],
+  });
   for (const shown of [resourcesView(SAMPLE_SNAPSHOT), dump]) {
     const text = JSON.stringify(shown);
     assert.ok(!text.includes(PRIVATE_KEY));
@@ -54,7 +60,13 @@ test('private keys are in neither the resources nor the dump, their certificates
 });
 
 test("the dump keeps ztunnel's keys and has the L7 types beside them", () => {
-  const dump = configDump({ snapshot: SAMPLE_SNAPSHOT, version: '', config: {}, pods: [] });
+  const dump = configDump({
+    snapshot: SAMPLE_SNAPSHOT,
+    version: '',
+    config: {},
+    pods: [],
+    certificates: [],
+  });
   for (const key of ['workloads', 'services', 'policies', 'stagedServices', 'workloadState']) {
     assert.ok(key in dump, key);
   }

@@ -42,6 +42,11 @@ test('everything but --config has a default', () => {
     splice: true,
     workers: 1,
     xds: undefined,
+    certificates: {
+      source: { kind: 'embedded', files: undefined },
+      lifeSeconds: 86_400,
+      crlFile: undefined,
+    },
   });
 });
 

@@ -37,6 +37,17 @@ suite('Backoff', () => {
     assert.deepEqual(pauses(1), [10, 20, 40, 80, 80]);
   });
 
+  test('a fifth of jitter stays around the step, and below the limit', () => {
+    const pauses = (value: number): number[] => {
+      const options = { firstMs: 10, maxMs: 35, jitter: 'fifth', random: () => value } as const;
+      const backoff = new Backoff(options);
+      return [1, 2, 3, 4].map(() => Math.round(backoff.nextMs()));
+    };
+    assert.deepEqual(pauses(0), [8, 16, 28, 28]);
+    assert.deepEqual(pauses(0.5), [10, 20, 35, 35]);
+    assert.deepEqual(pauses(1), [12, 24, 35, 35]);
+  });
+
   test('a range that cannot grow is refused', () => {
     assert.throws(() => new Backoff({ firstMs: 0, maxMs: 1 }), RangeError);
     assert.throws(() => new Backoff({ firstMs: 5, maxMs: 1 }), RangeError);
