@@ -7,10 +7,11 @@ import type { PlanState } from '../compile/kernel/plan.ts';
 import { tunnelRoute, type TunnelRoute } from '../compile/tunnel-route.ts';
 import type { Authorization } from '../model/authorization.ts';
 import { equal } from '../model/equal.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { Workload } from '../model/workload.ts';
 import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
-import { baggageOf } from '../hbone/baggage.ts';
+import { formatBaggage } from '../hbone/headers.ts';
 import type { Answer, Question, ToWorker, TunnelPod } from './data-plane/messages.ts';
 import type { ProvenIdentities } from './proven-identities.ts';
 
@@ -58,24 +59,7 @@ export class Tunnels {
       }
       case 'identity':
         return this.#options.identities.number(question.spiffe);
-      case 'target-port':
-        return this.#targetPort(question.podId, question.hostname, question.port);
     }
-  }
-
-  /** Services of the pod's own namespace before those of others. */
-  #targetPort(podId: number, hostname: string, port: number): number | undefined {
-    const workload = this.#workload(podId);
-    if (!workload) return undefined;
-    const { snapshot } = this.#options.state();
-    const own = `${workload.namespace}/${hostname}`;
-    const keys = [...workload.services.keys()].filter((key) => key.endsWith(`/${hostname}`));
-    const key = keys.includes(own) ? own : keys.sort()[0];
-    if (key === undefined) return undefined;
-    const target = workload.services.get(key)?.find(({ servicePort }) => servicePort === port);
-    const service = snapshot.services.get(key);
-    const shared = service?.ports.find(({ servicePort }) => servicePort === port);
-    return target && (target.targetPort || shared?.targetPort || undefined);
   }
 
   #workload(podId: number): Workload | undefined {
@@ -105,8 +89,43 @@ export class Tunnels {
       spiffe: entry.spiffe,
       addresses: entry.addrs,
       policies,
-      baggage: workload ? baggageOf(workload) : '',
+      baggage: workload ? baggageText(workload) : '',
+      hosts: workload ? hostsOf(workload, snapshot.services) : new Map(),
     };
     return before && equal(before, pod) ? before : pod;
   }
+}
+
+function baggageText(workload: Workload): string {
+  return formatBaggage({
+    cluster: workload.clusterId,
+    namespace: workload.namespace,
+    workloadType: workload.workloadType.toLowerCase() as 'deployment' | 'cronjob' | 'pod' | 'job',
+    workloadName: workload.workloadName,
+    serviceName: workload.canonicalName,
+    serviceVersion: workload.canonicalRevision,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  });
+}
+
+/** A Service of the pod's own namespace goes before one of the same host elsewhere. */
+function hostsOf(
+  workload: Workload,
+  services: Snapshot['services'],
+): ReadonlyMap<string, ReadonlyMap<number, number>> {
+  const own = `${workload.namespace}/`;
+  const keys = [...workload.services.keys()].sort(
+    (a, b) => Number(a.startsWith(own)) - Number(b.startsWith(own)) || (a < b ? 1 : -1),
+  );
+  return new Map(
+    keys.map((key) => {
+      const shared = services.get(key)?.ports ?? [];
+      const ports = workload.services.get(key)!.map(({ servicePort, targetPort }) => {
+        const other = shared.find((port) => port.servicePort === servicePort)?.targetPort ?? 0;
+        return [servicePort, targetPort || other] as const;
+      });
+      return [key.slice(key.indexOf('/') + 1), new Map(ports.filter(([, target]) => target > 0))];
+    }),
+  );
 }

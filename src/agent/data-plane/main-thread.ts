@@ -1,5 +1,12 @@
 /** A worker's line to the main thread: questions with answers, some of which last until the mesh changes. */
-import type { Answer, Answers, FromWorker, Question } from './messages.ts';
+import type {
+  Answer,
+  Answers,
+  FromWorker,
+  Question,
+  TunnelDenial,
+  TunnelFailure,
+} from './messages.ts';
 
 /** More kinds of connections than a node's pods make. */
 const MAX_LASTING = 16_384;
@@ -39,6 +46,19 @@ export class MainThread {
       if (!lasts(answer) && this.#lasting.get(key) === asked) this.#lasting.delete(key);
     });
     return asked;
+  }
+
+  /** A connection waits for the certificate of this identity. */
+  want(spiffe: string): void {
+    this.#say({ kind: 'want', spiffe });
+  }
+
+  denied(denial: TunnelDenial): void {
+    this.#say({ kind: 'denied', denial });
+  }
+
+  failed(failure: TunnelFailure): void {
+    this.#say({ kind: 'failed', failure });
   }
 
   answered(id: number, answer: Answer): void {

@@ -18,8 +18,10 @@ export interface TunnelPod {
   readonly spiffe: string;
   readonly addresses: readonly Ip[];
   readonly policies: readonly Authorization[];
-  /** of the client's requests */
+  /** what its requests and answers say of it */
   readonly baggage: string;
+  /** its own port by host and port of the Services it serves */
+  readonly hosts: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
 
 /** What a worker asks the main thread, which has the mesh. */
@@ -31,21 +33,12 @@ export type Question =
       readonly target: IpPort;
     }
   /** the number of a proven identity */
-  | { readonly kind: 'identity'; readonly spiffe: string }
-  /** the pod's own port behind a Service's host and port */
-  | {
-      readonly kind: 'target-port';
-      readonly podId: number;
-      readonly hostname: string;
-      readonly port: number;
-    };
+  | { readonly kind: 'identity'; readonly spiffe: string };
 
 export interface Answers {
   readonly route: TunnelRoute;
   /** 0: there are too many */
   readonly identity: number;
-  /** undefined: the pod serves no such port */
-  readonly 'target-port': number | undefined;
 }
 
 export type Answer = Answers[keyof Answers];
@@ -58,6 +51,16 @@ export interface TunnelDenial {
   readonly port: number;
   /** "namespace/name", undefined: no ALLOW policy matched */
   readonly policy: string | undefined;
+}
+
+/** A tunnel, or the TLS connection of tunnels, that did not come about. */
+export interface TunnelFailure {
+  readonly direction: 'inbound' | 'outbound';
+  readonly podId: number;
+  /** identity, where it was proven; address, where it was dialled */
+  readonly peer: string | undefined;
+  /** a word of TLS_REFUSALS or REFUSALS, or a message */
+  readonly reason: string;
 }
 
 export type ToWorker =
@@ -87,6 +90,12 @@ export interface WorkerStats {
   readonly opened: number;
   readonly failed: number;
   readonly refused: number;
+  readonly tunnels: {
+    readonly outbound: number;
+    readonly inbound: number;
+    /** mTLS connections that carry them */
+    readonly connections: number;
+  };
 }
 
 export type FromWorker =
@@ -97,4 +106,5 @@ export type FromWorker =
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
   | { readonly kind: 'drained'; readonly cut: number }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
-  | { readonly kind: 'denied'; readonly denial: TunnelDenial };
+  | { readonly kind: 'denied'; readonly denial: TunnelDenial }
+  | { readonly kind: 'failed'; readonly failure: TunnelFailure };
