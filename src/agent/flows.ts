@@ -3,7 +3,7 @@ import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
 import { ipFamily, parseIp } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
-import type { Workload } from '../model/workload.ts';
+import { workloadIdentity, type Workload } from '../model/workload.ts';
 import { addrFromText, addrToText, isZeroAddr } from '../kernel/abi/address.ts';
 import {
   AgentPort,
@@ -70,6 +70,36 @@ export class Flows {
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
       reason: cut ?? (denied || explains(event) ? (reasonNames[event.reason] ?? 'none') : 'none'),
       policy: this.#policy(event.policy),
+    };
+  }
+
+  /** Refused by a worker, which knows who it was. */
+  tunnelDenied(denial: {
+    podId: number;
+    source: string;
+    from: Uint8Array;
+    to: Tuple['destination'];
+    policy: string;
+  }): FlowKind {
+    const { podId, source, from, to, policy } = denial;
+    const numbers: Numbers = {
+      sourcePod: 0,
+      destinationPod: podId,
+      sourceIdentity: 0,
+      destinationIdentity: 0,
+      service: 0,
+    };
+    const tuple: Tuple = { source: { addr: from, port: 0 }, destination: to, dialled: to };
+    const info = this.#info(numbers, tuple, ENDS_SERVER);
+    const { workload } = info.destination;
+    return {
+      ...info,
+      source: { ...info.source, identity: source },
+      destination: { ...info.destination, identity: workload ? workloadIdentity(workload) : '' },
+      mutualTls: true,
+      path: 'hbone',
+      reason: 'policy',
+      policy,
     };
   }
 

@@ -4,12 +4,11 @@
  */
 import { policiesOf } from '../compile/kernel/policy/cache.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
+import type { PodEntry } from '../compile/kernel/pods.ts';
 import { tunnelRoute, type TunnelRoute } from '../compile/tunnel-route.ts';
-import type { Authorization } from '../model/authorization.ts';
 import { equal } from '../model/equal.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Workload } from '../model/workload.ts';
-import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { formatBaggage } from '../hbone/headers.ts';
 import type { Answer, Question, ToWorker, TunnelPod } from './data-plane/messages.ts';
@@ -22,12 +21,19 @@ export interface TunnelsOptions {
   readonly tell: (message: ToWorker) => void;
 }
 
+/** What a worker is told of a pod, and what it was made of. */
+interface Made {
+  readonly of: readonly unknown[];
+  readonly pod: TunnelPod;
+}
+
 const NOWHERE: TunnelRoute = { kind: 'none', reason: 'the pod is not known' };
 
 export class Tunnels {
   readonly #options: TunnelsOptions;
   #pods: readonly TunnelPod[] = [];
-  #told: Pick<PlanState, 'snapshot' | 'place'> | undefined;
+  #made: ReadonlyMap<number, Made> = new Map();
+  #routed: (Pick<Snapshot, 'workloads' | 'services'> & Pick<PlanState, 'place'>) | undefined;
 
   constructor(options: TunnelsOptions) {
     this.#options = options;
@@ -35,12 +41,9 @@ export class Tunnels {
 
   /** After every change of the mesh or of this node's pods. */
   update(): void {
-    const { state, tell } = this.#options;
-    const { snapshot, place } = state();
-    if (this.#told?.snapshot === snapshot && this.#told.place === place) return;
-    this.#told = { snapshot, place };
+    const { tell } = this.#options;
     if (this.#refreshPods()) tell({ kind: 'tunnel-pods', pods: this.#pods });
-    if (this.#pods.length > 0) tell({ kind: 'mesh-changed' });
+    if (this.#pods.length > 0 && this.#routesChanged()) tell({ kind: 'mesh-changed' });
   }
 
   /** What a worker must know before its first connection. */
@@ -67,32 +70,51 @@ export class Tunnels {
     return state().snapshot.workloads.get(reconciler.uidOf(podId) ?? '');
   }
 
+  #routesChanged(): boolean {
+    const { snapshot, place } = this.#options.state();
+    const { workloads, services } = snapshot;
+    const before = this.#routed;
+    this.#routed = { workloads, services, place };
+    return (
+      workloads !== before?.workloads || services !== before.services || place !== before.place
+    );
+  }
+
   /** Whether anything differs from what was told. */
   #refreshPods(): boolean {
-    const { reconciler } = this.#options;
-    const before = new Map(this.#pods.map((pod) => [pod.podId, pod]));
-    const pods = reconciler
-      .captured()
-      .filter(({ entry }) => entry.tunnel)
-      .map((pod) => this.#tunnelPod(pod, before.get(pod.id)));
+    const { reconciler, state } = this.#options;
+    const { snapshot } = state();
+    const pods: TunnelPod[] = [];
+    const made = new Map<number, Made>();
+    for (const { id, entry } of reconciler.captured()) {
+      const workload = entry.tunnel ? snapshot.workloads.get(entry.uid) : undefined;
+      if (workload === undefined) continue;
+      const one = this.#make(id, entry, workload);
+      made.set(id, one);
+      pods.push(one.pod);
+    }
     const same = pods.length === this.#pods.length && pods.every((pod, i) => pod === this.#pods[i]);
+    this.#made = made;
     this.#pods = pods;
     return !same;
   }
 
-  #tunnelPod({ id, entry }: CapturedPod, before: TunnelPod | undefined): TunnelPod {
+  /** Most changes of a mesh concern no pod of this node: then nothing is computed. */
+  #make(podId: number, entry: PodEntry, workload: Workload): Made {
     const { snapshot } = this.#options.state();
-    const workload = snapshot.workloads.get(entry.uid);
-    const policies: readonly Authorization[] = workload ? policiesOf(snapshot, workload) : [];
+    const { authorizations, scopedPolicies, services } = snapshot;
+    const of = [entry, workload, authorizations, scopedPolicies, services];
+    const before = this.#made.get(podId);
+    if (before && of.every((part, i) => part === before.of[i])) return before;
     const pod: TunnelPod = {
-      podId: id,
+      podId,
       spiffe: entry.spiffe,
       addresses: entry.addrs,
-      policies,
-      baggage: workload ? baggageText(workload) : '',
-      hosts: workload ? hostsOf(workload, snapshot.services) : new Map(),
+      policies: policiesOf(snapshot, workload),
+      baggage: baggageText(workload),
+      hosts: hostsOf(workload, services),
     };
-    return before && equal(before, pod) ? before : pod;
+    return { of, pod: before && equal(before.pod, pod) ? before.pod : pod };
   }
 }
 

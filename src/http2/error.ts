@@ -41,13 +41,16 @@ export class ConnectionError extends Error {
 /** One stream is wrong, or was ended by the peer. */
 export class StreamError extends Error {
   readonly code: number;
-  /** the peer sent RST_STREAM, or GOAWAY named an older stream as its last */
+  /** the peer sent RST_STREAM or GOAWAY */
   readonly byPeer: boolean;
+  /** GOAWAY named an older stream as the last: the peer has not looked at this one, it may be repeated */
+  readonly unseen: boolean;
 
-  constructor(code: number, detail: string, options?: { byPeer: boolean }) {
+  constructor(code: number, detail: string, options?: { byPeer: boolean; unseen?: boolean }) {
     super(`HTTP/2 stream: ${errorName(code)}: ${detail}`);
     this.name = 'StreamError';
     this.code = code;
     this.byPeer = options?.byPeer ?? false;
+    this.unseen = options?.unseen ?? false;
   }
 }

@@ -19,22 +19,10 @@ import { Inbound } from './inbound.ts';
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from './keepalive.ts';
 import { Outbound } from './outbound.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import type { SessionEvents } from './session-events.ts';
 import { announced, CLIENT_SETTINGS, type LocalSettings, SERVER_SETTINGS } from './settings.ts';
 import { StreamTable } from './stream-table.ts';
 import { Http2Stream, type StreamEvents, type StreamHost } from './stream.ts';
-
-export interface SessionEvents {
-  /** server: a well-formed request; data waits until start() */
-  request?(stream: Http2Stream, fields: FieldList, endStream: boolean): void;
-  /** the peer takes no new streams any more */
-  goaway?(): void;
-  /** the peer's settings are known or have changed */
-  settings?(): void;
-  /** a stream ended: there is room for another */
-  streamClosed?(): void;
-  /** once; `error` unless it was a graceful end */
-  close?(error?: Error): void;
-}
 
 const DRAIN_PING = Buffer.from('drain\0\0\0', 'latin1');
 /** How long a peer has to answer the ping between the two GOAWAYs, and to read the last bytes. */
@@ -143,6 +131,11 @@ export class Session {
   /** how many streams the peer allows at once */
   get maxStreams(): number {
     return this.#outbound.peer.maxConcurrentStreams;
+  }
+
+  /** Client: a stream was ever opened. */
+  get hasOpened(): boolean {
+    return this.#streams.nextId > 2;
   }
 
   /** New streams may be opened, up to `maxStreams`. */
@@ -276,7 +269,10 @@ export class Session {
   #goaway(last: number, code: number): void {
     const before = this.#peerGone;
     this.#peerGone = true;
-    const error = new StreamError(code, `GOAWAY ${errorName(code)}`, { byPeer: true });
+    const error = new StreamError(code, `GOAWAY ${errorName(code)}`, {
+      byPeer: true,
+      unseen: true,
+    });
     for (const stream of this.#streams.all()) {
       if (!this.#streams.isOwn(stream.id) || stream.id <= last) continue;
       this.#streams.delete(stream.id);

@@ -235,6 +235,14 @@ export class Http2Stream implements Link {
     this.#deliver();
   }
 
+  /** RST_STREAM, and for the user an end with `error`. */
+  abort(error: Error): void {
+    if (this.#closed) return;
+    if (!this.#broken && !(this.#localEnded && this.#remoteEnded))
+      this.#host.resetStream(this, this.resetCode);
+    this.#finish(error);
+  }
+
   /** The end without order, for which nothing is sent. */
   fail(error: Error): void {
     if (!this.#closed) this.#finish(error);

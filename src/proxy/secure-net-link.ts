@@ -23,6 +23,7 @@ export class SecureNetLink implements SecureLink {
   #queued = 0;
   #waiting = false;
   #ended = false;
+  #closed = false;
   #handlers: LinkHandlers | undefined;
   #error: Error | undefined;
 
@@ -66,8 +67,8 @@ export class SecureNetLink implements SecureLink {
   start(handlers: LinkHandlers): void {
     this.#handlers = handlers;
     const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => handlers.data(chunk));
-    socket.on('end', () => handlers.end());
+    socket.on('data', (chunk: Buffer) => this.#closed || handlers.data(chunk));
+    socket.on('end', () => this.#closed || handlers.end());
     socket.on('close', () => handlers.close(this.#error));
     if (socket.destroyed) handlers.close(this.#error);
     else socket.resume();
@@ -126,12 +127,18 @@ export class SecureNetLink implements SecureLink {
   }
 
   close(reset: boolean): void {
+    if (this.#closed) return;
     this.#ended = true;
+    this.#closed = true;
     if (reset) {
-      this.#raw.resetAndDestroy();
+      /* Inside a callback of the TLS socket Node crashes when the connection goes away below it. */
+      setImmediate(() => {
+        this.#raw.resetAndDestroy();
+        this.#socket.destroy();
+      });
     } else {
       this.#allowOrderlyClose();
+      this.#socket.destroy();
     }
-    this.#socket.destroy();
   }
 }

@@ -1,6 +1,6 @@
 /** TCP pass-through between an accepted link and where its origin leads. */
 import type { ConnectionTable, ProxiedConnection } from './connection-table.ts';
-import { joinLinks } from './join.ts';
+import { join } from './pipe.ts';
 import type { AcceptedLink, Link, Origin } from './transport.ts';
 
 /** What the proxy needs of the kernel, injected by the composition root. */
@@ -61,6 +61,6 @@ export class TcpProxy {
       },
     };
     this.#table.add(connection);
-    joinLinks(downstream, upstream, () => this.#table.remove(connection));
+    join(downstream, upstream, () => this.#table.remove(connection));
   }
 }

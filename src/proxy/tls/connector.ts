@@ -26,7 +26,6 @@ export function handshake(
       /* A reset of the connection may follow; it is part of the same failure. */
       socket.on('error', () => undefined);
       socket.destroy();
-      raw.destroy();
       reject(error);
     };
     const failed = (error: Error & { code?: string }): void => refuse(handshakeFailure(error));

@@ -1,16 +1,18 @@
-/** Two links become one connection: backpressure both ways, half-closes handed on, a reset on one side resets the other. */
+/** Joins two links: backpressure both ways, half-closes handed on, a reset on one side becomes a reset on the other. */
 import type { Link } from './transport.ts';
 
-/** `ended` is called once, when both have ended. */
-export function joinLinks(downstream: Link, upstream: Link, ended: () => void): void {
+/** `closed` hears once, when both links have ended for good. */
+export function join(a: Link, b: Link, closed: (error?: Error) => void): void {
   let open = 2;
-  const closed = (peer: Link, error?: Error): void => {
-    if (--open === 0) ended();
+  let failure: Error | undefined;
+  const over = (peer: Link, error?: Error): void => {
+    failure ??= error;
+    if (--open === 0) closed(failure);
     /* An orderly end needs nothing here: both directions have been ended, and what is queued may still leave. */
     else if (error) peer.close(true);
   };
-  pipe(downstream, upstream, closed);
-  pipe(upstream, downstream, closed);
+  pipe(a, b, over);
+  pipe(b, a, over);
 }
 
 /** Bytes of `from` go to `to`; `closed` hears when `from` has ended for good. */
