@@ -484,6 +484,8 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		rec->destination_pod = conn->destination_pod;
 		rec->destination_identity = conn->destination_identity;
 		__sync_fetch_and_or(&rec->ends, ENDS_CLIENT);
+	} else if (bpf_sk_storage_get(&agent_socks, sk, NULL, 0)) {
+		conn->flags |= CONN_AGENT; /* of what leaves the node there is no record */
 	}
 	conn->reason = client_reason(tp, pod, &key, rec, key.netns ? NULL : local);
 	if (!conn->reason) {
@@ -675,8 +677,9 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 {
 	struct flow_event *e;
 
-	/* What carries tunnels is no connection of an application's. */
-	if (conn->flags & CONN_AGENT && client->remote_port == PORT_HBONE)
+	/* Of the agent's own: what carries tunnels, and second legs that leave the node. */
+	if (conn->flags & CONN_AGENT &&
+	    (client->remote_port == PORT_HBONE || (!rec && conn->flags & CONN_CLIENT)))
 		return;
 	e = event_reserve(EVENT_CLOSE);
 	if (!e)

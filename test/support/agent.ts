@@ -36,6 +36,8 @@ export interface AgentOptions {
   readonly pods?: readonly Pod[];
   /** main.js of another build */
   readonly program?: string;
+  /** all of the config folder, instead of what `pods` and `resources` say */
+  readonly described?: readonly Resource[];
   /** in the namespace of the mesh's bridge: one of several nodes */
   readonly onNode?: boolean;
 }
@@ -265,7 +267,7 @@ export function launchAgent(options: AgentOptions): Agent {
   const folders = prepareFolders(mesh, options.instance ?? 'agent');
   writeFileSync(
     join(folders.config, 'mesh.yaml'),
-    meshResources({ pods: options.pods ?? mesh.pods }, options.resources)
+    (options.described ?? meshResources({ pods: options.pods ?? mesh.pods }, options.resources))
       .map((resource) => stringify(resource))
       .join('---\n'),
   );

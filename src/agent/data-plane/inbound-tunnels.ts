@@ -48,6 +48,7 @@ export class InboundTunnels {
         },
       },
     });
+    const trustDomains = (): readonly string[] => this.#trustDomains();
     this.#accepting = transport.listenTls(
       fd,
       {
@@ -55,7 +56,10 @@ export class InboundTunnels {
           const pod = pods.get(podId);
           return pod && certificates.get(pod.spiffe);
         },
-        trustDomains: this.#trustDomains(),
+        /* asked at each handshake: the pod may be told of after its listener */
+        get trustDomains() {
+          return trustDomains();
+        },
         handshakeTimeoutMs: HANDSHAKE_MS,
       },
       (accepted) => void this.#accept(accepted),
