@@ -104,10 +104,10 @@ export class Flows {
   }
 
   live(connections: readonly Connection[]): LiveFlow[] {
-    return connections.flatMap(({ client, server }): LiveFlow[] => {
+    return connections.flatMap((connection): LiveFlow[] => {
+      const { client, server } = connection;
       const view = client ?? server;
-      if (!view) return [];
-      if (isAgentLeg(client)) return [];
+      if (!view || isAgents(connection)) return [];
       if (server && client && client.flags & ConnFlags.AGENT) return [this.#tunnelledIn(server)];
       const { key } = view;
       const [local, remote] = [
@@ -240,9 +240,18 @@ export class Flows {
   }
 }
 
-/** The agent's second leg, whose first one tells of the connection; not of one whose first leg is on another node. */
-export function isAgentLeg(client: ConnView | undefined): boolean {
-  return ((client?.flags ?? 0) & (ConnFlags.AGENT | ConnFlags.TUNNELLED)) === ConnFlags.AGENT;
+/**
+ * No connection of an application's: the agent's second leg, whose first one tells of the connection (of what came over HBONE
+ * that one is on another node), and what carries tunnels.
+ */
+export function isAgents({ client, server }: Connection): boolean {
+  if (((client?.flags ?? 0) & (ConnFlags.AGENT | ConnFlags.TUNNELLED)) === ConnFlags.AGENT)
+    return true;
+  return !client && server !== undefined && carriesTunnels(server);
+}
+
+export function carriesTunnels({ flags, key }: ConnView): boolean {
+  return (flags & ConnFlags.AGENT) !== 0 && key.localPort === AgentPort.HBONE;
 }
 
 /** Its reason says why it was not spliced, or why it was cut. */

@@ -13,6 +13,7 @@ import type { Connection, Connections } from '../kernel/connections.ts';
 import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Cuts } from './cuts.ts';
+import { carriesTunnels } from './flows.ts';
 import type { Killer } from './learn/killer.ts';
 import type { ProvenIdentities } from './proven-identities.ts';
 
@@ -92,7 +93,7 @@ export class Revocation {
     const { snapshot } = this.#options.state();
     const workload = snapshot.workloads.get(pod.entry.uid);
     if (!workload) return true;
-    if (isAgentLeg(view, pod)) return true;
+    if (isAgentLeg(view, pod) || carriesTunnels(view)) return true;
     return evaluate(policiesOf(snapshot, workload), {
       sourceIdentity: this.#options.identities.name(view.sourceIdentity),
       sourceAddr: source,
