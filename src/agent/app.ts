@@ -113,7 +113,11 @@ async function build(
   const kernel = new KernelReadings({ binding, path, connections });
   let telemetry: AgentTelemetry | undefined;
   const workers = new Workers({
-    setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
+    setup: {
+      records: path.map('records').fd,
+      agentSocks: path.map('agent_socks').fd,
+      transport: options.transport,
+    },
     log,
     count: options.workers,
     onRestart: (worker) => listeners.reopen(worker),

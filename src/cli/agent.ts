@@ -60,6 +60,11 @@ export function agentCommand(): Command {
       DEFAULT_METRICS,
     )
     .option('--splice <mode>', 'join same-node connections in the kernel: on or off', 'on')
+    .option(
+      '--transport <kind>',
+      'how the proxy reads and writes: batched (the addon), net (node)',
+      'batched',
+    )
     .option('--workers <count>', 'threads of the proxy', '1')
     .option(
       '--hbone <what>',

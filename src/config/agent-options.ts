@@ -41,6 +41,7 @@ export interface RawAgentOptions extends RawXdsOptions, RawCertificateOptions {
   readonly splice?: string | undefined;
   readonly workers?: string | undefined;
   readonly hbone?: string | undefined;
+  readonly transport?: string | undefined;
 }
 
 export interface ListenAddress {
@@ -73,6 +74,8 @@ export interface AgentOptions {
   readonly splice: boolean;
   readonly workers: number;
   readonly tunnelMode: TunnelMode;
+  /** of the proxy's bytes: the addon's, or node's own sockets */
+  readonly transport: 'batched' | 'net';
 }
 
 export interface AgentOptionsSource {
@@ -138,6 +141,10 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
     refuse('--workers', `cannot be '${raw.workers}'`, `a number from 1 to ${MAX_WORKERS}`);
   }
   const xds = parseXdsOptions(raw, refuse);
+  const transport = raw.transport ?? 'batched';
+  if (transport !== 'batched' && transport !== 'net') {
+    refuse('--transport', `cannot be '${transport}'`, 'batched or net');
+  }
   const hbone = HBONE_MODES[raw.hbone ?? 'other-nodes'];
   if (hbone === undefined) {
     refuse('--hbone', `cannot be '${raw.hbone}'`, `one of ${Object.keys(HBONE_MODES).join(', ')}`);
@@ -176,6 +183,7 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
   return Object.freeze({
     ...parsed,
     // without certificates nothing can be proven to another node
+    transport: transport === 'net' ? 'net' : 'batched',
     tunnelMode: parsed.certificates.source.kind === 'none' ? 'off' : (hbone ?? 'other-nodes'),
     cgroup: cgroup ?? mountedCgroup(source),
   });

@@ -1,5 +1,6 @@
 /** What one worker serves: the listeners of every pod, plain and HBONE, and the connections behind them. */
 import type { Binding } from '../../kernel/binding.ts';
+import { BatchedTransport } from '../../proxy/batched-transport.ts';
 import { ConnectionTable } from '../../proxy/connection-table.ts';
 import { NetTransport } from '../../proxy/net-transport.ts';
 import { TcpProxy, type ListenerInfo } from '../../proxy/tcp-proxy.ts';
@@ -20,6 +21,14 @@ const ACCEPT_GRACE_MS = 200;
 const DRAIN_POLL_MS = 20;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The addon's needs the OpenSSL that this node exports. */
+function openTransport(binding: Binding, kind: WorkerSetup['transport']): Transport {
+  if (kind === 'batched' && binding.tlsLibrary() !== undefined) {
+    return new BatchedTransport({ port: binding });
+  }
+  return new NetTransport({ closeOrderly: (fd) => binding.setResetOnClose(fd, false) });
+}
 
 interface Plain {
   readonly info: ListenerInfo;
@@ -43,9 +52,7 @@ export class DataPlane {
   constructor(options: { binding: Binding; setup: WorkerSetup; main: MainThread }) {
     const { binding, setup, main } = options;
     this.#main = main;
-    this.#transport = new NetTransport({
-      closeOrderly: (fd) => binding.setResetOnClose(fd, false),
-    });
+    this.#transport = openTransport(binding, setup.transport);
     this.#kernel = new PodKernelPort({
       binding,
       records: binding.mapFromFd(setup.records),

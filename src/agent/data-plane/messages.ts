@@ -10,6 +10,7 @@ export interface WorkerSetup {
   /** descriptors of the process: the worker duplicates them */
   readonly records: number;
   readonly agentSocks: number;
+  readonly transport: 'batched' | 'net';
 }
 
 /** A pod of this node that speaks HBONE, as its worker needs it. */
