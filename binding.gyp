@@ -16,6 +16,12 @@
         'native/ringbuf.cc',
         'native/socket.cc',
         'native/system.cc',
+        'native/tls_context.cc',
+        'native/tls_peer.cc',
+        'native/tls_session.cc',
+        'native/transport.cc',
+        'native/transport_core.cc',
+        'native/transport_slots.cc',
       ],
       'dependencies': ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except"],
       # A worker may be told to end while it is in here: it can throw no JS exception then.

@@ -12,7 +12,7 @@
 #define PODWIRE_ABI_H
 
 #ifndef PODWIRE_ABI_VERSION
-#define PODWIRE_ABI_VERSION 2
+#define PODWIRE_ABI_VERSION 3
 #endif
 
 enum abi_limits {
@@ -27,6 +27,7 @@ enum abi_limits {
 	MAX_AFFINITY =
 		32768, /* (client pod, Service port) pairs of one node that session affinity remembers */
 	MAX_CIDR_RULES = 65536,
+	MAX_TUNNELS = 524288, /* addresses reached over HBONE */
 	MAX_TRUST = 8192,
 	MAX_LISTENING = 16384, /* listening ports of enrolled pods */
 	MAX_FLOODS = 8192,
@@ -97,6 +98,8 @@ enum counter {
 	COUNTER_LB_PICKS,
 	COUNTER_CAPTURED_OUT, /* handed to 15001 */
 	COUNTER_CAPTURED_IN, /* handed to 15006 */
+	COUNTER_TUNNELLED_OUT, /* handed to 15001, to go over HBONE */
+	COUNTER_TUNNELLED_IN, /* HBONE connections handed to 15008 */
 	COUNTER_MAX,
 };
 
@@ -108,6 +111,8 @@ enum pod_flags {
 	POD_SPLICE_NEVER = 8,
 	POD_SPLICE_OBSERVE = 16, /* observe for ever, never splice */
 	POD_PORT_MODES = 32, /* some ports have a mode of their own: look in port_modes */
+	POD_TUNNEL = 64, /* speaks HBONE: to what is in tunnels, and at 15008 */
+	POD_TUNNEL_ONLY = 128, /* provenance of this node is no identity: pods of this node use HBONE too */
 };
 
 enum splice_mode {
@@ -123,6 +128,7 @@ enum record_flags {
 	RECORD_AGENT = 4, /* a socket of the agent; client_* is whom it speaks for */
 	RECORD_CAPTURED = 8, /* connect4/6 sent it to the agent's listener */
 	RECORD_PROXIED = 16, /* the agent accepted it */
+	RECORD_TUNNELLED = 32, /* its bytes go, or came, over HBONE */
 };
 
 enum pair_state {
@@ -141,12 +147,14 @@ enum conn_flags {
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
 	CONN_LOWAT = 128, /* TCP_NOTSENT_LOWAT is set */
+	CONN_TUNNELLED = 256, /* its bytes go, or came, over HBONE */
 };
 
 enum flow_path {
 	PATH_PLAIN,
 	PATH_SPLICED,
 	PATH_PROXIED,
+	PATH_HBONE,
 };
 
 enum verdict {
@@ -456,6 +464,7 @@ enum intent_flags {
 	INTENT_COUNTED = 2, /* the backend's active count was raised */
 	INTENT_LIMITED = 4, /* one of the Service's connections is taken */
 	INTENT_MEASURED = 8, /* the round trip is a sample of the backend's latency */
+	INTENT_TUNNELLED = 16, /* captured, to go over HBONE */
 };
 
 /* agent_socks: set by the agent by fd before connect or listen */
@@ -472,6 +481,17 @@ enum agent_sock_flags {
 	AGENT_SOCK_LISTENER = 1,
 	AGENT_SOCK_UPSTREAM = 2,
 	AGENT_SOCK_ON_BEHALF = 4, /* identity, pod and client are another's */
+	AGENT_SOCK_TUNNELLED = 8, /* on behalf of a client whose certificate was verified */
+};
+
+/* tunnels, by address: what is not reached by plain TCP */
+struct tunnel {
+	__u32 flags; /* TUNNEL_* */
+};
+
+enum tunnel_flags {
+	TUNNEL_WORKLOAD = 1, /* this workload: HBONE, after a backend was chosen */
+	TUNNEL_WAYPOINT = 2, /* a Service or workload behind a waypoint: the agent chooses, nothing is balanced here */
 };
 
 /* peer_views: what getpeername says at the server */
@@ -540,8 +560,9 @@ struct conn_view {
 	struct trust_key trust;
 	__u8 dialled[16];
 	__u16 dialled_port;
-	__u16 pad;
+	__u16 client_port; /* of a server behind the agent: whom the agent speaks for */
 	__u32 srtt_us;
+	__u8 client[16];
 };
 
 struct flow_event {

@@ -96,6 +96,17 @@ static __always_inline bool connect_within_limit(const struct service *svc, stru
 	return true;
 }
 
+/* enum tunnel_flags of an address; 0 for pods that do not speak HBONE. */
+static __always_inline __u32 tunnel_to(const struct pod *pod, const __u8 *addr)
+{
+	struct tunnel *tunnel;
+
+	if (!(pod->flags & POD_TUNNEL))
+		return 0;
+	tunnel = bpf_map_lookup_elem(&tunnels, addr);
+	return tunnel ? tunnel->flags : 0;
+}
+
 /*
  * 1: go on, *to may have been rewritten (*changed); 0: refused.
  * The active count of the backend is raised later, when the SYN leaves: a connect() may still fail in between.
@@ -110,7 +121,7 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 	struct service *svc;
 	struct backend *backend = NULL;
 	struct intent *intent;
-	__u32 service = 0, backend_id = 0, flags = 0;
+	__u32 service = 0, backend_id = 0, flags = 0, tunnel;
 
 	if (!pod || !sk || bpf_sk_storage_get(&agent_socks, sk, NULL, 0))
 		return 1;
@@ -120,7 +131,12 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		intent->dialled_port = intent->service = intent->backend = intent->flags = 0;
 	}
 	addr_copy(key.addr, to->addr);
+	tunnel = tunnel_to(pod, to->addr);
 	svc = bpf_map_lookup_elem(&services, &key);
+	if (svc && tunnel & TUNNEL_WAYPOINT) { /* the waypoint balances */
+		service = svc->id;
+		svc = NULL;
+	}
 	if (svc) {
 		backend = balance_pick(svc, pod->netns);
 		if (!backend && svc->slots) { /* its table was replaced meanwhile */
@@ -138,19 +154,22 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		if (svc->policy == LB_LEAST_LATENCY)
 			flags = INTENT_MEASURED;
 		*changed = true;
+		/* A Service has a waypoint of its own, or none. */
+		tunnel = tunnel_to(pod, to->addr) & TUNNEL_WORKLOAD;
 	}
-	if (pod->flags & POD_CAPTURE_PROXY && !addr_is_loopback(to->addr)) {
+	if ((pod->flags & POD_CAPTURE_PROXY || tunnel) && !addr_is_loopback(to->addr)) {
 		struct local *local = bpf_map_lookup_elem(&locals, to->addr);
 
 		/* Its own address is reached without a mesh. */
 		if (!local || local->pod != pod->id) {
 			if (agent_port(to->port))
 				return connect_refuse(pod, &dialled, REASON_AGENT_PORT, service);
-			if (local && !connect_allowed(pod, local, to, service))
+			if (local && !tunnel && !connect_allowed(pod, local, to, service))
 				return 0;
 			if (connect_agent_listens(pod, addr_is_mapped(to->addr)))
-				flags = INTENT_CAPTURED; /* its round trip is the agent's */
-			else if (!(pod->flags & POD_FALLBACK_DIRECT))
+				flags = INTENT_CAPTURED | /* its round trip is the agent's */
+					(tunnel ? INTENT_TUNNELLED : 0);
+			else if (tunnel || !(pod->flags & POD_FALLBACK_DIRECT))
 				return connect_refuse(pod, &dialled, REASON_NO_AGENT, service);
 		}
 	}
@@ -179,7 +198,7 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 			((__u64 *)to->addr)[1] = bpf_cpu_to_be64(1);
 		}
 		to->port = PORT_OUTBOUND;
-		count(COUNTER_CAPTURED_OUT);
+		count(flags & INTENT_TUNNELLED ? COUNTER_TUNNELLED_OUT : COUNTER_CAPTURED_OUT);
 		*changed = true;
 	}
 	return 1;

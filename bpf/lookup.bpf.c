@@ -106,9 +106,16 @@ int podwire_lookup(struct bpf_sk_lookup *ctx)
 	}
 	if (rec && rec->flags & RECORD_AGENT && rec->netns == pod_netns)
 		return SK_PASS; /* the agent's second leg: decided on the first */
+	if (local_port == PORT_HBONE && pod_flags & POD_TUNNEL) {
+		/* Who it is, and where to, is said after the handshake: the agent decides. */
+		if (!assign(ctx, LISTENER_HBONE, client.local_port))
+			return refuse(&client, rec, REASON_NO_AGENT, 0);
+		count(COUNTER_TUNNELLED_IN);
+		return SK_PASS;
+	}
 	if (agent_port)
 		return refuse(&client, rec, REASON_AGENT_PORT, 0);
-	if (rec)
+	if (rec && !(pod_flags & POD_TUNNEL_ONLY))
 		identity = rec->identity;
 	reason = policy_check(pod_id, identity, local_port, client.local, &policy);
 	if (reason)

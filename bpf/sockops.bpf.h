@@ -251,8 +251,12 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 			rec->pod = agent->pod;
 			rec->identity = agent->identity;
 		}
+		if (agent->flags & AGENT_SOCK_TUNNELLED)
+			rec->flags |= RECORD_TUNNELLED;
 		addr_copy(rec->client, agent->client);
 		rec->client_port = agent->client_port;
+		if (agent->flags & AGENT_SOCK_TUNNELLED) /* one port for all of a tunnel's streams says nothing */
+			rec->client_port = key.local_port;
 	} else {
 		trust_of_current(pod, &rec->client_trust);
 	}
@@ -265,6 +269,8 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 		rec->backend = intent->backend;
 		if (intent->flags & INTENT_CAPTURED)
 			rec->flags |= RECORD_CAPTURED;
+		if (intent->flags & INTENT_TUNNELLED)
+			rec->flags |= RECORD_TUNNELLED;
 	} else {
 		addr_copy(rec->dialled, key.remote);
 		addr_copy(rec->target, key.remote);
@@ -472,10 +478,14 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		conn->epoch = rec->epoch;
 		if (rec->flags & RECORD_AGENT)
 			conn->flags |= CONN_AGENT;
+		if (rec->flags & RECORD_TUNNELLED)
+			conn->flags |= CONN_TUNNELLED;
 		rec->client_sock = (__u64)tp;
 		rec->destination_pod = conn->destination_pod;
 		rec->destination_identity = conn->destination_identity;
 		__sync_fetch_and_or(&rec->ends, ENDS_CLIENT);
+	} else if (bpf_sk_storage_get(&agent_socks, sk, NULL, 0)) {
+		conn->flags |= CONN_AGENT; /* of what leaves the node there is no record */
 	}
 	conn->reason = client_reason(tp, pod, &key, rec, key.netns ? NULL : local);
 	if (!conn->reason) {
@@ -575,6 +585,8 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 	if (rec) {
 		if (agent)
 			rec->flags |= RECORD_PROXIED;
+		if (rec->flags & RECORD_TUNNELLED)
+			conn->flags |= CONN_TUNNELLED;
 		conn->source_pod = rec->pod;
 		conn->source_identity = rec->identity;
 		conn->born_ns = rec->born_ns;
@@ -663,8 +675,13 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 					 const struct record *rec, __u64 client_sent,
 					 __u64 server_sent, __u64 redirected, __u32 ends)
 {
-	struct flow_event *e = event_reserve(EVENT_CLOSE);
+	struct flow_event *e;
 
+	/* Of the agent's own: what carries tunnels, and second legs that leave the node. */
+	if (conn->flags & CONN_AGENT &&
+	    (client->remote_port == PORT_HBONE || (!rec && conn->flags & CONN_CLIENT)))
+		return;
+	e = event_reserve(EVENT_CLOSE);
 	if (!e)
 		return;
 	e->reason = conn->reason;
@@ -702,7 +719,16 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 			e->key.remote_port = rec->target_port;
 			e->key.netns = 0;
 		}
-		if (rec->flags & (RECORD_CAPTURED | RECORD_PROXIED))
+		if ((rec->flags & (RECORD_AGENT | RECORD_TUNNELLED)) ==
+		    (RECORD_AGENT | RECORD_TUNNELLED)) { /* the client's end is another node's to tell */
+			addr_copy(e->key.local, rec->client);
+			e->key.local_port = rec->client_port;
+			e->flags &= ~RECORD_AGENT;
+			e->ends = ENDS_SERVER;
+		}
+		if (rec->flags & RECORD_TUNNELLED)
+			e->path = PATH_HBONE;
+		else if (rec->flags & (RECORD_CAPTURED | RECORD_PROXIED))
 			e->path = PATH_PROXIED;
 		else if (rec->pair == PAIR_PAIRED)
 			e->path = PATH_SPLICED;

@@ -13,6 +13,7 @@ int podwire_conns(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	struct conn *conn = ctx->value;
 	struct conn_view view = {};
+	struct peer_view *client;
 	struct tcp_sock *tp, *peer;
 	__u64 sent, received;
 
@@ -53,6 +54,11 @@ int podwire_conns(struct bpf_iter__bpf_sk_storage_map *ctx)
 	addr_copy(view.dialled, conn->dialled);
 	view.dialled_port = conn->dialled_port;
 	view.srtt_us = tp->srtt_us >> 3;
+	client = bpf_sk_storage_get(&peer_views, sk, NULL, 0);
+	if (client) {
+		addr_copy(view.client, client->addr);
+		view.client_port = client->port;
+	}
 	bpf_seq_write(seq, &view, sizeof(view));
 	return 0;
 }

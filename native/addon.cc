@@ -10,6 +10,8 @@
 #include "ringbuf.h"
 #include "socket.h"
 #include "system.h"
+#include "tls_context.h"
+#include "transport.h"
 
 namespace podwire {
 
@@ -22,10 +24,14 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   data->program = Napi::Persistent(Program::Define(env));
   data->link = Napi::Persistent(Link::Define(env));
   data->ring_buffer = Napi::Persistent(RingBuffer::Define(env));
+  data->transport = Napi::Persistent(Transport::Define(env));
+  data->tls_context = Napi::Persistent(TlsContext::Define(env));
   Object::ExportFunctions(env, exports);
   Map::ExportFunctions(env, exports);
   Link::ExportFunctions(env, exports);
   RingBuffer::ExportFunctions(env, exports);
+  Transport::ExportFunctions(env, exports);
+  TlsContext::ExportFunctions(env, exports);
   ExportSocketFunctions(env, exports);
   ExportSystemFunctions(env, exports);
   ExportDiagFunctions(env, exports);

@@ -14,6 +14,8 @@ struct AddonData {
   Napi::FunctionReference program;
   Napi::FunctionReference link;
   Napi::FunctionReference ring_buffer;
+  Napi::FunctionReference transport;
+  Napi::FunctionReference tls_context;
 };
 
 using Constructor = Napi::FunctionReference AddonData::*;

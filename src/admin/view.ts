@@ -105,7 +105,7 @@ export interface ConnectionView {
   readonly destination: ConnectionEndView;
   /** hostname of the Service that was dialled, '' */
   readonly service: string;
-  readonly path: 'plain' | 'spliced' | 'proxied';
+  readonly path: 'plain' | 'spliced' | 'proxied' | 'hbone';
   /** why it is not spliced, '' */
   readonly reason: string;
   /** older-than-agent: how long its pod has been captured, so at least this */

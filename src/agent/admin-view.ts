@@ -27,6 +27,7 @@ import type { CertificateStatus } from '../identity/certificate-status.ts';
 import { byPlace, type Finding } from '../model/finding.ts';
 import { isDenied } from '../telemetry/kernel-metrics.ts';
 import { counterNames } from '../kernel/abi/layout.gen.ts';
+import { isAgents } from './flows.ts';
 import { connectionView, pathOf, preMeshView } from './connection-view.ts';
 import type { AgentParts } from './parts.ts';
 import { policyViews } from './policy-views.ts';
@@ -120,9 +121,7 @@ export class AgentAdminView implements AdminView {
   connections(): ConnectionView[] {
     const { connections, flows, binding } = this.#parts;
     const now = binding.monotonicNs();
-    const all = connections
-      .list()
-      .filter(({ client }) => !(client && client.flags & ConnFlags.AGENT));
+    const all = connections.list().filter((one) => !isAgents(one));
     const infos = flows.live(all);
     return [
       ...all.map((one, i) => connectionView(one, infos[i]!, now)),

@@ -28,15 +28,18 @@ import { Certificates } from './certificates/certificates.ts';
 import { Workers } from './data-plane/workers.ts';
 import { startControlPlane } from './control-plane.ts';
 import { Cuts } from './cuts.ts';
+import { startEmbeddedControl } from './embedded-control.ts';
 import { Flows } from './flows.ts';
 import { Learning } from './learning.ts';
 import { Listeners } from './listeners.ts';
 import { Mesh } from './mesh.ts';
 import type { AgentDeps, AgentParts } from './parts.ts';
+import { ProvenIdentities } from './proven-identities.ts';
 import { Revocation } from './revocation.ts';
 import { decideSplicing } from './splice-decision.ts';
 import { StateFolder } from './state-folder.ts';
 import { AgentTelemetry, withCuts } from './telemetry.ts';
+import { Tunnels } from './tunnels.ts';
 import { keepaliveSeconds, Upkeep } from './upkeep.ts';
 
 const RETRY_PODS_MS = 1000;
@@ -108,14 +111,24 @@ async function build(
     identityOf: (pod) => reconciler.identityOf(pod),
   });
   const kernel = new KernelReadings({ binding, path, connections });
+  let telemetry: AgentTelemetry | undefined;
   const workers = new Workers({
-    setup: { records: path.map('records').fd, agentSocks: path.map('agent_socks').fd },
+    setup: {
+      records: path.map('records').fd,
+      agentSocks: path.map('agent_socks').fd,
+      transport: options.transport,
+    },
     log,
     count: options.workers,
     onRestart: (worker) => listeners.reopen(worker),
     closeFd: (fd) => binding.closeFd(fd),
-    greeting: () => certificates.greeting(),
-    onWant: (spiffe) => certificates.demand(spiffe),
+    host: {
+      greeting: () => [...certificates.greeting(), ...tunnels.greeting()],
+      wanted: (spiffe) => certificates.demand(spiffe),
+      answer: (question) => tunnels.answer(question),
+      denied: (denial) => telemetry?.tunnelDenied(denial),
+      failed: (failure) => telemetry?.tunnelFailed(failure),
+    },
   });
   const certificates: Certificates = new Certificates({
     options,
@@ -133,6 +146,13 @@ async function build(
     workers: options.workers,
     log,
     podsInUse: () => connections.podsInUse(),
+  });
+  const identities = new ProvenIdentities({ state: () => mesh.state, log });
+  const tunnels = new Tunnels({
+    reconciler,
+    identities,
+    state: () => mesh.state,
+    tell: (message) => workers.tell(message),
   });
   const cuts = new Cuts();
   const learning = new Learning({
@@ -152,6 +172,7 @@ async function build(
     killer: learning.killer,
     cuts,
     state: () => mesh.state,
+    identities,
     log,
   });
   resources.add('revocation', () => revocation.close());
@@ -168,25 +189,12 @@ async function build(
       revocation.schedule();
       learning.adoptSoon();
     },
-    onIdentities: (identities) => certificates.follow(identities),
+    onIdentities: (spiffes) => certificates.follow(spiffes),
+    onApplied: () => tunnels.update(),
+    tunnelMode: options.tunnelMode,
   });
   if (options.configDir !== undefined) {
-    // Its validators cost time and memory that an agent without a folder need not spend.
-    const { startControl } = await import('../control/app.ts');
-    const control = await startControl({
-      dir: options.configDir,
-      log,
-      trustDomain: options.trustDomain,
-      clusterId: options.clusterId,
-      meshConfig: options.meshConfig,
-      // with xDS servers the folder says which pods are captured, and nothing else
-      onUpdate: (update) =>
-        mesh.update({
-          enrolled: update.enrolled,
-          findings: () => update.findings,
-          ...(options.xds ? {} : { mesh: update.mesh }),
-        }),
-    });
+    const control = await startEmbeddedControl({ dir: options.configDir, options, mesh, log });
     resources.add('control', () => control.close());
   }
   const xds = await startControlPlane({
@@ -207,11 +215,12 @@ async function build(
   const retry = setInterval(() => {
     if (reconciler.failures().length + reconciler.pending === 0) return;
     reconciler.retry();
+    tunnels.update();
     learning.adoptSoon();
   }, RETRY_PODS_MS);
   resources.add('retry', () => clearInterval(retry));
 
-  const flows = new Flows({ reconciler, state: () => mesh.state });
+  const flows = new Flows({ reconciler, state: () => mesh.state, identities });
   const parts: AgentParts = {
     binding,
     path,
@@ -227,7 +236,7 @@ async function build(
     xds,
     certificates,
   };
-  const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
+  telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
   telemetry.start();
   resources.add('telemetry', () => telemetry.close());
   const upkeep = new Upkeep({

@@ -7,6 +7,7 @@ import type { PreMeshConnection } from './pre-mesh.ts';
 
 export function pathOf({ client, server }: Connection): ConnectionView['path'] {
   const flags = (client?.flags ?? 0) | (server?.flags ?? 0);
+  if (flags & ConnFlags.TUNNELLED) return 'hbone';
   if (flags & ConnFlags.AGENT) return 'proxied';
   return flags & ConnFlags.PAIRED && !(flags & ConnFlags.PLAIN) ? 'spliced' : 'plain';
 }

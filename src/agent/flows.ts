@@ -3,7 +3,7 @@ import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
 import { ipFamily, parseIp } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
-import type { Workload } from '../model/workload.ts';
+import { workloadIdentity, type Workload } from '../model/workload.ts';
 import { addrFromText, addrToText, isZeroAddr } from '../kernel/abi/address.ts';
 import {
   AgentPort,
@@ -18,6 +18,7 @@ import {
 } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
+import type { ProvenIdentities } from './proven-identities.ts';
 import type {
   FlowEnd,
   FlowInfo,
@@ -47,10 +48,16 @@ interface Tuple {
 export class Flows {
   readonly #reconciler: Reconciler;
   readonly #state: () => PlanState;
+  readonly #identities: ProvenIdentities;
 
-  constructor(options: { reconciler: Reconciler; state: () => PlanState }) {
+  constructor(options: {
+    reconciler: Reconciler;
+    state: () => PlanState;
+    identities: ProvenIdentities;
+  }) {
     this.#reconciler = options.reconciler;
     this.#state = options.state;
+    this.#identities = options.identities;
   }
 
   /** `cut`: why the agent ended it */
@@ -59,17 +66,49 @@ export class Flows {
     const deniedAt = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
     return {
       ...this.#info(event, tupleOf(event), denied ? deniedAt : event.ends),
+      mutualTls: event.path === FlowPath.HBONE,
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
       reason: cut ?? (denied || explains(event) ? (reasonNames[event.reason] ?? 'none') : 'none'),
       policy: this.#policy(event.policy),
     };
   }
 
+  /** Refused by a worker, which knows who it was. */
+  tunnelDenied(denial: {
+    podId: number;
+    source: string;
+    from: Uint8Array;
+    to: Tuple['destination'];
+    policy: string;
+  }): FlowKind {
+    const { podId, source, from, to, policy } = denial;
+    const numbers: Numbers = {
+      sourcePod: 0,
+      destinationPod: podId,
+      sourceIdentity: 0,
+      destinationIdentity: 0,
+      service: 0,
+    };
+    const tuple: Tuple = { source: { addr: from, port: 0 }, destination: to, dialled: to };
+    const info = this.#info(numbers, tuple, ENDS_SERVER);
+    const { workload } = info.destination;
+    return {
+      ...info,
+      source: { ...info.source, identity: source },
+      destination: { ...info.destination, identity: workload ? workloadIdentity(workload) : '' },
+      mutualTls: true,
+      path: 'hbone',
+      reason: 'policy',
+      policy,
+    };
+  }
+
   live(connections: readonly Connection[]): LiveFlow[] {
-    return connections.flatMap(({ client, server }): LiveFlow[] => {
+    return connections.flatMap((connection): LiveFlow[] => {
+      const { client, server } = connection;
       const view = client ?? server;
-      if (!view) return [];
-      if (client && client.flags & ConnFlags.AGENT) return [];
+      if (!view || isAgents(connection)) return [];
+      if (server && client && client.flags & ConnFlags.AGENT) return [this.#tunnelledIn(server)];
       const { key } = view;
       const [local, remote] = [
         { addr: key.local, port: key.localPort },
@@ -84,6 +123,7 @@ export class Flows {
       return [
         {
           ...this.#info(view, tuple, ends),
+          mutualTls: (view.flags & ConnFlags.TUNNELLED) !== 0,
           id: Number(client?.cookie ?? (view.peerCookie || view.cookie)),
           sourcePort: tuple.source.port,
           bytesSent: Number(client ? client.sent : view.received),
@@ -93,8 +133,26 @@ export class Flows {
     });
   }
 
+  /** The end that is a pod's of this node; who is at the other one, its tunnel said. */
+  #tunnelledIn(server: ConnView): LiveFlow {
+    const { key, client, clientPort, dialled, dialledPort } = server;
+    const tuple: Tuple = {
+      source: { addr: client, port: clientPort },
+      destination: { addr: key.local, port: key.localPort },
+      dialled: { addr: dialled, port: dialledPort },
+    };
+    return {
+      ...this.#info(server, tuple, ENDS_SERVER),
+      mutualTls: true,
+      id: Number(server.cookie),
+      sourcePort: clientPort,
+      bytesSent: Number(server.received),
+      bytesReceived: Number(server.sent),
+    };
+  }
+
   identity(number: number): string {
-    return number ? (keyOf(this.#state().numbers.identities, number) ?? '') : '';
+    return this.#identities.name(number) ?? '';
   }
 
   /** A captured client is connected to the agent's listener: says where its bytes go instead. */
@@ -120,7 +178,7 @@ export class Flows {
     return number ? (keyOf(this.#state().numbers.policies, number) ?? '') : '';
   }
 
-  #info(numbers: Numbers, tuple: Tuple, ends: number): FlowInfo {
+  #info(numbers: Numbers, tuple: Tuple, ends: number): Omit<FlowInfo, 'mutualTls'> {
     const { addr, port } = tuple.destination;
     const destination = {
       ...this.#end(numbers.destinationPod, numbers.destinationIdentity, addr),
@@ -139,7 +197,6 @@ export class Flows {
       dialled: rewritten ? dialled : undefined,
       service: this.#service(numbers.service, destination),
       reporters,
-      mutualTls: false,
     };
   }
 
@@ -181,6 +238,20 @@ export class Flows {
     const uid = podId ? this.#reconciler.uidOf(podId) : undefined;
     return uid === undefined ? undefined : this.#state().snapshot.workloads.get(uid);
   }
+}
+
+/**
+ * No connection of an application's: the agent's second leg, whose first one tells of the connection (of what came over HBONE
+ * that one is on another node), and what carries tunnels.
+ */
+export function isAgents({ client, server }: Connection): boolean {
+  if (((client?.flags ?? 0) & (ConnFlags.AGENT | ConnFlags.TUNNELLED)) === ConnFlags.AGENT)
+    return true;
+  return !client && server !== undefined && carriesTunnels(server);
+}
+
+export function carriesTunnels({ flags, key }: ConnView): boolean {
+  return (flags & ConnFlags.AGENT) !== 0 && key.localPort === AgentPort.HBONE;
 }
 
 /** Its reason says why it was not spliced, or why it was cut. */

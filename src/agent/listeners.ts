@@ -7,13 +7,18 @@ import { AgentSock, AgentSockFlags, ListenerKey, ListenerRole } from '../kernel/
 import type { Binding } from '../kernel/binding.ts';
 import type { DataPath } from '../kernel/data-path.ts';
 import type { CapturedPod, PodListeners } from '../kernel/pod-table.ts';
+import type { PodEntry } from '../compile/kernel/pods.ts';
+import type { ListenerInfo } from '../proxy/tcp-proxy.ts';
 import type { Workers } from './data-plane/workers.ts';
 
 const BACKLOG = 4096;
-const ROLES = [
-  ['outbound', ListenerRole.OUTBOUND],
-  ['inbound', ListenerRole.INBOUND],
-] as const;
+type Role = ListenerInfo['role'];
+const ROLE_NUMBERS = {
+  outbound: ListenerRole.OUTBOUND,
+  inbound: ListenerRole.INBOUND,
+  hbone: ListenerRole.HBONE,
+} as const satisfies Record<Role, number>;
+const NO_ROLES: ReadonlySet<Role> = new Set();
 const FAMILIES = [
   [4, '127.0.0.1'],
   [6, '::1'],
@@ -32,7 +37,8 @@ export class Listeners implements PodListeners {
   readonly #binding: Binding;
   readonly #path: DataPath;
   readonly #workers: Workers;
-  readonly #open = new Map<number, CapturedPod>();
+  /** by the pod's number */
+  readonly #open = new Map<number, { pod: CapturedPod; roles: ReadonlySet<Role> }>();
 
   constructor(options: { binding: Binding; path: DataPath; workers: Workers }) {
     this.#binding = options.binding;
@@ -41,61 +47,92 @@ export class Listeners implements PodListeners {
   }
 
   open(pod: CapturedPod): void {
-    this.#open.set(pod.id, pod);
-    for (let worker = 0; worker < this.#workers.count; worker++) this.#listen(pod, worker);
+    const before = this.#open.get(pod.id)?.roles ?? NO_ROLES;
+    const wanted = rolesOf(pod.entry);
+    if (wanted.size === 0 && before.size === 0) return;
+    this.#open.set(pod.id, { pod, roles: new Set([...before, ...wanted]) });
+    for (const role of wanted) {
+      if (before.has(role)) continue;
+      for (let worker = 0; worker < this.#workers.count; worker++) this.#listen(pod, role, worker);
+    }
   }
 
-  close(pod: CapturedPod): void {
-    this.#open.delete(pod.id);
-    this.#clearSlots(pod);
-    this.#workers.unlisten(pod.id);
+  trim(pod: CapturedPod): void {
+    const before = this.#open.get(pod.id)?.roles ?? NO_ROLES;
+    const wanted = rolesOf(pod.entry);
+    const surplus = [...before].filter((role) => !wanted.has(role));
+    if (surplus.length === 0) return;
+    if (wanted.size === 0) this.#open.delete(pod.id);
+    else this.#open.set(pod.id, { pod, roles: wanted });
+    this.#close(pod.id, surplus);
+  }
+
+  close({ id }: CapturedPod): void {
+    const roles = this.#open.get(id)?.roles ?? NO_ROLES;
+    this.#open.delete(id);
+    this.#close(id, [...roles]);
   }
 
   /** New connections go as if the agent were gone; what has reached a listener is still accepted, and the workers finish. */
   async drain(): Promise<void> {
-    for (const pod of this.#open.values()) this.#clearSlots(pod);
+    for (const [id, { roles }] of this.#open) this.#clearSlots(id, [...roles]);
     this.#open.clear();
     await this.#workers.close();
   }
 
   /** A worker was replaced: its slots get new listeners. */
   reopen(worker: number): void {
-    for (const pod of this.#open.values()) this.#listen(pod, worker);
+    for (const { pod, roles } of this.#open.values()) {
+      for (const role of roles) this.#listen(pod, role, worker);
+    }
   }
 
-  #clearSlots(pod: CapturedPod): void {
+  #close(podId: number, roles: readonly Role[]): void {
+    if (roles.length === 0) return;
+    this.#clearSlots(podId, roles);
+    this.#workers.unlisten(podId, roles);
+  }
+
+  #clearSlots(podId: number, roles: readonly Role[]): void {
     const slots = this.#path.map('listeners');
-    for (let worker = 0; worker < this.#workers.count; worker++) {
-      for (const [, role] of ROLES) {
-        for (const [family] of FAMILIES)
-          slots.delete(ListenerKey.encode({ pod: pod.id, role, family, worker }));
+    for (const role of roles) {
+      for (const [family] of FAMILIES) {
+        for (let worker = 0; worker < this.#workers.count; worker++)
+          slots.delete(slotKey(podId, role, family, worker));
       }
     }
   }
 
-  #listen(pod: CapturedPod, worker: number): void {
-    for (const [role, roleNumber] of ROLES) {
-      for (const [family, address] of FAMILIES) {
-        const { fd, port } = this.#binding.listenIn({
-          netnsPath: pod.entry.netnsPath,
-          family,
-          addr: addrFromText(address),
-          port: 0,
-          backlog: BACKLOG,
-          resetOnClose: true,
-          storage: { map: this.#path.map('agent_socks'), value: LISTENER },
-          slot: {
-            map: this.#path.map('listeners'),
-            key: ListenerKey.encode({ pod: pod.id, role: roleNumber, family, worker }),
-          },
-        });
-        const { netnsPath } = pod.entry;
-        this.#workers.listen(
-          worker,
-          { role, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
-          fd,
-        );
-      }
+  #listen(pod: CapturedPod, role: Role, worker: number): void {
+    for (const [family, address] of FAMILIES) {
+      const { fd, port } = this.#binding.listenIn({
+        netnsPath: pod.entry.netnsPath,
+        family,
+        addr: addrFromText(address),
+        port: 0,
+        backlog: BACKLOG,
+        resetOnClose: true,
+        storage: { map: this.#path.map('agent_socks'), value: LISTENER },
+        slot: { map: this.#path.map('listeners'), key: slotKey(pod.id, role, family, worker) },
+      });
+      const { netnsPath } = pod.entry;
+      this.#workers.listen(
+        worker,
+        { role, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
+        fd,
+      );
     }
   }
+}
+
+function rolesOf({ captureProxy, tunnel }: PodEntry): ReadonlySet<Role> {
+  const roles = new Set<Role>();
+  if (captureProxy || tunnel) roles.add('outbound');
+  if (captureProxy) roles.add('inbound');
+  if (tunnel) roles.add('hbone');
+  return roles;
+}
+
+function slotKey(pod: number, role: Role, family: 4 | 6, worker: number): Uint8Array {
+  return ListenerKey.encode({ pod, role: ROLE_NUMBERS[role], family, worker });
 }

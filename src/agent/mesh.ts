@@ -5,6 +5,7 @@
 import { diffPlans } from '../compile/kernel/diff.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
+import type { TunnelMode } from '../compile/kernel/tunnels.ts';
 import { prunePlanNumbers } from '../compile/kernel/prune.ts';
 import type { Finding } from '../model/finding.ts';
 import type { EnrolledPod } from '../model/enrolment.ts';
@@ -30,6 +31,9 @@ export interface MeshOptions {
   readonly onPolicyChange: () => void;
   /** pods of this node came or went, or have another identity: the SPIFFE ids of all of them */
   readonly onIdentities: (identities: ReadonlySet<string>) => void;
+  /** the kernel has what the mesh says */
+  readonly onApplied: () => void;
+  readonly tunnelMode: TunnelMode;
 }
 
 export interface MeshChange {
@@ -49,7 +53,7 @@ export class Mesh {
 
   constructor(options: MeshOptions) {
     this.#options = options;
-    this.#state = initialPlanState(options.numbers);
+    this.#state = initialPlanState(options.numbers, options.tunnelMode);
   }
 
   get state(): PlanState {
@@ -97,6 +101,7 @@ export class Mesh {
       node,
       onPolicyChange,
       onIdentities,
+      onApplied,
     } = this.#options;
     const started = performance.now();
     const previous = this.#state;
@@ -118,6 +123,7 @@ export class Mesh {
     if (next.plan.pods !== previous.plan.pods) {
       onIdentities(new Set([...next.plan.pods].map(([, { spiffe }]) => spiffe)));
     }
+    onApplied();
     log.info(
       {
         snapshot: next.snapshot.version,

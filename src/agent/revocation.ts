@@ -4,17 +4,18 @@
  */
 import { policiesOf } from '../compile/kernel/policy/cache.ts';
 import { evaluate } from '../compile/kernel/policy/evaluate.ts';
-import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
 import { parseIp, type Ip } from '../model/ip.ts';
 import type { Log } from '../log.ts';
-import { addrToText } from '../kernel/abi/address.ts';
+import { addrToText, isZeroAddr } from '../kernel/abi/address.ts';
 import { ConnFlags, type ConnView } from '../kernel/abi/layout.gen.ts';
 import type { Connection, Connections } from '../kernel/connections.ts';
 import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Cuts } from './cuts.ts';
+import { carriesTunnels } from './flows.ts';
 import type { Killer } from './learn/killer.ts';
+import type { ProvenIdentities } from './proven-identities.ts';
 
 export interface RevocationOptions {
   readonly connections: Connections;
@@ -22,6 +23,7 @@ export interface RevocationOptions {
   readonly killer: Killer;
   readonly cuts: Cuts;
   readonly state: () => PlanState;
+  readonly identities: ProvenIdentities;
   readonly log: Log;
 }
 
@@ -88,13 +90,12 @@ export class Revocation {
     if (!pod) return true; /* the pod is gone, and its sockets with it */
     const { source, destination, port } = tupleOf(view);
     if (source === undefined || destination === undefined) return true;
-    const { snapshot, numbers } = this.#options.state();
+    const { snapshot } = this.#options.state();
     const workload = snapshot.workloads.get(pod.entry.uid);
     if (!workload) return true;
-    if (isAgentLeg(view, pod)) return true;
-    const spiffe = view.sourceIdentity ? keyOf(numbers.identities, view.sourceIdentity) : undefined;
+    if (isAgentLeg(view, pod) || carriesTunnels(view)) return true;
     return evaluate(policiesOf(snapshot, workload), {
-      sourceIdentity: spiffe,
+      sourceIdentity: this.#options.identities.name(view.sourceIdentity),
       sourceAddr: source,
       destAddr: destination,
       destPort: port,
@@ -115,8 +116,10 @@ function tupleOf(view: ConnView): {
   const client = (view.flags & ConnFlags.CLIENT) !== 0;
   const { local, remote, localPort, remotePort } = view.key;
   const [from, to] = client ? [local, remote] : [remote, local];
+  /* behind the agent: not the agent's own address */
+  const spokenFor = !client && view.clientPort !== 0 && !isZeroAddr(view.client);
   return {
-    source: parseIp(addrToText(from)),
+    source: parseIp(addrToText(spokenFor ? view.client : from)),
     destination: parseIp(addrToText(to)),
     port: client ? remotePort : localPort,
   };

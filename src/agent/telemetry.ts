@@ -12,11 +12,14 @@ import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metric
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { registerNodeMetrics } from '../telemetry/node-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
+import { registerTunnelMetrics } from '../telemetry/tunnel-metrics.ts';
 import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
 import type { CutReason, Cuts } from './cuts.ts';
+import type { TunnelDenial, TunnelFailure } from './data-plane/messages.ts';
 import type { Workers } from './data-plane/workers.ts';
 import { FlowKinds } from './flow-kinds.ts';
 import type { AgentParts } from './parts.ts';
+import { TunnelTelemetry } from './tunnel-telemetry.ts';
 
 export interface AgentTelemetryOptions {
   readonly parts: AgentParts;
@@ -39,6 +42,7 @@ export class AgentTelemetry {
   readonly #access: AccessLog;
   readonly #metrics: ConnectionMetrics;
   readonly #kinds: FlowKinds<Kept>;
+  readonly #tunnels: TunnelTelemetry;
   readonly #log: Log;
   #failed = 0;
   #failedOfBatch = 0;
@@ -70,6 +74,12 @@ export class AgentTelemetry {
         failed: (err) => this.#onFailure(err),
         delivered: () => this.#delivered(),
       },
+    });
+    this.#tunnels = new TunnelTelemetry({ flows, reconciler, log });
+    registerTunnelMetrics({
+      registry: this.registry,
+      live: async () => (await options.workers.stats()).tunnels,
+      failures: () => this.#tunnels.counts(),
     });
     registerKernelMetrics({ registry: this.registry, kernel });
     const { xds } = parts;
@@ -105,6 +115,18 @@ export class AgentTelemetry {
   close(): void {
     this.#events.poll();
     this.#events.close();
+  }
+
+  tunnelDenied(denial: TunnelDenial): void {
+    const kind = this.#tunnels.denied(denial);
+    if (kind === undefined) return;
+    this.#access.denied(deniedLine(kind), { sourcePort: denial.sourceAddress.port });
+    this.#metrics.connectionDenied(this.#metrics.deniedSets(kind));
+    this.#access.flush();
+  }
+
+  tunnelFailed(failure: TunnelFailure): void {
+    this.#tunnels.failed(failure);
   }
 
   /** The agent's own legs are left out: the connection they belong to is told once. */

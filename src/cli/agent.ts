@@ -60,7 +60,17 @@ export function agentCommand(): Command {
       DEFAULT_METRICS,
     )
     .option('--splice <mode>', 'join same-node connections in the kernel: on or off', 'on')
+    .option(
+      '--transport <kind>',
+      'how the proxy reads and writes: batched (the addon), net (node)',
+      'batched',
+    )
     .option('--workers <count>', 'threads of the proxy', '1')
+    .option(
+      '--hbone <what>',
+      'mTLS: off, other-nodes (pods of this node are trusted by provenance), everywhere',
+      'other-nodes',
+    )
     .option('--trust-domain <name>', 'of SPIFFE identities', DEFAULT_TRUST_DOMAIN)
     .option('--cluster-id <id>', 'name of the cluster in metrics and uids', DEFAULT_CLUSTER_ID)
     .option('--node <name>', "spec.nodeName of this node's pods (default: what they say)")

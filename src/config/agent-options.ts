@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import type { TunnelMode } from '../compile/kernel/tunnels.ts';
 import { PodwireError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
@@ -39,6 +40,8 @@ export interface RawAgentOptions extends RawXdsOptions, RawCertificateOptions {
   readonly node?: string | undefined;
   readonly splice?: string | undefined;
   readonly workers?: string | undefined;
+  readonly hbone?: string | undefined;
+  readonly transport?: string | undefined;
 }
 
 export interface ListenAddress {
@@ -70,6 +73,9 @@ export interface AgentOptions {
   readonly node: string | undefined;
   readonly splice: boolean;
   readonly workers: number;
+  readonly tunnelMode: TunnelMode;
+  /** of the proxy's bytes: the addon's, or node's own sockets */
+  readonly transport: 'batched' | 'net';
 }
 
 export interface AgentOptionsSource {
@@ -77,6 +83,12 @@ export interface AgentOptionsSource {
   readonly mounts: () => string;
 }
 
+/** What goes over HBONE. */
+const HBONE_MODES: Readonly<Record<string, TunnelMode>> = {
+  off: 'off',
+  'other-nodes': 'other-nodes',
+  everywhere: 'everywhere',
+};
 const MAX_WORKERS = 64;
 export const DNS_NAME =
   /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -129,6 +141,14 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
     refuse('--workers', `cannot be '${raw.workers}'`, `a number from 1 to ${MAX_WORKERS}`);
   }
   const xds = parseXdsOptions(raw, refuse);
+  const transport = raw.transport ?? 'batched';
+  if (transport !== 'batched' && transport !== 'net') {
+    refuse('--transport', `cannot be '${transport}'`, 'batched or net');
+  }
+  const hbone = HBONE_MODES[raw.hbone ?? 'other-nodes'];
+  if (hbone === undefined) {
+    refuse('--hbone', `cannot be '${raw.hbone}'`, `one of ${Object.keys(HBONE_MODES).join(', ')}`);
+  }
   const parsed = {
     configDir: raw.config === undefined ? undefined : path('--config', raw.config),
     meshConfig: raw.meshConfig === undefined ? undefined : path('--mesh-config', raw.meshConfig),
@@ -160,7 +180,13 @@ export function parseAgentOptions(raw: RawAgentOptions, source: AgentOptionsSour
   };
   const cgroup = raw.cgroup === undefined ? undefined : path('--cgroup', raw.cgroup);
   if (problems.length > 0) throw badOptions(problems);
-  return Object.freeze({ ...parsed, cgroup: cgroup ?? mountedCgroup(source) });
+  return Object.freeze({
+    ...parsed,
+    // without certificates nothing can be proven to another node
+    transport: transport === 'net' ? 'net' : 'batched',
+    tunnelMode: parsed.certificates.source.kind === 'none' ? 'off' : (hbone ?? 'other-nodes'),
+    cgroup: cgroup ?? mountedCgroup(source),
+  });
 }
 
 /** "IP:PORT" or "[IPv6]:PORT"; "off" turns the page off. */

@@ -135,6 +135,41 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+/** One side's credentials, parsed; freed when it is collected and no connection uses it. */
+export interface NativeTlsContext {
+  readonly __tls?: never;
+}
+
+/**
+ * The sockets of this thread behind one epoll set; src/proxy/transport-port.ts has the numbers of events and operations, and
+ * what the memory holds. What is open keeps the thread alive, and goes with it.
+ */
+export interface NativeTransport {
+  readonly arena: ArrayBuffer;
+  readonly writeArena: number;
+  readonly gap: number;
+  readonly events: Int32Array;
+  readonly ops: Int32Array;
+  readonly blocked: Uint8Array;
+  /** takes the descriptor, also when it throws */
+  listen(fd: number): number;
+  connect(fd: number, address: string, port: number): number;
+  secure(id: number, context: NativeTlsContext, accepted: readonly string[]): boolean;
+  peer(id: number): NativeTlsPeer | undefined;
+  flush(): void;
+  close(): void;
+}
+
+export interface NativeTlsPeer {
+  readonly spiffe: string;
+  readonly spiffeIds: readonly string[];
+  /** hex, as `issuerHash` (SHA-256 of the issuer's name) */
+  readonly serial: string;
+  readonly issuerHash: string;
+  /** ms since 1970 */
+  readonly notAfter: number;
+}
+
 export interface Binding {
   openObject(path: string): BpfObject;
   openPinnedMap(path: string): BpfMap;
@@ -205,6 +240,19 @@ export interface Binding {
   getpeername(fd: number): SocketAddress;
   /** Sends a dump request (struct nlmsghdr and what follows) to NETLINK_SOCK_DIAG inside the namespace: the answers with their headers */
   sockDiag(netnsPath: string, request: Uint8Array): Uint8Array;
+
+  /** `onEvents` hears how many of `events` are new; its answers are taken from `ops` when it has returned. */
+  openTransport(onEvents: (count: number) => void): NativeTransport;
+  /** All PEM. Throws with code ERR_TLS_CREDENTIALS; only where tlsLibrary() names one. */
+  tlsContext(options: {
+    server: boolean;
+    certificateChain: string;
+    privateKey: string;
+    roots: string;
+    crls?: string;
+  }): NativeTlsContext;
+  /** The OpenSSL of this node; undefined when it has none, or an older one than the addon was built for. */
+  tlsLibrary(): string | undefined;
 
   /** flock(LOCK_EX | LOCK_NB) on a folder, or on a file that is created 0600: the descriptor, or undefined when another process holds it */
   tryLock(path: string): number | undefined;

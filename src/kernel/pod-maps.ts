@@ -37,7 +37,9 @@ export function podFlags(entry: PodEntry, served: boolean): number {
     SPLICE_FLAGS[entry.splice] |
     (entry.portModes.size > 0 ? PodFlags.PORT_MODES : 0) |
     /* nothing of a TCP pass-through needs the agent: without one, connections go straight */
-    (entry.captureProxy && served ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0)
+    (entry.captureProxy && served ? PodFlags.CAPTURE_PROXY | PodFlags.FALLBACK_DIRECT : 0) |
+    (entry.tunnel && served ? PodFlags.TUNNEL : 0) |
+    (entry.tunnelOnly ? PodFlags.TUNNEL_ONLY : 0)
   );
 }
 

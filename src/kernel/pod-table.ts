@@ -25,7 +25,10 @@ export interface CapturedPod {
 
 /** Who serves a pod's listeners; told before the kernel sends anything there, and after it has stopped. */
 export interface PodListeners {
+  /** those its entry asks for and that are not open yet */
   open(pod: CapturedPod): void;
+  /** closes those its entry no longer asks for */
+  trim(pod: CapturedPod): void;
   close(pod: CapturedPod): void;
 }
 
@@ -204,7 +207,7 @@ export class PodTable {
       const flags = podFlags(entry, true);
       this.writePolicy(entry);
       for (const [port, mode] of entry.portModes) this.#maps.writePortMode(pod.id, port, mode);
-      if (entry.captureProxy && !before?.entry.captureProxy) listeners.open(pod);
+      listeners.open(pod);
       path.attachPod({
         netnsCookie: cookie,
         netnsPath: entry.netnsPath,
@@ -218,7 +221,7 @@ export class PodTable {
       this.#introduced.delete(entry.uid);
       this.#writePod(entry, cookie, flags);
       this.#writeLocals(entry, cookie);
-      if (before?.entry.captureProxy && !entry.captureProxy) listeners.close(before);
+      listeners.trim(pod);
       this.#failed.delete(entry.uid);
       if (!before)
         log.info(
@@ -251,7 +254,7 @@ export class PodTable {
     this.#options.path.detachPod(pod.netnsCookie);
     this.#policies.delete(pod.id);
     for (const port of pod.entry.portModes.keys()) this.#maps.deletePortMode(pod.id, port);
-    if (pod.entry.captureProxy) this.#options.listeners.close(pod);
+    this.#options.listeners.close(pod);
     this.#options.log.info({ pod: `${pod.entry.namespace}/${pod.entry.name}` }, 'pod released');
   }
 

@@ -9,6 +9,7 @@ import type { PodFailure } from './pod-failure.ts';
 import { PodTable, type CapturedPod, type PodTableOptions } from './pod-table.ts';
 import { PolicyTables } from './policy-tables.ts';
 import { ServiceTable } from './service-table.ts';
+import { TunnelTable } from './tunnel-table.ts';
 
 export type ReconcilerOptions = Omit<PodTableOptions, 'policies'>;
 
@@ -16,6 +17,7 @@ export class Reconciler {
   readonly services: ServiceTable;
   readonly #pods: PodTable;
   readonly #policies: PolicyTables;
+  readonly #tunnels: TunnelTable;
   readonly #log: Log;
   /** refused by the kernel, by map and key; with what was last logged of each */
   readonly #refused = new Map<string, { operation: PlanOperation; message: string }>();
@@ -28,6 +30,7 @@ export class Reconciler {
     const map = (name: string) => path.map(name);
     this.#policies = new PolicyTables({ binding, map });
     this.services = new ServiceTable(map);
+    this.#tunnels = new TunnelTable(map);
     this.#pods = new PodTable({ ...options, policies: this.#policies });
   }
 
@@ -98,6 +101,7 @@ export class Reconciler {
       new Set([...this.#plan.cidrTables.keys()].map(Number)),
     );
     this.services.prune();
+    this.#tunnels.prune(this.#plan.tunnels);
   }
 
   #try(operation: PlanOperation, plan: KernelPlan): void {
@@ -131,6 +135,10 @@ export class Reconciler {
         else if (entry) this.#pods.writePolicy(entry);
         break;
       }
+      case 'tunnels':
+        if (operation.op === 'put') this.#tunnels.put(operation.key, operation.value);
+        else this.#tunnels.delete(operation.key);
+        break;
       case 'slots':
         break; /* written with their service, whose operation always comes with it */
       case 'services':

@@ -15,6 +15,8 @@ export interface EnrolledPod {
   readonly netnsPath: string;
   /** podwire.io/capture: proxy */
   readonly captureProxy: boolean;
+  /** podwire.io/same-node: hbone; absent: pods of this node reach it in the kernel */
+  readonly sameNodeTunnel?: boolean;
   readonly splice: SpliceMode;
   /** podwire.io/splice per port */
   readonly portModes: ReadonlyMap<number, SpliceMode>;

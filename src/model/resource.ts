@@ -71,6 +71,12 @@ export interface PodResource extends ResourceMeta {
   /** undefined: not enrolled */
   readonly netns: string | undefined;
   readonly captureProxy: boolean;
+  /** absent: other nodes reach it by plain TCP */
+  readonly hbone?: boolean;
+  /** the application itself speaks HBONE */
+  readonly nativeTunnel?: boolean;
+  /** see EnrolledPod */
+  readonly sameNodeTunnel?: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
 }

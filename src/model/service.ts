@@ -1,6 +1,7 @@
 /**
  * istio.workload.Service, decoded.  Its endpoints are not here: they are the workloads that name it.
  */
+import type { GatewayAddress } from './gateway-address.ts';
 import type { Ip } from './ip.ts';
 
 export type LbPolicy = 'round-robin' | 'random' | 'least-conn' | 'least-latency';
@@ -60,6 +61,10 @@ export interface Service extends LoadBalancer {
   readonly clusterAddresses?: ReadonlyMap<string, readonly Ip[]>;
   readonly ports: readonly ServicePort[];
   readonly loadBalancing: LoadBalancing;
+  /** SPIFFE ids its endpoints may have besides their own; absent: none */
+  readonly subjectAltNames?: readonly string[];
+  /** through which it is reached; absent: none */
+  readonly waypoint?: GatewayAddress;
 }
 
 /** The Service as a node of that cluster may see it. */

@@ -3,6 +3,7 @@
  *
  * The fields are those of the message that podwire reads; empty strings keep the message's meaning ("elided").
  */
+import type { GatewayAddress } from './gateway-address.ts';
 import type { Ip } from './ip.ts';
 import { formatSpiffe } from './identity.ts';
 
@@ -54,6 +55,8 @@ export interface Workload {
   readonly clusterId: string;
   /** shares the node's address: it is never found by address */
   readonly hostNetwork: boolean;
+  /** through which it is reached when it is dialled by its own address; absent: none */
+  readonly waypoint?: GatewayAddress;
   /** share of the load among its Service's endpoints; 0 gets none */
   readonly capacity: number;
   /**

@@ -1,6 +1,25 @@
-/** The transport every Node has: net.Socket. No native code beyond the sockets themselves. */
+/** The transport every Node has: net.Socket and node:tls. No native code beyond the sockets themselves. */
 import { createServer, Socket } from 'node:net';
-import type { AcceptedLink, Endpoint, Link, LinkHandlers, Transport } from './transport.ts';
+import type { TLSSocket } from 'node:tls';
+import { type CloseOrderly, NetLink } from './net-link.ts';
+import { SecureNetLink } from './secure-net-link.ts';
+import { handshake } from './tls/connector.ts';
+import { TlsContexts } from './tls/context.ts';
+import { TlsListener } from './tls/listener.ts';
+import {
+  type AcceptedLink,
+  type AcceptedSecureLink,
+  type Endpoint,
+  type Link,
+  type SecureLink,
+  type TlsClientProfile,
+  TlsError,
+  type TlsPeer,
+  type TlsRefusal,
+  type TlsServerProfile,
+  type Transport,
+} from './transport.ts';
+import { WriteBuffers } from './write-buffers.ts';
 
 /** '::ffff:10.0.0.1' is shown as what it is. */
 function plain(address: string | undefined): string {
@@ -8,84 +27,18 @@ function plain(address: string | undefined): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
-/**
- * The sockets a NetTransport is given send RST when they are closed, so that a process that dies in the middle never looks
- * like the end of an answer. When both directions have ended, and only then, the link is closed as TCP does.
- */
-export type CloseOrderly = (fd: number) => void;
-
-class NetLink implements Link {
-  readonly #socket: Socket;
-  readonly #closeOrderly: CloseOrderly;
-  #error: Error | undefined;
-
-  constructor(socket: Socket, closeOrderly: CloseOrderly) {
-    this.#socket = socket;
-    this.#closeOrderly = closeOrderly;
-    socket.setNoDelay(true);
-    socket.on('error', (error) => {
-      this.#error = error;
-    });
-    /* The later of the two; the socket closes itself after it. */
-    socket.on('end', () => socket.writableFinished && this.#allowOrderlyClose());
-    socket.on('finish', () => socket.readableEnded && this.#allowOrderlyClose());
-  }
-
-  #allowOrderlyClose(): void {
-    const { fd } = this;
-    if (fd >= 0) this.#closeOrderly(fd);
-  }
-
-  get fd(): number {
-    return (this.#socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
-  }
-
-  get bytesRead(): number {
-    return this.#socket.bytesRead;
-  }
-
-  get bytesWritten(): number {
-    return this.#socket.bytesWritten;
-  }
-
-  start(handlers: LinkHandlers): void {
-    const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => handlers.data(chunk));
-    socket.on('end', () => handlers.end());
-    socket.on('drain', () => handlers.drain());
-    socket.on('close', () => handlers.close(this.#error));
-    if (socket.destroyed) handlers.close(this.#error);
-    else socket.resume();
-  }
-
-  send(chunk: Uint8Array): boolean {
-    return this.#socket.write(chunk);
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  end(): void {
-    this.#socket.end();
-  }
-
-  close(reset: boolean): void {
-    if (reset) {
-      this.#socket.resetAndDestroy();
-    } else {
-      this.#allowOrderlyClose();
-      this.#socket.destroy();
-    }
-  }
+/** As the accepted socket shows them; both are gone when it is closed. */
+function endsOf(socket: Socket): { local: Endpoint; remote: Endpoint } {
+  return {
+    local: { address: plain(socket.localAddress), port: socket.localPort ?? 0 },
+    remote: { address: plain(socket.remoteAddress), port: socket.remotePort ?? 0 },
+  };
 }
 
 export class NetTransport implements Transport {
   readonly #closeOrderly: CloseOrderly;
+  readonly #contexts = new TlsContexts();
+  readonly #buffers = new WriteBuffers();
 
   constructor(options: { closeOrderly: CloseOrderly }) {
     this.#closeOrderly = options.closeOrderly;
@@ -93,25 +46,81 @@ export class NetTransport implements Transport {
 
   listen(fd: number, onAccept: (accepted: AcceptedLink) => void): { close(): void } {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      onAccept({
-        link: new NetLink(socket, this.#closeOrderly),
-        local: { address: plain(socket.localAddress), port: socket.localPort ?? 0 },
-        remote: { address: plain(socket.remoteAddress), port: socket.remotePort ?? 0 },
-      });
+      onAccept({ link: new NetLink(socket, this.#closeOrderly), ...endsOf(socket) });
     });
     server.listen({ fd });
     return { close: () => server.close() };
   }
 
-  connect(fd: number, to: Endpoint): Promise<Link> {
+  async connect(fd: number, to: Endpoint, timeoutMs?: number): Promise<Link> {
+    return new NetLink(await this.#connected(fd, to, timeoutMs), this.#closeOrderly);
+  }
+
+  listenTls(
+    fd: number,
+    profile: TlsServerProfile,
+    onAccept: (accepted: AcceptedSecureLink) => void,
+    onRefused: (reason: TlsRefusal, remote: Endpoint) => void,
+  ): { close(): void } {
+    const listener = new TlsListener({ profile, contexts: this.#contexts });
+    /* A client that ends during the handshake is gone; half-closes have a meaning after it only. */
+    const server = createServer({ allowHalfOpen: false, pauseOnConnect: true }, (raw) => {
+      const ends = endsOf(raw);
+      /* Errors of the connection are told by the TLS socket above it, once there is one. */
+      raw.on('error', () => undefined);
+      raw.setNoDelay(true);
+      listener.accept(raw).then(
+        ({ socket, peer }) => onAccept({ link: this.#secureLink(raw, socket, peer), ...ends }),
+        (error: unknown) => {
+          raw.destroy();
+          onRefused(error instanceof TlsError ? error.reason : 'handshake', ends.remote);
+        },
+      );
+    });
+    server.listen({ fd });
+    return { close: () => server.close() };
+  }
+
+  async connectTls(fd: number, to: Endpoint, profile: TlsClientProfile): Promise<SecureLink> {
+    const start = Date.now();
+    const raw = await this.#connected(fd, to, profile.handshakeTimeoutMs);
+    raw.on('error', () => undefined);
+    raw.setNoDelay(true);
+    const handshakeTimeoutMs = Math.max(1, profile.handshakeTimeoutMs - (Date.now() - start));
+    const rest = { ...profile, handshakeTimeoutMs };
+    const { socket, peer } = await handshake(raw, rest, this.#contexts);
+    return this.#secureLink(raw, socket, peer);
+  }
+
+  #secureLink(raw: Socket, socket: TLSSocket, peer: TlsPeer): SecureLink {
+    raw.allowHalfOpen = true;
+    socket.allowHalfOpen = true;
+    const [buffers, closeOrderly] = [this.#buffers, this.#closeOrderly];
+    return new SecureNetLink({ raw, socket, peer, buffers, closeOrderly });
+  }
+
+  #connected(fd: number, to: Endpoint, timeoutMs?: number): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = new Socket({ fd, allowHalfOpen: true });
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => socket.destroy(timedOut(to)), timeoutMs);
       socket.pause();
-      socket.once('error', reject);
+      socket.once('error', (error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
       socket.connect({ host: to.address, port: to.port }, () => {
-        socket.removeListener('error', reject);
-        resolve(new NetLink(socket, this.#closeOrderly));
+        clearTimeout(timer);
+        socket.removeAllListeners('error');
+        resolve(socket);
       });
     });
   }
+}
+
+function timedOut(to: Endpoint): Error {
+  const error = new Error(`connect ETIMEDOUT ${to.address}:${to.port}`);
+  return Object.assign(error, { code: 'ETIMEDOUT' });
 }

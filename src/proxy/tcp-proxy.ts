@@ -1,20 +1,19 @@
-/**
- * TCP pass-through between an accepted link and a socket in the pod's namespace: backpressure both ways, half-closes handed
- * on, a reset on one side becomes a reset on the other.
- */
+/** TCP pass-through between an accepted link and where its origin leads. */
 import type { ConnectionTable, ProxiedConnection } from './connection-table.ts';
-import type { AcceptedLink, Endpoint, Link, Origin, Transport } from './transport.ts';
+import { join } from './pipe.ts';
+import type { AcceptedLink, Link, Origin } from './transport.ts';
 
 /** What the proxy needs of the kernel, injected by the composition root. */
 export interface KernelPort {
   /** The record of an accepted connection, or undefined: then nobody may be served. Looked up once. */
   origin(listener: ListenerInfo, accepted: AcceptedLink): Origin | undefined;
-  /** A socket in the listener's pod, marked as the agent's; inbound legs speak for `origin`. */
-  upstreamSocket(listener: ListenerInfo, origin: Origin): number;
 }
 
+/** Makes the second leg; rejects when nobody can be reached. */
+export type Connect = (listener: ListenerInfo, origin: Origin) => Promise<Link>;
+
 export interface ListenerInfo {
-  readonly role: 'outbound' | 'inbound';
+  readonly role: 'outbound' | 'inbound' | 'hbone';
   readonly podId: number;
   readonly netnsPath: string;
   readonly netnsCookie: bigint;
@@ -24,13 +23,13 @@ export interface ListenerInfo {
 }
 
 export class TcpProxy {
-  readonly #transport: Transport;
   readonly #kernel: KernelPort;
+  readonly #connect: Connect;
   readonly #table: ConnectionTable;
 
-  constructor(options: { transport: Transport; kernel: KernelPort; table: ConnectionTable }) {
-    this.#transport = options.transport;
+  constructor(options: { kernel: KernelPort; connect: Connect; table: ConnectionTable }) {
     this.#kernel = options.kernel;
+    this.#connect = options.connect;
     this.#table = options.table;
   }
 
@@ -62,39 +61,6 @@ export class TcpProxy {
       },
     };
     this.#table.add(connection);
-    let open = 2;
-    const closed = (peer: Link, error?: Error): void => {
-      if (--open === 0) this.#table.remove(connection);
-      /* An orderly end needs nothing here: both directions have been ended, and what is queued may still leave. */
-      else if (error) peer.close(true);
-    };
-    pipe(downstream, upstream, closed);
-    pipe(upstream, downstream, closed);
+    join(downstream, upstream, () => this.#table.remove(connection));
   }
-
-  #connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
-    const to: Endpoint = origin.target;
-    return this.#transport.connect(this.#kernel.upstreamSocket(listener, origin), to);
-  }
-}
-
-/** Bytes of `from` go to `to`; `closed` hears when `from` has ended for good. */
-function pipe(from: Link, to: Link, closed: (peer: Link, error?: Error) => void): void {
-  let ended = false;
-  from.start({
-    data(chunk) {
-      if (!to.send(chunk)) from.pause();
-    },
-    end() {
-      ended = true;
-      to.end();
-    },
-    /* `from` takes bytes again: its peer may go on reading. */
-    drain() {
-      to.resume();
-    },
-    close(error) {
-      closed(to, error ?? (ended ? undefined : new Error('closed without end')));
-    },
-  });
 }

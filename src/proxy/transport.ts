@@ -24,6 +24,7 @@ export interface Origin {
 }
 
 export interface LinkHandlers {
+  /** The bytes are the handler's until it returns: send() takes them as they are, who keeps them longer copies them. */
   data(chunk: Buffer): void;
   /** the peer half-closed: no more data will come */
   end(): void;
@@ -39,7 +40,10 @@ export interface Link {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   start(handlers: LinkHandlers): void;
-  /** false: queued, but wait for drain() before the next */
+  /**
+   * Gives the bytes away: they must not change afterwards. Sends of one turn of the event loop may leave together, so a frame's
+   * head and payload are two sends. false: queued, but wait for drain() before the next.
+   */
   send(chunk: Uint8Array): boolean;
   pause(): void;
   resume(): void;
@@ -59,6 +63,117 @@ export interface AcceptedLink {
 export interface Transport {
   /** Serves a listening descriptor until close(). The kernel may have queued connections already. */
   listen(fd: number, onAccept: (accepted: AcceptedLink) => void): { close(): void };
-  /** Connects a socket made elsewhere (in a pod's namespace). */
-  connect(fd: number, to: Endpoint): Promise<Link>;
+  /**
+   * Connects a socket made elsewhere (in a pod's namespace); without `timeoutMs` for as long as the kernel tries. Rejects with
+   * an Error whose `code` is the errno's name.
+   */
+  connect(fd: number, to: Endpoint, timeoutMs?: number): Promise<Link>;
+  /**
+   * The same with TLS: `onAccept` hears of connections whose peer is proven, `onRefused` of each other one, which is closed
+   * already.
+   */
+  listenTls(
+    fd: number,
+    profile: TlsServerProfile,
+    onAccept: (accepted: AcceptedSecureLink) => void,
+    onRefused: (reason: TlsRefusal, remote: Endpoint) => void,
+  ): { close(): void };
+  /**
+   * Resolves when the server is proven; rejects with TlsError, or with what connect() rejects with. In TLS 1.3 the server's
+   * refusal of the client comes later: as the end of the link before its first bytes.
+   */
+  connectTls(fd: number, to: Endpoint, profile: TlsClientProfile): Promise<SecureLink>;
+}
+
+/*
+ * TLS as ztunnel speaks it: TLS 1.3 with AES-GCM only, ALPN h2, no SNI, no resumption, certificates on both sides that chain to
+ * the own credentials' roots and name a SPIFFE id; DNS names are ignored.
+ */
+
+/** What one identity proves itself with. */
+export interface TlsCredentials {
+  readonly spiffe: string;
+  /** PEM, leaf first */
+  readonly certificateChain: string;
+  /** PEM, PKCS#8 */
+  readonly privateKey: string;
+  /** PEM bundle; peers must chain to one of these */
+  readonly roots: string;
+  /** PEM; a certificate whose issuer has no list here counts as not revoked, as with ztunnel's CRL_PATH */
+  readonly crls?: string;
+  /** grows with each rotation */
+  readonly version: number;
+}
+
+/** What a peer has proven. */
+export interface TlsPeer {
+  /** the first URI name that has exactly Istio's form */
+  readonly spiffe: string;
+  /** all such names, in order */
+  readonly spiffeIds: readonly string[];
+  /** of the leaf: lower-case hex, two digits a byte, as in its DER without the sign's zero byte */
+  readonly serial: string;
+  /** SHA-256 of the DER of the leaf's issuer name, lower-case hex: with `serial`, what a CRL names */
+  readonly issuerHash?: string;
+  /** ms since 1970 */
+  readonly notAfter: number;
+}
+
+export interface SecureLink extends Link {
+  readonly peer: TlsPeer;
+}
+
+export interface AcceptedSecureLink extends AcceptedLink {
+  readonly link: SecureLink;
+}
+
+export interface TlsServerProfile {
+  /** Asked at every accept, so that a rotation needs no new listener; undefined: refuse the connection. */
+  credentials(): TlsCredentials | undefined;
+  /** the peer's id must be in one of these */
+  readonly trustDomains: readonly string[];
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface TlsClientProfile {
+  readonly credentials: TlsCredentials;
+  /** the peer must have one of these SPIFFE ids */
+  readonly acceptedIds: readonly string[];
+  /** from the call on, the TCP handshake included */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** Why a peer was not taken; metrics and logs show these words. */
+export const TLS_REFUSALS = [
+  /** there is no certificate of one's own yet */
+  'no-credentials',
+  /** the peer showed no certificate */
+  'no-certificate',
+  /** it does not chain to the roots, or may not be used for this side */
+  'untrusted',
+  /** not valid any more, or not yet */
+  'expired',
+  'revoked',
+  /** no URI name of exactly Istio's form */
+  'no-spiffe-id',
+  'wrong-trust-domain',
+  /** a proven id, but none of those accepted */
+  'unexpected-id',
+  'no-alpn',
+  /** no TLS, no common version or cipher, or an alert of the peer */
+  'handshake',
+  /** the peer ended the connection during the handshake */
+  'closed',
+  'timeout',
+] as const;
+export type TlsRefusal = (typeof TLS_REFUSALS)[number];
+
+export class TlsError extends Error {
+  readonly reason: TlsRefusal;
+
+  constructor(reason: TlsRefusal, detail?: string) {
+    super(detail === undefined ? `TLS: ${reason}` : `TLS: ${reason} (${detail})`);
+    this.name = 'TlsError';
+    this.reason = reason;
+  }
 }

@@ -5,7 +5,7 @@
 import type { Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 
-export type FlowPathName = 'plain' | 'spliced' | 'proxied';
+export type FlowPathName = 'plain' | 'spliced' | 'proxied' | 'hbone';
 
 /** Which end of the connection reports it: an end that is an enrolled pod of this node. */
 export type Reporter = 'source' | 'destination';

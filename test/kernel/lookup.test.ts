@@ -10,6 +10,7 @@ import {
   Reason,
   RecordFlags,
 } from '../../src/kernel/abi/layout.gen.ts';
+import { PolicyTables } from '../../src/kernel/policy-tables.ts';
 import { type Lookup, openLookup, POD } from './lookup-lab.ts';
 import { skipReason } from '../support/node.ts';
 
@@ -37,6 +38,18 @@ function fillSlot(
   });
   context.after(() => lookup.binding.closeFd(fd));
   return lookup.binding.socketCookie(fd);
+}
+
+/** A policy that lets in who proves one identity. */
+function allowOnly(lookup: Lookup, identity: number): void {
+  const tables = new PolicyTables({ binding: lookup.binding, map: (name) => lookup.map(name) });
+  tables.put(POD.id, {
+    entries: [
+      { identity: 0, port: 0, verdict: 'deny', policy: 1, cidrTable: 0 },
+      { identity, port: 0, verdict: 'allow', policy: 1, cidrTable: 0 },
+    ],
+    cidrTables: new Map(),
+  });
 }
 
 for (const { family, client, pod, loopback } of FAMILIES) {
@@ -119,6 +132,42 @@ for (const { family, client, pod, loopback } of FAMILIES) {
     );
     assert.deepEqual(new Set(picked), new Set(cookies));
     assert.deepEqual(picked.slice(0, 2), picked.slice(2));
+  });
+
+  test(
+    `IPv${family}: 15008 of a pod that speaks HBONE is the agent's, without it nobody's`,
+    { skip },
+    (t) => {
+      const lookup = openLookup(t, { flags: PodFlags.TUNNEL });
+      const hbone = { ...syn, port: AgentPort.HBONE };
+      assert.equal(lookup.run(hbone).passed, false);
+      assert.equal(lookup.denied(Reason.NO_AGENT), 1);
+      const cookie = fillSlot(t, lookup, { role: ListenerRole.HBONE, family });
+      assert.deepEqual(lookup.run(hbone), { passed: true, cookie });
+      lookup.putRecord(hbone, { flags: RecordFlags.POD, identity: 5 });
+      assert.deepEqual(lookup.run(hbone), { passed: true, cookie }, 'from this node too');
+      assert.deepEqual(
+        lookup.run(syn),
+        { passed: true, cookie: 0n },
+        'other ports are not captured',
+      );
+      assert.equal(lookup.run({ ...syn, port: AgentPort.INBOUND }).passed, false);
+    },
+  );
+
+  test(`IPv${family}: with TUNNEL_ONLY a record is no identity`, { skip }, (t) => {
+    for (const [flags, passed] of [
+      [PodFlags.TUNNEL, true],
+      [PodFlags.TUNNEL | PodFlags.TUNNEL_ONLY, false],
+    ] as const) {
+      const lookup = openLookup(t, { flags });
+      lookup.putRecord(syn, { flags: RecordFlags.POD, identity: 5 });
+      allowOnly(lookup, 5);
+      assert.equal(lookup.run(syn).passed, passed);
+      const own = { ...syn, fromPort: 40_001 };
+      lookup.putRecord(own, { flags: RecordFlags.AGENT, netns: POD.netns });
+      assert.equal(lookup.run(own).passed, true, 'what came over HBONE');
+    }
   });
 
   test(`IPv${family}: UDP and loopback are left alone`, { skip }, (t) => {

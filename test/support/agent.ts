@@ -36,6 +36,10 @@ export interface AgentOptions {
   readonly pods?: readonly Pod[];
   /** main.js of another build */
   readonly program?: string;
+  /** all of the config folder, instead of what `pods` and `resources` say */
+  readonly described?: readonly Resource[];
+  /** in the namespace of the mesh's bridge: one of several nodes */
+  readonly onNode?: boolean;
 }
 
 export interface Agent {
@@ -141,7 +145,12 @@ class AgentProcess implements Agent {
   #stderr = '';
   #rest = '';
 
-  constructor(folders: Folders, cgroup: string, program: string, args: readonly string[]) {
+  constructor(
+    folders: Folders,
+    cgroup: string,
+    command: readonly string[],
+    args: readonly string[],
+  ) {
     this.configFolder = folders.config;
     this.#socket = folders.socket;
     rmSync(folders.socket, { force: true });
@@ -151,11 +160,9 @@ class AgentProcess implements Agent {
     ];
     /* inside the cgroup it attaches to: its own sockets in pods must meet the programs as well */
     const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
-    this.#child = spawn(
-      'sh',
-      ['-c', enter, cgroup, process.execPath, program, 'agent', ...options, ...args],
-      { stdio: ['ignore', 'inherit', 'pipe'] },
-    );
+    this.#child = spawn('sh', ['-c', enter, cgroup, ...command, 'agent', ...options, ...args], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     this.ended = new Promise((resolve, reject) => {
       this.#child.once('error', reject);
@@ -260,12 +267,16 @@ export function launchAgent(options: AgentOptions): Agent {
   const folders = prepareFolders(mesh, options.instance ?? 'agent');
   writeFileSync(
     join(folders.config, 'mesh.yaml'),
-    meshResources({ pods: options.pods ?? mesh.pods }, options.resources)
+    (options.described ?? meshResources({ pods: options.pods ?? mesh.pods }, options.resources))
       .map((resource) => stringify(resource))
       .join('---\n'),
   );
-  const program = options.program ?? mainProgram();
-  const agent = new AgentProcess(folders, mesh.cgroup, program, options.args ?? []);
+  const command = [
+    ...(options.onNode ? ['nsenter', `--net=${mesh.nodeNetnsPath}`, '--'] : []),
+    process.execPath,
+    options.program ?? mainProgram(),
+  ];
+  const agent = new AgentProcess(folders, mesh.cgroup, command, options.args ?? []);
   mesh.defer(() => agent.close());
   return agent;
 }

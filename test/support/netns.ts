@@ -50,6 +50,8 @@ export interface RunResult {
 export interface RunOptions {
   /** undefined: in the mesh's cgroup, but in the host's namespace */
   readonly pod?: Pod;
+  /** in the namespace of the bridge, which stands for the node's */
+  readonly onNode?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly timeoutMs?: number;
@@ -80,6 +82,10 @@ export interface Mesh {
   /** a folder that is removed with the mesh */
   readonly folder: string;
   readonly pods: readonly Pod[];
+  /** namespace of the bridge: the pods' router, and the node itself where a test has several nodes */
+  readonly nodeNetnsPath: string;
+  /** of the pods */
+  readonly subnets: { readonly v4: string; readonly v6: string };
   pod(name: string): Pod;
   spawn(program: string, args: readonly string[], options?: RunOptions): Spawned;
   /** Runs to the end, whatever the exit code. */
@@ -98,6 +104,7 @@ class NetnsMesh implements Mesh {
   readonly cgroup: string;
   readonly folder: string;
   readonly pods: readonly Pod[];
+  readonly subnets: { readonly v4: string; readonly v6: string };
   readonly #deferred: (() => void | Promise<void>)[] = [];
   readonly #children = new Set<ChildProcess>();
   readonly #destroyOnExit = (): void => this.#destroy();
@@ -115,6 +122,7 @@ class NetnsMesh implements Mesh {
     this.cgroup = makeCgroup(unique);
     const subnet = `${randomInt(0, 256)}.${randomInt(0, 256)}`;
     const subnet6 = `fd${randomInt(16, 256).toString(16)}:${randomInt(1, 65536).toString(16)}`;
+    this.subnets = { v4: `10.${subnet}.0/24`, v6: `${subnet6}::/64` };
     this.pods = options.pods.map((spec, index) => ({
       spec,
       name: spec.name,
@@ -132,6 +140,10 @@ class NetnsMesh implements Mesh {
       this.#destroy();
       throw error;
     }
+  }
+
+  get nodeNetnsPath(): string {
+    return join(NETNS_FOLDER, this.#bridge);
   }
 
   get #bridge(): string {
@@ -176,7 +188,8 @@ class NetnsMesh implements Mesh {
   }
 
   spawn(program: string, args: readonly string[], options: RunOptions = {}): Spawned {
-    const enter = options.pod ? ['nsenter', `--net=${options.pod.netnsPath}`, '--'] : [];
+    const netns = options.pod?.netnsPath ?? (options.onNode ? this.nodeNetnsPath : undefined);
+    const enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--'];
     const child = spawn('sh', ['-c', ENTER_CGROUP, this.cgroup, ...enter, program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },

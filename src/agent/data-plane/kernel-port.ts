@@ -13,6 +13,9 @@ import { TypedMap } from '../../kernel/typed-map.ts';
 import type { KernelPort, ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import type { AcceptedLink, Endpoint, Origin } from '../../proxy/transport.ts';
 
+/** What the agent's sockets say when they speak for nobody else. */
+const NOBODY = { identity: 0, pod: 0, client: ZERO_ADDR, clientPort: 0 };
+
 export class PodKernelPort implements KernelPort {
   readonly #binding: Binding;
   readonly #records: TypedMap<FlowKey, Provenance>;
@@ -56,22 +59,40 @@ export class PodKernelPort implements KernelPort {
     };
   }
 
+  /** A socket in the listener's pod, marked as the agent's; inbound legs speak for `origin`. */
   upstreamSocket(listener: ListenerInfo, origin: Origin): number {
-    const inbound = listener.role === 'inbound';
+    if (listener.role === 'outbound') {
+      return this.#socket(listener, origin.target, {
+        ...NOBODY,
+        flags: AgentSockFlags.UPSTREAM,
+        clientPort: origin.client.port,
+      });
+    }
+    const tunnelled = listener.role === 'hbone';
+    return this.#socket(listener, origin.target, {
+      flags:
+        AgentSockFlags.UPSTREAM |
+        AgentSockFlags.ON_BEHALF |
+        (tunnelled ? AgentSockFlags.TUNNELLED : 0),
+      identity: origin.sourceIdentity,
+      pod: origin.sourcePod,
+      client: addrFromText(origin.client.address),
+      // all streams of a tunnel have its port: the kernel says the socket's own
+      clientPort: tunnelled ? 0 : origin.client.port,
+    });
+  }
+
+  /** A socket in the listener's pod for a tunnel to `gateway`. */
+  tunnelSocket(listener: ListenerInfo, gateway: Endpoint): number {
+    return this.#socket(listener, gateway, { ...NOBODY, flags: AgentSockFlags.UPSTREAM });
+  }
+
+  #socket({ netnsPath }: ListenerInfo, to: Endpoint, value: AgentSock): number {
     return this.#binding.socketIn({
-      netnsPath: listener.netnsPath,
-      family: familyOf(origin.target),
+      netnsPath,
+      family: familyOf(to),
       resetOnClose: true,
-      storage: {
-        map: this.#agentSocks,
-        value: AgentSock.encode({
-          flags: AgentSockFlags.UPSTREAM | (inbound ? AgentSockFlags.ON_BEHALF : 0),
-          identity: inbound ? origin.sourceIdentity : 0,
-          pod: inbound ? origin.sourcePod : 0,
-          client: inbound ? addrFromText(origin.client.address) : ZERO_ADDR,
-          clientPort: origin.client.port,
-        }),
-      },
+      storage: { map: this.#agentSocks, value: AgentSock.encode(value) },
     });
   }
 }

@@ -1,4 +1,7 @@
 /** What the agent's main thread and its data-plane workers say to each other. */
+import type { IpPort, TunnelRoute } from '../../compile/tunnel-route.ts';
+import type { Authorization } from '../../model/authorization.ts';
+import type { Ip } from '../../model/ip.ts';
 import type { RevocationList } from '../../identity/revocation-list.ts';
 import type { TlsCredentials } from '../../identity/tls-credentials.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
@@ -7,11 +10,67 @@ export interface WorkerSetup {
   /** descriptors of the process: the worker duplicates them */
   readonly records: number;
   readonly agentSocks: number;
+  readonly transport: 'batched' | 'net';
+}
+
+/** A pod of this node that speaks HBONE, as its worker needs it. */
+export interface TunnelPod {
+  readonly podId: number;
+  readonly spiffe: string;
+  readonly addresses: readonly Ip[];
+  readonly policies: readonly Authorization[];
+  /** what its requests and answers say of it */
+  readonly baggage: string;
+  /** its own port by host and port of the Services it serves */
+  readonly hosts: ReadonlyMap<string, ReadonlyMap<number, number>>;
+}
+
+/** What a worker asks the main thread, which has the mesh. */
+export type Question =
+  | {
+      readonly kind: 'route';
+      readonly podId: number;
+      readonly dialled: IpPort;
+      readonly target: IpPort;
+    }
+  /** the number of a proven identity */
+  | { readonly kind: 'identity'; readonly spiffe: string };
+
+export interface Answers {
+  readonly route: TunnelRoute;
+  /** 0: there are too many */
+  readonly identity: number;
+}
+
+export type Answer = Answers[keyof Answers];
+
+/** A connection that a worker refused after its TLS handshake. */
+export interface TunnelDenial {
+  readonly podId: number;
+  readonly source: string;
+  readonly sourceAddress: IpPort;
+  readonly port: number;
+  /** "namespace/name", undefined: no ALLOW policy matched */
+  readonly policy: string | undefined;
+}
+
+/** A tunnel, or the TLS connection of tunnels, that did not come about. */
+export interface TunnelFailure {
+  readonly direction: 'inbound' | 'outbound';
+  readonly podId: number;
+  /** identity, where it was proven; address, where it was dialled */
+  readonly peer: string | undefined;
+  /** a word of TLS_REFUSALS or REFUSALS, or a message */
+  readonly reason: string;
 }
 
 export type ToWorker =
   | { readonly kind: 'listen'; readonly listener: ListenerInfo; readonly fd: number }
-  | { readonly kind: 'unlisten'; readonly podId: number }
+  | {
+      readonly kind: 'unlisten';
+      readonly podId: number;
+      readonly roles: readonly ListenerInfo['role'][];
+    }
   /** the newest of an identity with a pod here; undefined: there is none any more */
   | {
       readonly kind: 'credentials';
@@ -20,13 +79,24 @@ export type ToWorker =
     }
   | { readonly kind: 'revocations'; readonly list: RevocationList | undefined }
   | { readonly kind: 'stats'; readonly id: number }
-  | { readonly kind: 'drain'; readonly deadlineMs: number };
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** all of them */
+  | { readonly kind: 'tunnel-pods'; readonly pods: readonly TunnelPod[] }
+  /** answers that were lasting are so no longer */
+  | { readonly kind: 'mesh-changed' }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer };
 
 export interface WorkerStats {
   readonly live: number;
   readonly opened: number;
   readonly failed: number;
   readonly refused: number;
+  readonly tunnels: {
+    readonly outbound: number;
+    readonly inbound: number;
+    /** mTLS connections that carry them */
+    readonly connections: number;
+  };
 }
 
 export type FromWorker =
@@ -35,4 +105,7 @@ export type FromWorker =
   /** a connection waits for the certificate of this identity */
   | { readonly kind: 'want'; readonly spiffe: string }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
-  | { readonly kind: 'drained'; readonly cut: number };
+  | { readonly kind: 'drained'; readonly cut: number }
+  | { readonly kind: 'question'; readonly id: number; readonly question: Question }
+  | { readonly kind: 'denied'; readonly denial: TunnelDenial }
+  | { readonly kind: 'failed'; readonly failure: TunnelFailure };

@@ -1,84 +1,52 @@
 /** Entry of a data-plane worker thread: listeners of every pod, served by the proxy. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadBinding } from '../../kernel/binding.ts';
-import { ConnectionTable } from '../../proxy/connection-table.ts';
-import { NetTransport } from '../../proxy/net-transport.ts';
-import { TcpProxy } from '../../proxy/tcp-proxy.ts';
-import { CertificateView } from './certificate-view.ts';
-import { PodKernelPort } from './kernel-port.ts';
+import { DataPlane } from './data-plane.ts';
+import { MainThread } from './main-thread.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
-
-/**
- * Between the slot's removal and the listener's close: a connect that saw the slot a moment before sends its SYN, a handshake
- * over the wire completes, and the accept queue is emptied. A listener that closes first would reset them.
- */
-const ACCEPT_GRACE_MS = 200;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function main(): void {
   const port = parentPort;
   if (!port) throw new Error('worker-main.ts runs in a worker thread only');
-  const setup = workerData as WorkerSetup;
-  const binding = loadBinding();
-  const transport = new NetTransport({
-    closeOrderly: (fd) => binding.setResetOnClose(fd, false),
-  });
-  const table = new ConnectionTable();
-  const proxy = new TcpProxy({
-    transport,
-    table,
-    kernel: new PodKernelPort({
-      binding,
-      records: binding.mapFromFd(setup.records),
-      agentSocks: binding.mapFromFd(setup.agentSocks),
-    }),
-  });
-  const listeners = new Map<number, { close(): void }[]>();
   const say = (message: FromWorker): void => port.postMessage(message);
-
-  const certificates = new CertificateView((spiffe) => say({ kind: 'want', spiffe }));
-
-  /** Its slots are empty already. */
-  const unlisten = async (podId: number): Promise<void> => {
-    const retired = listeners.get(podId) ?? [];
-    listeners.delete(podId);
-    await sleep(ACCEPT_GRACE_MS);
-    for (const listener of retired) listener.close();
-  };
-
-  const drain = async (deadlineMs: number): Promise<void> => {
-    const end = Date.now() + deadlineMs;
-    await Promise.all([...listeners.keys()].map(unlisten));
-    while (table.size > 0 && Date.now() < end) await sleep(20);
-    say({ kind: 'drained', cut: table.closeWhere(() => true) });
-  };
+  const main = new MainThread(say);
+  const plane = new DataPlane({
+    binding: loadBinding(),
+    setup: workerData as WorkerSetup,
+    main,
+  });
 
   port.on('message', (message: ToWorker) => {
     switch (message.kind) {
-      case 'listen': {
-        const { listener } = message;
-        const server = transport.listen(message.fd, (accepted) => proxy.accept(listener, accepted));
-        listeners.set(listener.podId, [...(listeners.get(listener.podId) ?? []), server]);
+      case 'listen':
+        plane.listen(message.listener, message.fd);
         say({ kind: 'listening', fd: message.fd });
         break;
-      }
       case 'unlisten':
-        void unlisten(message.podId);
+        void plane.retire(
+          ({ podId, role }) => podId === message.podId && message.roles.includes(role),
+        );
         break;
       case 'credentials':
-        certificates.set(message.spiffe, message.credentials);
+        plane.certificates.set(message.spiffe, message.credentials);
         break;
       case 'revocations':
-        certificates.revoke(message.list);
+        plane.certificates.revoke(message.list);
         break;
-      case 'stats': {
-        const { opened, failed, refused, size: live } = table;
-        say({ kind: 'stats', id: message.id, stats: { live, opened, failed, refused } });
+      case 'tunnel-pods':
+        plane.replacePods(message.pods);
         break;
-      }
+      case 'mesh-changed':
+        main.meshChanged();
+        break;
+      case 'answer':
+        main.answered(message.id, message.answer);
+        break;
+      case 'stats':
+        say({ kind: 'stats', id: message.id, stats: plane.stats() });
+        break;
       case 'drain':
-        void drain(message.deadlineMs);
+        void plane.drain(message.deadlineMs).then((cut) => say({ kind: 'drained', cut }));
         break;
     }
   });

@@ -6,18 +6,43 @@ import { Worker } from 'node:worker_threads';
 import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
-import type { FromWorker, ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
+import type {
+  Answer,
+  FromWorker,
+  Question,
+  ToWorker,
+  TunnelDenial,
+  TunnelFailure,
+  WorkerSetup,
+  WorkerStats,
+} from './messages.ts';
 
 const DRAIN_MS = 5000;
-export const NO_STATS: WorkerStats = { live: 0, opened: 0, failed: 0, refused: 0 };
+export const NO_STATS: WorkerStats = {
+  live: 0,
+  opened: 0,
+  failed: 0,
+  refused: 0,
+  tunnels: { outbound: 0, inbound: 0, connections: 0 },
+};
+
+/** What a worker needs of the agent. */
+export interface WorkerHost {
+  /** what a new thread is told first */
+  greeting(): readonly ToWorker[];
+  /** a connection waits for the certificate of this identity */
+  wanted(spiffe: string): void;
+  answer(question: Question): Answer;
+  denied(denial: TunnelDenial): void;
+  failed(failure: TunnelFailure): void;
+}
 
 export class WorkerThread {
   readonly #setup: WorkerSetup;
   readonly #log: Log;
   readonly #onRestart: () => void;
   readonly #closeFd: (fd: number) => void;
-  readonly #greeting: () => readonly ToWorker[];
-  readonly #onWant: (spiffe: string) => void;
+  readonly #host: WorkerHost;
   readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
   /** listening descriptors that no worker has taken yet */
   readonly #pending = new Set<number>();
@@ -33,16 +58,13 @@ export class WorkerThread {
     log: Log;
     onRestart: () => void;
     closeFd: (fd: number) => void;
-    /** what a new thread is told first */
-    greeting: () => readonly ToWorker[];
-    onWant: (spiffe: string) => void;
+    host: WorkerHost;
   }) {
     this.#setup = options.setup;
     this.#log = options.log;
     this.#onRestart = options.onRestart;
     this.#closeFd = options.closeFd;
-    this.#greeting = options.greeting;
-    this.#onWant = options.onWant;
+    this.#host = options.host;
   }
 
   listen(listener: ListenerInfo, fd: number): void {
@@ -50,8 +72,8 @@ export class WorkerThread {
     this.#send({ kind: 'listen', listener, fd });
   }
 
-  unlisten(podId: number): void {
-    if (this.#worker) this.#send({ kind: 'unlisten', podId });
+  unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
+    if (this.#worker) this.#send({ kind: 'unlisten', podId, roles });
   }
 
   /** A thread that is not there yet learns it by its greeting. */
@@ -92,25 +114,46 @@ export class WorkerThread {
     const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
       workerData: this.#setup,
     });
-    worker.on('message', (message: FromWorker) => {
-      if (message.kind === 'listening') {
+    worker.on('message', (message: FromWorker) => this.#hear(worker, message));
+    worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
+    worker.on('exit', () => this.#ended(worker));
+    for (const message of this.#host.greeting()) worker.postMessage(message);
+    return worker;
+  }
+
+  #hear(worker: Worker, message: FromWorker): void {
+    const host = this.#host;
+    switch (message.kind) {
+      case 'listening':
         this.#pending.delete(message.fd);
         this.#backoff.reset();
-      } else if (message.kind === 'stats') {
+        break;
+      case 'stats':
         this.#waiting.get(message.id)?.(message.stats);
         this.#waiting.delete(message.id);
-      } else if (message.kind === 'want') {
-        this.#onWant(message.spiffe);
-      } else if (message.kind === 'drained') {
+        break;
+      case 'want':
+        host.wanted(message.spiffe);
+        break;
+      case 'question':
+        worker.postMessage({
+          kind: 'answer',
+          id: message.id,
+          answer: host.answer(message.question),
+        } satisfies ToWorker);
+        break;
+      case 'denied':
+        host.denied(message.denial);
+        break;
+      case 'failed':
+        host.failed(message.failure);
+        break;
+      case 'drained':
         if (message.cut > 0)
           this.#log.warn({ cut: message.cut }, 'connections cut at the drain deadline');
         this.#drained?.();
-      }
-    });
-    worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
-    worker.on('exit', () => this.#ended(worker));
-    for (const message of this.#greeting()) worker.postMessage(message);
-    return worker;
+        break;
+    }
   }
 
   /**

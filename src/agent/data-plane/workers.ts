@@ -2,7 +2,7 @@
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import type { ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
-import { NO_STATS, WorkerThread } from './worker-thread.ts';
+import { NO_STATS, WorkerThread, type WorkerHost } from './worker-thread.ts';
 
 export class Workers {
   readonly #threads: readonly WorkerThread[];
@@ -14,10 +14,7 @@ export class Workers {
     /** the worker with this slot was replaced and needs its listeners again */
     onRestart: (worker: number) => void;
     closeFd: (fd: number) => void;
-    /** what a new thread is told first */
-    greeting: () => readonly ToWorker[];
-    /** a connection waits for the certificate of this identity */
-    onWant: (spiffe: string) => void;
+    host: WorkerHost;
   }) {
     const { count, onRestart, ...each } = options;
     this.#threads = Array.from(
@@ -34,8 +31,8 @@ export class Workers {
     this.#threads[worker]?.listen(listener, fd);
   }
 
-  unlisten(podId: number): void {
-    for (const thread of this.#threads) thread.unlisten(podId);
+  unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
+    for (const thread of this.#threads) thread.unlisten(podId, roles);
   }
 
   tell(message: ToWorker): void {
@@ -51,6 +48,11 @@ export class Workers {
         opened: sum.opened + one.opened,
         failed: sum.failed + one.failed,
         refused: sum.refused + one.refused,
+        tunnels: {
+          outbound: sum.tunnels.outbound + one.tunnels.outbound,
+          inbound: sum.tunnels.inbound + one.tunnels.inbound,
+          connections: sum.tunnels.connections + one.tunnels.connections,
+        },
       }),
       NO_STATS,
     );

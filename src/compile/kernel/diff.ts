@@ -29,6 +29,7 @@ export type PlanOperation = {
 export const PLAN_ORDER = [
   'cidrTables',
   'policies',
+  'tunnels',
   'slots',
   'services',
   'portModes',

@@ -13,6 +13,7 @@ import type { Allocators } from './numbers.ts';
 import { compilePod, type LocalEntry, type PodEntry, type PortModeEntry } from './pods.ts';
 import type { PolicyCache } from './policy/cache.ts';
 import type { CidrRule, PolicyTable } from './policy/compile.ts';
+import type { TunnelMode } from './tunnels.ts';
 
 /** The maps of the plan that the node's pods fill; see KernelPlan. */
 export interface NodePods {
@@ -66,9 +67,14 @@ export function touchedPods(
 export function planPods(
   previous: NodePods,
   touched: ReadonlySet<string>,
-  { snapshot, enrolment }: { readonly snapshot: Snapshot; readonly enrolment: Enrolment },
+  input: {
+    readonly snapshot: Snapshot;
+    readonly enrolment: Enrolment;
+    readonly tunnelMode: TunnelMode;
+  },
   numbers: Allocators,
 ): NodePods {
+  const { snapshot, enrolment, tunnelMode } = input;
   const pods = previous.pods.edit();
   const locals = previous.locals.edit();
   const portModes = previous.portModes.edit();
@@ -85,7 +91,9 @@ export function planPods(
     const enrolled = enrolment.byUid.get(uid);
     const workload = snapshot.workloads.get(uid);
     if (enrolled === undefined || workload === undefined) continue;
-    const fresh = compilePod(enrolled, workload, (spiffe) => numbers.identities.number(spiffe));
+    const fresh = compilePod(enrolled, workload, tunnelMode, (spiffe) =>
+      numbers.identities.number(spiffe),
+    );
     const pod = reuse(previous.pods.get(uid), fresh);
     pods.set(uid, pod);
     for (const addr of pod.addrs) {

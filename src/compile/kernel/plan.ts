@@ -25,6 +25,7 @@ import {
 import type { LocalEntry, PodEntry, PortModeEntry } from './pods.ts';
 import type { CidrRule, PolicyTable } from './policy/compile.ts';
 import { PolicyCache } from './policy/cache.ts';
+import { planTunnels, type Tunnel, type TunnelMode } from './tunnels.ts';
 import { compileService, serviceEntryKeys, type Backend, type ServiceEntry } from './services.ts';
 
 export interface KernelPlan {
@@ -42,6 +43,8 @@ export interface KernelPlan {
   readonly pods: SharedMap<PodEntry>;
   /** by address */
   readonly locals: SharedMap<LocalEntry>;
+  /** by address */
+  readonly tunnels: SharedMap<Tunnel>;
 }
 
 export type PlanMap = keyof KernelPlan;
@@ -62,6 +65,10 @@ export interface PlanState {
   /** those the policy tables answer for */
   readonly identities: NumberTable;
   readonly enrolment: Enrolment;
+  /** never changes while the agent runs */
+  readonly tunnelMode: TunnelMode;
+  /** see TunnelPlan */
+  readonly gated: SharedMap<readonly string[]>;
 }
 
 export function emptyPlan(): KernelPlan {
@@ -73,11 +80,15 @@ export function emptyPlan(): KernelPlan {
     portModes: SharedMap.empty(),
     pods: SharedMap.empty(),
     locals: SharedMap.empty(),
+    tunnels: SharedMap.empty(),
   };
 }
 
 /** `numbers`: those of an earlier run */
-export function initialPlanState(numbers: Numbers = emptyNumbers()): PlanState {
+export function initialPlanState(
+  numbers: Numbers = emptyNumbers(),
+  tunnelMode: TunnelMode = 'off',
+): PlanState {
   return {
     plan: emptyPlan(),
     numbers,
@@ -88,6 +99,8 @@ export function initialPlanState(numbers: Numbers = emptyNumbers()): PlanState {
     policyCache: new PolicyCache(),
     identities: numbers.identities,
     enrolment: NO_ENROLMENT,
+    tunnelMode,
+    gated: SharedMap.empty(),
   };
 }
 
@@ -105,9 +118,9 @@ export function nextPlan(
   }
   const enrolment = nextEnrolment(previous.enrolment, enrolled);
   const touched = touchedPods(previous, snapshot, enrolment);
-  const { plan } = previous;
+  const { plan, tunnelMode } = previous;
   const place = nextPlace(previous, touched, { snapshot, enrolled, node });
-  const pods = planPods(plan, touched, { snapshot, enrolment }, numbers);
+  const pods = planPods(plan, touched, { snapshot, enrolment, tunnelMode }, numbers);
   // After all identities have their numbers: a pod's table answers for every one of them.
   const identities = numbers.identities.table();
   const everywhere = concernsAllPods(previous, snapshot, identities);
@@ -121,8 +134,13 @@ export function nextPlan(
   });
   policyCache.release();
   const { services, slots, claims } = planServices(previous, snapshot, place, numbers);
+  const { tunnels, gated } = planTunnels(
+    { tunnels: plan.tunnels, gated: previous.gated },
+    { snapshot: previous.snapshot, pods: plan.pods },
+    { mode: tunnelMode, snapshot, pods: pods.pods, claims },
+  );
   return {
-    plan: { cidrTables, policies, slots, services, ...pods },
+    plan: { cidrTables, policies, slots, services, ...pods, tunnels },
     numbers: allocated(numbers, previous.numbers),
     snapshot,
     place,
@@ -134,6 +152,8 @@ export function nextPlan(
     policyCache,
     identities,
     enrolment,
+    tunnelMode,
+    gated,
   };
 }
 

@@ -4,6 +4,7 @@
 import type { EnrolledPod, SpliceMode } from '../../model/enrolment.ts';
 import type { Ip } from '../../model/ip.ts';
 import { workloadIdentity, type Workload, type WorkloadType } from '../../model/workload.ts';
+import type { TunnelMode } from './tunnels.ts';
 
 export interface PodEntry {
   readonly uid: string;
@@ -18,6 +19,10 @@ export interface PodEntry {
   /** number of (workload template, images): trust that was learnt belongs to it */
   readonly workload: number;
   readonly captureProxy: boolean;
+  /** speaks HBONE, as client and at 15008 */
+  readonly tunnel: boolean;
+  /** and is reached in no other way by pods of this node that do */
+  readonly tunnelOnly: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
   readonly serviceAccount: string;
@@ -45,8 +50,10 @@ export interface PortModeEntry {
 export function compilePod(
   enrolled: EnrolledPod,
   workload: Workload,
+  mode: TunnelMode,
   identityNumber: (spiffe: string) => number,
 ): PodEntry {
+  const tunnel = mode !== 'off' && workload.tunnelProtocol === 'HBONE' && !workload.nativeTunnel;
   const spiffe = workloadIdentity(workload);
   return {
     uid: workload.uid,
@@ -59,6 +66,8 @@ export function compilePod(
     spiffe,
     workload: templateNumber(workload, enrolled.images),
     captureProxy: enrolled.captureProxy,
+    tunnel,
+    tunnelOnly: tunnel && (mode === 'everywhere' || enrolled.sameNodeTunnel === true),
     splice: enrolled.splice,
     portModes: enrolled.portModes,
     serviceAccount: workload.serviceAccount || 'default',

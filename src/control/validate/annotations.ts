@@ -9,11 +9,15 @@ import { describe, isPort, type Fields } from './fields.ts';
 export const NETNS_ANNOTATION = 'podwire.io/netns';
 export const CAPTURE_ANNOTATION = 'podwire.io/capture';
 export const SPLICE_ANNOTATION = 'podwire.io/splice';
+export const SAME_NODE_ANNOTATION = 'podwire.io/same-node';
 export const WEIGHT_ANNOTATION = 'podwire.io/weight';
 export const LB_ANNOTATION = 'podwire.io/lb';
 export const MAX_CONNECTIONS_ANNOTATION = 'podwire.io/max-connections';
 /** Istio's, for clusters whose Services have no trafficDistribution */
 export const DISTRIBUTION_ANNOTATION = 'networking.istio.io/traffic-distribution';
+
+/** Istio's, set when a pod's traffic is captured: other nodes then reach it over HBONE */
+export const REDIRECTION_ANNOTATION = 'ambient.istio.io/redirection';
 
 const PREFIX = 'podwire.io/';
 const MAX_WEIGHT = 65535;
@@ -51,6 +55,22 @@ export function readNetns(annotations: Fields): string | undefined {
     fix: 'use the name `ip netns list` shows: letters, digits, ".", "_" and "-" only',
   });
   return undefined;
+}
+
+/** A value that cannot be read is the stricter one. */
+export function readSameNodeTunnel(annotations: Fields): boolean {
+  const value = annotations.raw(SAME_NODE_ANNOTATION);
+  if (value === undefined || value === 'kernel') return false;
+  if (value === 'hbone') return true;
+  const consequence = 'pods of the same node use HBONE too';
+  invalidAnnotation(
+    annotations,
+    SAME_NODE_ANNOTATION,
+    value,
+    consequence,
+    'use "kernel" or "hbone"',
+  );
+  return true;
 }
 
 export function readCaptureProxy(annotations: Fields): boolean {

@@ -6,10 +6,13 @@ import type { ContainerPort, PodResource } from '../../model/resource.ts';
 import {
   CAPTURE_ANNOTATION,
   NETNS_ANNOTATION,
+  SAME_NODE_ANNOTATION,
+  REDIRECTION_ANNOTATION,
   SPLICE_ANNOTATION,
   WEIGHT_ANNOTATION,
   readCaptureProxy,
   readNetns,
+  readSameNodeTunnel,
   readSplice,
   readWeight,
   warnUnknownAnnotations,
@@ -17,8 +20,17 @@ import {
 import { describe, isPort, type Fields } from './fields.ts';
 import { readMetadata } from './metadata.ts';
 
-const KNOWN = [NETNS_ANNOTATION, CAPTURE_ANNOTATION, SPLICE_ANNOTATION, WEIGHT_ANNOTATION];
+const KNOWN = [
+  NETNS_ANNOTATION,
+  CAPTURE_ANNOTATION,
+  SAME_NODE_ANNOTATION,
+  SPLICE_ANNOTATION,
+  WEIGHT_ANNOTATION,
+];
 const DATAPLANE_MODE = 'istio.io/dataplane-mode';
+const TUNNEL_LABEL = 'networking.istio.io/tunnel';
+
+type PodTunnel = Pick<PodResource, 'hbone' | 'nativeTunnel'>;
 
 /** undefined when the pod has no part in the mesh: refused (and reported), or already over. */
 export function readPod(root: Fields, file: string): PodResource | undefined {
@@ -60,9 +72,17 @@ export function readPod(root: Fields, file: string): PodResource | undefined {
     weight: readWeight(annotations),
     netns: hostNetwork || mode === 'none' ? undefined : netns,
     captureProxy: readCaptureProxy(annotations),
+    ...(readSameNodeTunnel(annotations) && { sameNodeTunnel: true }),
+    ...readTunnel(meta.labels, annotations),
     splice: splice.pod,
     portModes: splice.ports,
   };
+}
+
+/** As istiod decides: captured by ambient's agent, or the application speaks HBONE itself. */
+function readTunnel(labels: PodResource['labels'], annotations: Fields): PodTunnel {
+  if (labels.get(TUNNEL_LABEL) === 'http') return { hbone: true, nativeTunnel: true };
+  return annotations.raw(REDIRECTION_ANNOTATION) === 'enabled' ? { hbone: true } : {};
 }
 
 function readAddresses(status: Fields): readonly Ip[] | undefined {

@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '01823eb2adc25400';
+export const ABI_HASH = '85a6d196cb2e924c';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -53,7 +53,7 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** enum abi_limits */
 export const AbiLimits = {
-  ABI_VERSION: 2,
+  ABI_VERSION: 3,
   MAX_PODS: 1024,
   MAX_LISTENERS: 8192,
   MAX_RECORDS: 262144,
@@ -63,6 +63,7 @@ export const AbiLimits = {
   MAX_LB_SLOTS: 1048576,
   MAX_AFFINITY: 32768,
   MAX_CIDR_RULES: 65536,
+  MAX_TUNNELS: 524288,
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
   MAX_FLOODS: 8192,
@@ -139,14 +140,16 @@ export const Counter = {
   LB_PICKS: 17,
   CAPTURED_OUT: 18,
   CAPTURED_IN: 19,
-  MAX: 20,
+  TUNNELLED_OUT: 20,
+  TUNNELLED_IN: 21,
+  MAX: 22,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 export const counterNames: readonly string[] = [
   'connects', 'records', 'record-failed', 'spliced', 'redirect-messages', 'redirect-bytes',
   'tcp-messages', 'tcp-bytes', 'leg-inflight', 'leg-full', 'leg-owned', 'leg-flood', 'leg-budget',
   'leg-memory', 'redirect-failed', 'overlaps', 'events-lost', 'lb-picks', 'captured-out',
-  'captured-in',
+  'captured-in', 'tunnelled-out', 'tunnelled-in',
 ];
 
 /** enum pod_flags */
@@ -157,6 +160,8 @@ export const PodFlags = {
   SPLICE_NEVER: 8,
   SPLICE_OBSERVE: 16,
   PORT_MODES: 32,
+  TUNNEL: 64,
+  TUNNEL_ONLY: 128,
 } as const;
 export type PodFlags = (typeof PodFlags)[keyof typeof PodFlags];
 export const podFlagsNames: { readonly [value: number]: string } = {
@@ -166,6 +171,8 @@ export const podFlagsNames: { readonly [value: number]: string } = {
   8: 'splice-never',
   16: 'splice-observe',
   32: 'port-modes',
+  64: 'tunnel',
+  128: 'tunnel-only',
 };
 
 /** enum splice_mode */
@@ -187,6 +194,7 @@ export const RecordFlags = {
   AGENT: 4,
   CAPTURED: 8,
   PROXIED: 16,
+  TUNNELLED: 32,
 } as const;
 export type RecordFlags = (typeof RecordFlags)[keyof typeof RecordFlags];
 export const recordFlagsNames: { readonly [value: number]: string } = {
@@ -195,6 +203,7 @@ export const recordFlagsNames: { readonly [value: number]: string } = {
   4: 'agent',
   8: 'captured',
   16: 'proxied',
+  32: 'tunnelled',
 };
 
 /** enum pair_state */
@@ -219,6 +228,7 @@ export const ConnFlags = {
   AGENT: 32,
   PAIRED: 64,
   LOWAT: 128,
+  TUNNELLED: 256,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -230,6 +240,7 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   32: 'agent',
   64: 'paired',
   128: 'lowat',
+  256: 'tunnelled',
 };
 
 /** enum flow_path */
@@ -237,10 +248,11 @@ export const FlowPath = {
   PLAIN: 0,
   SPLICED: 1,
   PROXIED: 2,
+  HBONE: 3,
 } as const;
 export type FlowPath = (typeof FlowPath)[keyof typeof FlowPath];
 export const flowPathNames: readonly string[] = [
-  'plain', 'spliced', 'proxied',
+  'plain', 'spliced', 'proxied', 'hbone',
 ];
 
 /** enum verdict */
@@ -364,6 +376,7 @@ export const IntentFlags = {
   COUNTED: 2,
   LIMITED: 4,
   MEASURED: 8,
+  TUNNELLED: 16,
 } as const;
 export type IntentFlags = (typeof IntentFlags)[keyof typeof IntentFlags];
 export const intentFlagsNames: { readonly [value: number]: string } = {
@@ -371,6 +384,7 @@ export const intentFlagsNames: { readonly [value: number]: string } = {
   2: 'counted',
   4: 'limited',
   8: 'measured',
+  16: 'tunnelled',
 };
 
 /** enum agent_sock_flags */
@@ -378,12 +392,25 @@ export const AgentSockFlags = {
   LISTENER: 1,
   UPSTREAM: 2,
   ON_BEHALF: 4,
+  TUNNELLED: 8,
 } as const;
 export type AgentSockFlags = (typeof AgentSockFlags)[keyof typeof AgentSockFlags];
 export const agentSockFlagsNames: { readonly [value: number]: string } = {
   1: 'listener',
   2: 'upstream',
   4: 'on-behalf',
+  8: 'tunnelled',
+};
+
+/** enum tunnel_flags */
+export const TunnelFlags = {
+  WORKLOAD: 1,
+  WAYPOINT: 2,
+} as const;
+export type TunnelFlags = (typeof TunnelFlags)[keyof typeof TunnelFlags];
+export const tunnelFlagsNames: { readonly [value: number]: string } = {
+  1: 'workload',
+  2: 'waypoint',
 };
 
 /** struct flow_key */
@@ -1707,6 +1734,41 @@ export const AgentSock: StructCodec<AgentSock> = {
   decode: decodeAgentSock,
 };
 
+/** struct tunnel */
+export interface Tunnel {
+  readonly flags: number;
+}
+
+export const TUNNEL_SIZE = 4;
+
+export function readTunnel(view: DataView, offset: number): Tunnel {
+  need(view, offset, TUNNEL_SIZE, 'tunnel');
+  return {
+    flags: view.getUint32(offset, true),
+  };
+}
+
+export function writeTunnel(view: DataView, offset: number, value: Tunnel): void {
+  need(view, offset, TUNNEL_SIZE, 'tunnel');
+  view.setUint32(offset, value.flags, true);
+}
+
+export function encodeTunnel(value: Tunnel): Uint8Array {
+  const bytes = new Uint8Array(TUNNEL_SIZE);
+  writeTunnel(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeTunnel(bytes: Uint8Array, offset = 0): Tunnel {
+  return readTunnel(viewOf(bytes), offset);
+}
+
+export const Tunnel: StructCodec<Tunnel> = {
+  size: TUNNEL_SIZE,
+  encode: encodeTunnel,
+  decode: decodeTunnel,
+};
+
 /** struct peer_view */
 export interface PeerView {
   readonly addr: Uint8Array;
@@ -1891,10 +1953,12 @@ export interface ConnView {
   readonly trust: TrustKey;
   readonly dialled: Uint8Array;
   readonly dialledPort: number;
+  readonly clientPort: number;
   readonly srttUs: number;
+  readonly client: Uint8Array;
 }
 
-export const CONN_VIEW_SIZE = 208;
+export const CONN_VIEW_SIZE = 224;
 
 export function readConnView(view: DataView, offset: number): ConnView {
   need(view, offset, CONN_VIEW_SIZE, 'conn_view');
@@ -1922,7 +1986,9 @@ export function readConnView(view: DataView, offset: number): ConnView {
     trust: readTrustKey(view, offset + 160),
     dialled: getBytes(view, offset + 184, 16),
     dialledPort: view.getUint16(offset + 200, true),
+    clientPort: view.getUint16(offset + 202, true),
     srttUs: view.getUint32(offset + 204, true),
+    client: getBytes(view, offset + 208, 16),
   };
 }
 
@@ -1951,8 +2017,9 @@ export function writeConnView(view: DataView, offset: number, value: ConnView): 
   writeTrustKey(view, offset + 160, value.trust);
   setBytes(view, offset + 184, 16, value.dialled, 'conn_view.dialled');
   view.setUint16(offset + 200, value.dialledPort, true);
-  view.setUint16(offset + 202, 0, true);
+  view.setUint16(offset + 202, value.clientPort, true);
   view.setUint32(offset + 204, value.srttUs, true);
+  setBytes(view, offset + 208, 16, value.client, 'conn_view.client');
 }
 
 export function encodeConnView(value: ConnView): Uint8Array {
@@ -2734,6 +2801,13 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
     ],
   },
   {
+    name: 'tunnel',
+    size: 4,
+    fields: [
+      ['flags', 0, 4, 'u32'],
+    ],
+  },
+  {
     name: 'peer_view',
     size: 20,
     fields: [
@@ -2780,7 +2854,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
   },
   {
     name: 'conn_view',
-    size: 208,
+    size: 224,
     fields: [
       ['version', 0, 4, 'u32'],
       ['size', 4, 4, 'u32'],
@@ -2805,8 +2879,9 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['trust', 160, 24, 'struct trust_key'],
       ['dialled', 184, 16, 'u8[16]'],
       ['dialled_port', 200, 2, 'u16'],
-      ['pad', 202, 2, 'u16'],
+      ['client_port', 202, 2, 'u16'],
       ['srtt_us', 204, 4, 'u32'],
+      ['client', 208, 16, 'u8[16]'],
     ],
   },
   {

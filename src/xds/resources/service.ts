@@ -5,6 +5,7 @@ import { ipFamily, ipWireBytes } from '../../model/ip.ts';
 import type { LoadBalancing, RoutingScope, Service } from '../../model/service.ts';
 import type { Codec, WireService, WireServiceInput } from '../codec.ts';
 import type { FieldError } from './decoded.ts';
+import { gatewayAddressFromWire, gatewayAddressToWire } from './gateway-address.ts';
 import { loadBalancerFromWire, loadBalancerToWire } from './load-balancer.ts';
 import { addressFromWire, portFromWire, portToWire } from './workload.ts';
 
@@ -18,6 +19,8 @@ export function serviceToWire(service: Service, codec: Codec): WireServiceInput 
     hostname: service.hostname,
     addresses: service.addresses.map((ip) => ({ address: ipWireBytes(ip) })),
     ports: service.ports.map(portToWire),
+    subject_alt_names: [...(service.subjectAltNames ?? [])],
+    waypoint: gatewayAddressToWire(service.waypoint),
     load_balancing: loadBalancingToWire(service.loadBalancing),
     extensions: loadBalancerToWire(service, codec.loadBalancer),
   };
@@ -36,6 +39,10 @@ export function serviceFromWire(wire: WireService, codec: Codec, error: FieldErr
     }),
     ports: wire.ports.map((port, index) => portFromWire(port, `service.ports[${index}]`, error)),
     loadBalancing: loadBalancingFromWire(wire.load_balancing, error),
+    ...(wire.subject_alt_names.length > 0 && { subjectAltNames: wire.subject_alt_names }),
+    ...(wire.waypoint && {
+      waypoint: gatewayAddressFromWire(wire.waypoint, 'service.waypoint', error),
+    }),
     ...loadBalancerFromWire(wire.extensions, codec.loadBalancer),
   };
 }

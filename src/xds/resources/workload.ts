@@ -12,6 +12,7 @@ import {
 } from '../../model/workload.ts';
 import type { Codec, WirePort, WireWorkload, WireWorkloadInput } from '../codec.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
+import { gatewayAddressFromWire, gatewayAddressToWire } from './gateway-address.ts';
 import { workloadExtensionsFromWire, workloadExtensionsToWire } from './workload-extensions.ts';
 
 /** Of all streams: what they bring is the same mesh. */
@@ -31,6 +32,7 @@ export function workloadToWire(workload: Workload, codec: Codec): WireWorkloadIn
     tunnel_protocol: workload.tunnelProtocol,
     trust_domain: workload.trustDomain,
     service_account: workload.serviceAccount,
+    waypoint: gatewayAddressToWire(workload.waypoint),
     node: workload.node,
     locality: workload.locality,
     canonical_name: workload.canonicalName,
@@ -86,6 +88,9 @@ export function workloadFromWire(wire: WireWorkload, codec: Codec, error: FieldE
     healthy: wire.status === 'HEALTHY',
     clusterId: shared.text(wire.cluster_id),
     hostNetwork: wire.network_mode === 'HOST_NETWORK',
+    ...(wire.waypoint && {
+      waypoint: gatewayAddressFromWire(wire.waypoint, 'workload.waypoint', error),
+    }),
     capacity: wire.capacity?.value ?? DEFAULT_CAPACITY,
     ...workloadExtensionsFromWire(wire.extensions, codec),
   };

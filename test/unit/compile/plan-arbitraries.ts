@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check';
 import { parseIp, type Ip } from '../../../src/model/ip.ts';
+import type { GatewayAddress } from '../../../src/model/gateway-address.ts';
 import type { EnrolledPod, SpliceMode } from '../../../src/model/enrolment.ts';
 import type { Address, Delta, L4Update } from '../../../src/model/messages.ts';
 import {
@@ -38,6 +39,11 @@ const targets = fc.uniqueArray(
   { selector: ({ servicePort }) => servicePort, maxLength: 2 },
 );
 
+const gateway: fc.Arbitrary<GatewayAddress | undefined> = fc.constantFrom(undefined, undefined, {
+  service: serviceKeyOf('s1'),
+  port: 15008,
+});
+
 export const workload: fc.Arbitrary<Workload> = record({
   name: fc.constantFrom(...WORKLOAD_NAMES),
   addresses: fc.constantFrom(...addresses),
@@ -49,19 +55,21 @@ export const workload: fc.Arbitrary<Workload> = record({
     subzone: fc.constant(''),
   }),
   healthy: fc.boolean(),
+  tunnelProtocol: fc.constantFrom('NONE', 'HBONE'),
+  gateway,
   capacity: fc.constantFrom(0, 1, 1, 2, 3),
   scope: fc.constantFrom('', 'shop~0123456789ab'),
   inboundClass: fc.constantFrom('', 'shop/0123456789ab'),
   services: fc.dictionary(fc.constantFrom(...SERVICE_NAMES), targets, { noNullPrototype: true }),
   policies: fc.subarray(['a/p1', 'a/p2', 'root/p3']),
-}).map(({ name, services, policies, ...rest }) => ({
+}).map(({ name, services, policies, gateway: waypoint, ...rest }) => ({
   ...rest,
+  ...(waypoint && { waypoint }),
   uid: uidOf(name),
   name,
   namespace: 'a',
   hostname: '',
   network: '',
-  tunnelProtocol: 'NONE',
   trustDomain: '',
   canonicalName: name,
   canonicalRevision: 'latest',
@@ -92,8 +100,10 @@ export const service: fc.Arbitrary<Service> = record({
   lbPolicy: fc.constantFrom(...LB_POLICIES),
   sessionAffinitySeconds: fc.constantFrom(0, 0, 60),
   maxConnections: fc.constantFrom(0, 0, 5),
-}).map((fields) => ({
+  gateway,
+}).map(({ gateway: waypoint, ...fields }) => ({
   ...fields,
+  ...(waypoint && { waypoint }),
   namespace: 'a',
   hostname: `${fields.name}.a.svc.cluster.local`,
 }));
@@ -117,6 +127,7 @@ export const enrolled: fc.Arbitrary<EnrolledPod[]> = fc.uniqueArray(
   record({
     name: fc.constantFrom(...WORKLOAD_NAMES),
     captureProxy: fc.boolean(),
+    sameNodeTunnel: fc.boolean(),
     splice: fc.constantFrom(...SPLICE_MODES),
     portModes: fc
       .uniqueArray(fc.tuple(port, fc.constantFrom(...SPLICE_MODES)), { selector: ([p]) => p })

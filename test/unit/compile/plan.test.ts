@@ -29,6 +29,8 @@ function held(plan: KernelPlan): Held {
   return Object.fromEntries(PLAN_ORDER.map((map) => [map, new Map<string, unknown>(plan[map])]));
 }
 
+const MODE = 'other-nodes';
+
 function applied(state: Held, operations: readonly PlanOperation[]): Held {
   for (const { op, map, key, ...rest } of operations) {
     if (op === 'put') state[map]!.set(key, (rest as { value: unknown }).value);
@@ -40,7 +42,7 @@ function applied(state: Held, operations: readonly PlanOperation[]): Held {
 /** All states of one series of changes, first the empty one. */
 function run(series: readonly Step[]) {
   let snapshot = emptySnapshot();
-  let state = initialPlanState();
+  let state = initialPlanState(undefined, MODE);
   const states = [state];
   for (const { mesh, pods } of series) {
     snapshot = buildSnapshot(snapshot, mesh);
@@ -66,7 +68,11 @@ test('a plan built change by change = the plan of the last mesh with the same nu
   fc.assert(
     fc.property(steps, (series) => {
       const last = run(series).at(-1)!;
-      const again = nextPlan(initialPlanState(last.numbers), last.snapshot, series.at(-1)!.pods);
+      const again = nextPlan(
+        initialPlanState(last.numbers, MODE),
+        last.snapshot,
+        series.at(-1)!.pods,
+      );
       // Numbers that the detour gave out are known to both: only then are the tables of identities equal.
       assert.deepEqual(held(again.plan), held(last.plan));
       assert.deepEqual(again.unknownPods, last.unknownPods);
@@ -100,7 +106,7 @@ test('a pod that joins, changes its account and leaves: every plan is that of it
       // Pods come and go while the mesh stays as it is.
       for (const pods of lists) {
         state = nextPlan(state, state.snapshot, pods);
-        const alone = nextPlan(initialPlanState(state.numbers), state.snapshot, pods);
+        const alone = nextPlan(initialPlanState(state.numbers, MODE), state.snapshot, pods);
         assert.deepEqual(held(alone.plan), held(state.plan));
         assert.deepEqual(alone.unknownPods, state.unknownPods);
       }
@@ -125,7 +131,7 @@ test('a restart with saved numbers changes nothing in the kernel', () => {
       const last = run(series).at(-1)!;
       const saved = JSON.parse(JSON.stringify(numbersToJson(last.numbers))) as unknown;
       const restarted = nextPlan(
-        initialPlanState(numbersFromJson(saved)),
+        initialPlanState(numbersFromJson(saved), MODE),
         last.snapshot,
         series.at(-1)!.pods,
       );

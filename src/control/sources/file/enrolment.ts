@@ -49,6 +49,7 @@ export class FolderEnrolment {
       netns,
       netnsPath: `${NETNS_FOLDER}/${netns}`,
       captureProxy: pod.captureProxy,
+      ...(pod.sameNodeTunnel && { sameNodeTunnel: true }),
       splice: pod.splice,
       portModes: pod.portModes,
       images: pod.images,

@@ -1,0 +1,145 @@
+/** The listener of one pod at 15008: proven peers, their requests under the pod's policy, and the application behind. */
+import { HboneServer, type InboundRequest } from '../../hbone/server.ts';
+import { parseSpiffe } from '../../model/identity.ts';
+import { parseIp } from '../../model/ip.ts';
+import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import type { AcceptedSecureLink, Transport } from '../../proxy/transport.ts';
+import type { CertificateView } from './certificate-view.ts';
+import type { PodKernelPort } from './kernel-port.ts';
+import type { MainThread } from './main-thread.ts';
+import type { TunnelPods } from './tunnel-pods.ts';
+
+const HANDSHAKE_MS = 10_000;
+
+export interface InboundTunnelsOptions {
+  readonly listener: ListenerInfo;
+  readonly fd: number;
+  readonly transport: Transport;
+  readonly kernel: PodKernelPort;
+  readonly main: MainThread;
+  readonly pods: TunnelPods;
+  readonly certificates: CertificateView;
+}
+
+export class InboundTunnels {
+  readonly #options: InboundTunnelsOptions;
+  readonly #server: HboneServer;
+  readonly #accepting: { close(): void };
+  /** numbers of peers' identities */
+  readonly #numbers = new Map<string, number>();
+
+  constructor(options: InboundTunnelsOptions) {
+    this.#options = options;
+    const { listener, fd, transport, kernel, main, pods, certificates } = options;
+    const { podId } = listener;
+    this.#server = new HboneServer({
+      transport,
+      events: {
+        allows: (request) => this.#decide(request).allowed,
+        socket: (request) => this.#socket(kernel, request),
+        resolve: (host, port, { address }) => {
+          const target = pods.get(podId)?.hosts.get(host)?.get(port);
+          return target === undefined ? undefined : { address, port: target };
+        },
+        baggage: () => pods.get(podId)?.baggage,
+        refused: (reason, request) => {
+          if (reason === 'policy') this.#denied(request as InboundRequest);
+          else main.failed({ direction: 'inbound', podId, peer: request.peer?.spiffe, reason });
+        },
+      },
+    });
+    const trustDomains = (): readonly string[] => this.#trustDomains();
+    this.#accepting = transport.listenTls(
+      fd,
+      {
+        credentials: () => {
+          const pod = pods.get(podId);
+          return pod && certificates.get(pod.spiffe);
+        },
+        /* asked at each handshake: the pod may be told of after its listener */
+        get trustDomains() {
+          return trustDomains();
+        },
+        handshakeTimeoutMs: HANDSHAKE_MS,
+      },
+      (accepted) => void this.#accept(accepted),
+      (reason) => main.failed({ direction: 'inbound', podId, peer: undefined, reason }),
+    );
+  }
+
+  get info(): ListenerInfo {
+    return this.#options.listener;
+  }
+
+  get tunnels(): number {
+    return this.#server.tunnels;
+  }
+
+  get connections(): number {
+    return this.#server.connections;
+  }
+
+  /** No new connections; the peers are asked to leave. */
+  retire(): void {
+    this.#accepting.close();
+    this.#server.shutdown();
+  }
+
+  closeConnectionsWhere(condition: (accepted: AcceptedSecureLink) => boolean): number {
+    return this.#server.closeConnectionsWhere(condition);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #trustDomains(): readonly string[] {
+    const { listener, pods } = this.#options;
+    const own = parseSpiffe(pods.get(listener.podId)?.spiffe ?? '');
+    return own ? [own.trustDomain] : [];
+  }
+
+  /** Its requests wait until the identity has its number: then they are decided without waiting. */
+  async #accept(accepted: AcceptedSecureLink): Promise<void> {
+    const { spiffe } = accepted.link.peer;
+    if (!this.#numbers.has(spiffe)) {
+      const number = await this.#options.main.ask({ kind: 'identity', spiffe });
+      if (number === 0) return accepted.link.close(true);
+      this.#numbers.set(spiffe, number);
+    }
+    this.#server.accept(accepted);
+  }
+
+  #decide({ peer, remote, target }: InboundRequest) {
+    const { listener, pods } = this.#options;
+    return pods.decide(
+      listener.podId,
+      peer.spiffe,
+      { address: parseIp(remote.address)!, port: remote.port },
+      { address: parseIp(target.address)!, port: target.port },
+    );
+  }
+
+  #socket(kernel: PodKernelPort, { peer, remote, target }: InboundRequest): number {
+    return kernel.upstreamSocket(this.#options.listener, {
+      target,
+      dialled: target,
+      client: remote,
+      sourceIdentity: this.#numbers.get(peer.spiffe)!,
+      sourcePod: 0,
+    });
+  }
+
+  #denied(request: InboundRequest): void {
+    const { listener, main } = this.#options;
+    const { peer, remote, target } = request;
+    const { policy } = this.#decide(request);
+    main.denied({
+      podId: listener.podId,
+      source: peer.spiffe,
+      sourceAddress: { address: parseIp(remote.address)!, port: remote.port },
+      port: target.port,
+      policy,
+    });
+  }
+}

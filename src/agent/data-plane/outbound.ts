@@ -1,0 +1,132 @@
+/** The second leg of a captured connection: straight to its target, or a tunnel to another node. */
+import type { HboneRoute, IpPort } from '../../compile/tunnel-route.ts';
+import { HboneClient } from '../../hbone/client.ts';
+import { formatForwarded, newTraceparent } from '../../hbone/headers.ts';
+import type { PooledConnection } from '../../hbone/pool.ts';
+import { parseIp, type Ip } from '../../model/ip.ts';
+import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import type { Endpoint, Link, Origin, Transport } from '../../proxy/transport.ts';
+import type { CertificateView } from './certificate-view.ts';
+import type { PodKernelPort } from './kernel-port.ts';
+import type { MainThread } from './main-thread.ts';
+import type { TunnelPod } from './messages.ts';
+import type { TunnelPods } from './tunnel-pods.ts';
+
+/** A pod's first connection may come before its certificate. */
+const CREDENTIALS_MS = 5000;
+
+export class Outbound {
+  readonly #transport: Transport;
+  readonly #kernel: PodKernelPort;
+  readonly #main: MainThread;
+  readonly #pods: TunnelPods;
+  readonly #certificates: CertificateView;
+  readonly #client: HboneClient;
+  /** of pods with tunnels, by the pod's number as text */
+  readonly #namespaces = new Map<string, ListenerInfo>();
+
+  constructor(options: {
+    transport: Transport;
+    kernel: PodKernelPort;
+    main: MainThread;
+    pods: TunnelPods;
+    certificates: CertificateView;
+  }) {
+    this.#transport = options.transport;
+    this.#kernel = options.kernel;
+    this.#main = options.main;
+    this.#pods = options.pods;
+    this.#certificates = options.certificates;
+    this.#client = new HboneClient({
+      transport: this.#transport,
+      socket: ({ pod, destination }) => {
+        const listener = this.#namespaces.get(pod);
+        if (!listener) throw new Error('the pod is gone');
+        return this.#kernel.tunnelSocket(listener, destination);
+      },
+      credentials: (identity) => this.#certificates.get(identity),
+    });
+  }
+
+  get tunnels(): number {
+    return this.#client.tunnels;
+  }
+
+  get connections(): number {
+    return this.#client.connections;
+  }
+
+  async connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
+    const pod = this.#pods.get(listener.podId);
+    if (pod && listener.role === 'outbound') {
+      const route = await this.#route(listener.podId, origin);
+      if (route.kind === 'none') throw new Error(route.reason);
+      if (route.kind === 'hbone') return this.#tunnel(listener, pod, origin, route);
+    }
+    return this.#transport.connect(this.#kernel.upstreamSocket(listener, origin), origin.target);
+  }
+
+  /** What is pooled for other pods ends with its tunnels. */
+  keepOnly(isHere: (podId: number) => boolean): void {
+    for (const pod of [...this.#namespaces.keys()]) {
+      if (!isHere(Number(pod))) this.#namespaces.delete(pod);
+    }
+    this.#client.closeConnectionsWhere(({ key }) => !isHere(Number(key.pod)));
+  }
+
+  closeConnectionsWhere(condition: (connection: PooledConnection) => boolean): number {
+    return this.#client.closeConnectionsWhere(condition);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #route(podId: number, { dialled, target }: Origin) {
+    const question = {
+      kind: 'route',
+      podId,
+      dialled: ipPort(dialled),
+      target: ipPort(target),
+    } as const;
+    const key = `${podId}|${dialled.address}|${dialled.port}|${target.address}|${target.port}`;
+    return this.#main.askOnce<'route'>(key, question, (route) =>
+      route.kind === 'hbone' ? route.lasting : route.kind === 'direct',
+    );
+  }
+
+  async #tunnel(
+    listener: ListenerInfo,
+    pod: TunnelPod,
+    origin: Origin,
+    route: HboneRoute,
+  ): Promise<Link> {
+    await this.#certificates.whenHeld(pod.spiffe, CREDENTIALS_MS);
+    const name = String(pod.podId);
+    if (!this.#pods.get(pod.podId)) throw new Error('the pod is gone');
+    this.#namespaces.set(name, listener);
+    const own = ownAddress(pod, route.gateway.address);
+    const { link } = await this.#client.connect({
+      identity: pod.spiffe,
+      acceptedIds: route.acceptedIds,
+      destination: route.gateway,
+      pod: name,
+      address: own,
+      authority: route.authority,
+      baggage: pod.baggage,
+      forwarded: formatForwarded({ address: own, port: origin.client.port }, route.hostname),
+      traceparent: newTraceparent(),
+    });
+    return link;
+  }
+}
+
+/** Endpoints of the kernel are addresses always. */
+function ipPort({ address, port }: Endpoint): IpPort {
+  return { address: parseIp(address)!, port };
+}
+
+function ownAddress({ addresses }: TunnelPod, like: Ip): string {
+  const six = like.includes(':');
+  return addresses.find((address) => address.includes(':') === six) ?? addresses[0] ?? '';
+}

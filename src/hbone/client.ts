@@ -1,0 +1,166 @@
+/** The client of HBONE: a TCP connection's way to a pod on another node, as a CONNECT request on a pooled mTLS connection. */
+import { ErrorCode, StreamError } from '../http2/error.ts';
+import { type FieldList, fieldValue } from '../http2/fields.ts';
+import type { Http2Stream } from '../http2/stream.ts';
+import type { TlsCredentials, TlsPeer, Transport } from '../proxy/transport.ts';
+import { TlsError } from '../proxy/transport.ts';
+import type { Baggage } from './headers.ts';
+import { Pool, type PooledConnection, type PoolKey } from './pool.ts';
+import { asTunnel, baggageOf, CONNECT_TIMEOUT_MS, TunnelFailed, TunnelRefused } from './tunnel.ts';
+
+export interface TunnelRequest extends PoolKey {
+  /** where the connection is to end: what the application dialled when the destination is a waypoint */
+  readonly authority: string;
+  /** telemetry: see headers.ts */
+  readonly baggage?: string;
+  readonly forwarded?: string;
+  readonly traceparent?: string;
+}
+
+export interface OutboundTunnel {
+  readonly request: TunnelRequest;
+  /** to be joined with the application's link */
+  readonly link: Http2Stream;
+  /** who answers, proven */
+  readonly peer: TlsPeer;
+  /** what the destination says of itself */
+  readonly baggage?: Baggage;
+}
+
+/** A request that the peer has certainly not looked at may be made again. */
+const MAX_ATTEMPTS = 3;
+
+export class HboneClient {
+  readonly #pool: Pool;
+  readonly #timeoutMs: number;
+  readonly #live = new Set<OutboundTunnel>();
+
+  constructor(options: {
+    transport: Transport;
+    /** a socket in the source's pod */
+    socket: (key: PoolKey) => number;
+    /** asked at each connect, so that a rotation drops nothing; undefined: there are none yet */
+    credentials: (identity: string) => TlsCredentials | undefined;
+    connectTimeoutMs?: number;
+    idleMs?: number;
+  }) {
+    const { transport, socket, credentials, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+    this.#timeoutMs = connectTimeoutMs;
+    this.#pool = new Pool({
+      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
+      connect: async (key) => {
+        const own = credentials(key.identity);
+        if (!own) throw new TlsError('no-credentials', key.identity);
+        return transport.connectTls(socket(key), key.destination, {
+          credentials: own,
+          acceptedIds: key.acceptedIds,
+          handshakeTimeoutMs: connectTimeoutMs,
+        });
+      },
+    });
+  }
+
+  /** mTLS connections that can take new tunnels. */
+  get connections(): number {
+    return this.#pool.size;
+  }
+
+  /** mTLS connections ever begun. */
+  get connects(): number {
+    return this.#pool.connects;
+  }
+
+  get tunnels(): number {
+    return this.#live.size;
+  }
+
+  /**
+   * Resolves when the other end has accepted; then join `link`.
+   *
+   * @throws TunnelRefused for another status than 200, TlsError, TunnelFailed, or an Error with an errno's `code`
+   */
+  async connect(request: TunnelRequest): Promise<OutboundTunnel> {
+    for (let attempt = 1; ; attempt++) {
+      const connection = await this.#pool.take(request);
+      const { session } = connection;
+      const isFresh = session.streamCount === 0 && !session.hasOpened;
+      try {
+        return await this.#open(connection, request);
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS || !mayRepeat(error, isFresh)) throw error;
+      }
+    }
+  }
+
+  #open(connection: PooledConnection, request: TunnelRequest): Promise<OutboundTunnel> {
+    return new Promise((resolve, reject) => {
+      let tunnel: OutboundTunnel | undefined;
+      const timer = setTimeout(() => {
+        reject(new TunnelFailed('no answer in time'));
+        stream.close(true);
+      }, this.#timeoutMs * 2);
+      const answered = (fields: FieldList, link: Http2Stream): void => {
+        const status = Number(fieldValue(fields, ':status'));
+        if (status < 200) return;
+        clearTimeout(timer);
+        if (status !== 200) {
+          reject(new TunnelRefused(status));
+          link.close(true);
+          return;
+        }
+        const baggage = baggageOf(fields);
+        tunnel = { request, link, peer: connection.peer, ...(baggage && { baggage }) };
+        this.#live.add(tunnel);
+        resolve(tunnel);
+      };
+      const stream: Http2Stream = connection.open(fieldsOf(request), {
+        fields: (fields) => tunnel || answered(fields, stream),
+        closed: (error) => {
+          clearTimeout(timer);
+          if (tunnel) this.#live.delete(tunnel);
+          else reject(error ?? new TunnelFailed('closed before an answer'));
+        },
+      });
+      asTunnel(stream);
+    });
+  }
+
+  /** Ends live tunnels with a reset; returns how many. */
+  closeWhere(condition: (tunnel: OutboundTunnel) => boolean): number {
+    const named = [...this.#live].filter(condition);
+    for (const { link } of named) link.abort(new TunnelFailed('no longer allowed'));
+    return named.length;
+  }
+
+  /** Ends mTLS connections with all their tunnels, for example of a revoked certificate. */
+  closeConnectionsWhere(condition: (connection: PooledConnection) => boolean): number {
+    return this.#pool.closeWhere(condition);
+  }
+
+  /** No new tunnels; connections end with the last of theirs. */
+  shutdown(): void {
+    this.#pool.shutdown();
+  }
+
+  /** Ends everything now. */
+  close(): void {
+    this.#pool.shutdown();
+    this.#pool.closeWhere(() => true);
+  }
+}
+
+function fieldsOf(request: TunnelRequest): FieldList {
+  const fields = [':method', 'CONNECT', ':authority', request.authority];
+  if (request.baggage) fields.push('baggage', request.baggage);
+  if (request.forwarded) fields.push('forwarded', request.forwarded);
+  if (request.traceparent) fields.push('traceparent', request.traceparent);
+  return fields;
+}
+
+/** The peer refused the stream unseen, or a connection that had been idle was dead already. */
+function mayRepeat(error: unknown, wasFresh: boolean): boolean {
+  if (error instanceof TunnelRefused || error instanceof TunnelFailed) return false;
+  if (error instanceof StreamError)
+    return error.byPeer && (error.code === ErrorCode.REFUSED_STREAM || error.unseen);
+  return !wasFresh;
+}

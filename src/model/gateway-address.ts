@@ -1,0 +1,8 @@
+/**
+ * istio.workload.GatewayAddress, decoded: where a waypoint is, by the name of its Service or by an address of it.
+ */
+import type { Ip } from './ip.ts';
+
+export type GatewayAddress =
+  | { readonly service: string /* "namespace/hostname" */; readonly port: number }
+  | { readonly address: Ip; readonly port: number };
