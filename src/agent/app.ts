@@ -111,7 +111,6 @@ async function build(
     identityOf: (pod) => reconciler.identityOf(pod),
   });
   const kernel = new KernelReadings({ binding, path, connections });
-  let telemetry: AgentTelemetry | undefined;
   const workers = new Workers({
     setup: {
       records: path.map('records').fd,
@@ -126,8 +125,6 @@ async function build(
       greeting: () => [...certificates.greeting(), ...tunnels.greeting()],
       wanted: (spiffe) => certificates.demand(spiffe),
       answer: (question) => tunnels.answer(question),
-      denied: (denial) => telemetry?.tunnelDenied(denial),
-      failed: (failure) => telemetry?.tunnelFailed(failure),
     },
   });
   const certificates: Certificates = new Certificates({
@@ -236,7 +233,8 @@ async function build(
     xds,
     certificates,
   };
-  telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
+  const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
+  workers.onTunnels(telemetry);
   telemetry.start();
   resources.add('telemetry', () => telemetry.close());
   const upkeep = new Upkeep({

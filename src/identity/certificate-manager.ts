@@ -19,7 +19,7 @@ import type {
 import { bundleName, ManagedIdentity } from './managed-identity.ts';
 import { PublishedCredentials, type CredentialsListener } from './published-credentials.ts';
 import type { RevocationList } from './revocation-list.ts';
-import type { TlsCredentials } from './tls-credentials.ts';
+import type { TlsCredentials } from '../model/tls-credentials.ts';
 import { trustDomainOf } from './trusted-roots.ts';
 import {
   CertificateAnswerError,

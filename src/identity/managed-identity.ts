@@ -8,7 +8,7 @@
 import { Backoff } from '../lifecycle/backoff.ts';
 import type { CertificateClock } from './certificate-clock.ts';
 import type { CertificateState, CertificateStatus, HeldChain } from './certificate-status.ts';
-import type { TlsCredentials } from './tls-credentials.ts';
+import type { TlsCredentials } from '../model/tls-credentials.ts';
 import { fingerprintOf, pemOf, type WorkloadCertificate } from './workload-certificate.ts';
 
 /** Istio's: 1 s, doubled, give or take a fifth, at most 150 s */

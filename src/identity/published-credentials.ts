@@ -3,7 +3,7 @@
  */
 import type { ManagedIdentity } from './managed-identity.ts';
 import type { RevocationList } from './revocation-list.ts';
-import type { TlsCredentials } from './tls-credentials.ts';
+import type { TlsCredentials } from '../model/tls-credentials.ts';
 import { NO_ROOTS, trustDomainOf, type TrustedRoots, trustedRoots } from './trusted-roots.ts';
 import { pemOf } from './workload-certificate.ts';
 

@@ -3,6 +3,9 @@
  * with what the kernel knows of them, and gives each as a Link. net.Socket is one transport (net-transport.ts); others pass
  * the same test suite.
  */
+import type { TlsCredentials } from '../model/tls-credentials.ts';
+
+export type { TlsCredentials };
 
 export interface Endpoint {
   /** text form, IPv4 not mapped */
@@ -89,21 +92,6 @@ export interface Transport {
  * TLS as ztunnel speaks it: TLS 1.3 with AES-GCM only, ALPN h2, no SNI, no resumption, certificates on both sides that chain to
  * the own credentials' roots and name a SPIFFE id; DNS names are ignored.
  */
-
-/** What one identity proves itself with. */
-export interface TlsCredentials {
-  readonly spiffe: string;
-  /** PEM, leaf first */
-  readonly certificateChain: string;
-  /** PEM, PKCS#8 */
-  readonly privateKey: string;
-  /** PEM bundle; peers must chain to one of these */
-  readonly roots: string;
-  /** PEM; a certificate whose issuer has no list here counts as not revoked, as with ztunnel's CRL_PATH */
-  readonly crls?: string;
-  /** grows with each rotation */
-  readonly version: number;
-}
 
 /** What a peer has proven. */
 export interface TlsPeer {

@@ -10,7 +10,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { CaSource, tokenIn } from '../../src/identity/ca-source.ts';
 import { CertificateManager } from '../../src/identity/certificate-manager.ts';
 import type { CertificateStatus } from '../../src/identity/certificate-status.ts';
-import type { TlsCredentials } from '../../src/identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../src/model/tls-credentials.ts';
 import { createLog } from '../../src/log.ts';
 import {
   CertificateClient,

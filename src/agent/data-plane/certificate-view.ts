@@ -4,7 +4,7 @@
  * Asked at every handshake, so that a rotation needs no new listener; what is established keeps what it had.
  */
 import { isRevoked, type RevocationList } from '../../identity/revocation-list.ts';
-import type { TlsCredentials } from '../../identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../model/tls-credentials.ts';
 
 interface Waiting {
   readonly resolve: (credentials: TlsCredentials | undefined) => void;

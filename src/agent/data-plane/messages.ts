@@ -3,7 +3,7 @@ import type { IpPort, TunnelRoute } from '../../compile/tunnel-route.ts';
 import type { Authorization } from '../../model/authorization.ts';
 import type { Ip } from '../../model/ip.ts';
 import type { RevocationList } from '../../identity/revocation-list.ts';
-import type { TlsCredentials } from '../../identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../model/tls-credentials.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 
 export interface WorkerSetup {

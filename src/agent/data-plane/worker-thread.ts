@@ -33,8 +33,12 @@ export interface WorkerHost {
   /** a connection waits for the certificate of this identity */
   wanted(spiffe: string): void;
   answer(question: Question): Answer;
-  denied(denial: TunnelDenial): void;
-  failed(failure: TunnelFailure): void;
+}
+
+/** Who is told what becomes of tunnels. */
+export interface TunnelObserver {
+  tunnelDenied(denial: TunnelDenial): void;
+  tunnelFailed(failure: TunnelFailure): void;
 }
 
 export class WorkerThread {
@@ -43,6 +47,8 @@ export class WorkerThread {
   readonly #onRestart: () => void;
   readonly #closeFd: (fd: number) => void;
   readonly #host: WorkerHost;
+  /** undefined: nobody listens yet */
+  observer: TunnelObserver | undefined;
   readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
   /** listening descriptors that no worker has taken yet */
   readonly #pending = new Set<number>();
@@ -143,10 +149,10 @@ export class WorkerThread {
         } satisfies ToWorker);
         break;
       case 'denied':
-        host.denied(message.denial);
+        this.observer?.tunnelDenied(message.denial);
         break;
       case 'failed':
-        host.failed(message.failure);
+        this.observer?.tunnelFailed(message.failure);
         break;
       case 'drained':
         if (message.cut > 0)

@@ -2,7 +2,7 @@
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import type { ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
-import { NO_STATS, WorkerThread, type WorkerHost } from './worker-thread.ts';
+import { NO_STATS, WorkerThread, type TunnelObserver, type WorkerHost } from './worker-thread.ts';
 
 export class Workers {
   readonly #threads: readonly WorkerThread[];
@@ -33,6 +33,10 @@ export class Workers {
 
   unlisten(podId: number, roles: readonly ListenerInfo['role'][]): void {
     for (const thread of this.#threads) thread.unlisten(podId, roles);
+  }
+
+  onTunnels(observer: TunnelObserver): void {
+    for (const thread of this.#threads) thread.observer = observer;
   }
 
   tell(message: ToWorker): void {

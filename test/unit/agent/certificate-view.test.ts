@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CertificateView } from '../../../src/agent/data-plane/certificate-view.ts';
-import type { TlsCredentials } from '../../../src/identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 
 const CART = 'spiffe://td/ns/shop/sa/cart';
 const credentials = (version: number): TlsCredentials => ({

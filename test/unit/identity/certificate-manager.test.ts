@@ -6,7 +6,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { CertificateManager } from '../../../src/identity/certificate-manager.ts';
 import { readPem } from '../../../src/identity/pem.ts';
-import type { TlsCredentials } from '../../../src/identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import { createLog } from '../../../src/log.ts';
 import { CertificateRefusedError } from '../../../src/xds/client/certificate-refused-error.ts';
 import { CART, HOUR, startLab, WEB, type Lab } from './manager-lab.ts';

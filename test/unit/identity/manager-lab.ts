@@ -11,7 +11,7 @@ import type {
   IssuedCertificate,
 } from '../../../src/identity/certificate-source.ts';
 import { newP256Key } from '../../../src/identity/csr.ts';
-import type { TlsCredentials } from '../../../src/identity/tls-credentials.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import { createLog } from '../../../src/log.ts';
 import { parseSpiffe } from '../../../src/model/identity.ts';
 import { temporaryDirectory } from '../../support/certificates.ts';
