@@ -34,10 +34,14 @@ export class Backoff {
     this.#stepMs = firstMs;
   }
 
-  /** The pause before the next try: half of the current step to all of it, or the first step to all of it. */
-  nextMs(): number {
-    const stepMs = this.#stepMs;
-    this.#stepMs = Math.min(this.#maxMs, stepMs * this.#factor);
+  /**
+   * The pause before the next try: half of the current step to all of it, or the first step to all of it.  `limitMs` is a
+   * lower limit than maxMs for now, and holds for the growth too.
+   */
+  nextMs(limitMs = this.#maxMs): number {
+    const maxMs = Math.min(this.#maxMs, limitMs);
+    const stepMs = Math.min(maxMs, this.#stepMs);
+    this.#stepMs = Math.min(maxMs, stepMs * this.#factor);
     const leastMs = this.#jitter === 'equal' ? stepMs / 2 : this.#firstMs;
     return leastMs + (stepMs - leastMs) * this.#random();
   }
