@@ -6,9 +6,9 @@
  */
 import type { MeshResources, ResourceKey } from '../resource-types.ts';
 import { Aliases } from './aliases.ts';
-import type { Entry } from './entry.ts';
+import type { AnyResource, Entry } from './entry.ts';
 import { bytesOf, type Frame } from './frames.ts';
-import type { Plan } from './plan.ts';
+import { removalsOf, type Plan } from './plan.ts';
 import type { Changes, ResourceTable, TypeTable } from './resource-table.ts';
 import type { Scope } from './scope.ts';
 import { HELD, SentRevisions } from './sent-revisions.ts';
@@ -157,41 +157,39 @@ export class Subscription {
   plan(kind: 'all' | 'upserts' | 'removals'): Plan {
     this.#prepare();
     const removals = kind === 'upserts' ? [] : [...this.#removals];
-    if (kind === 'removals') {
-      const news = removals.length > 0;
-      return {
-        kind,
-        upserts: [],
-        frames: [],
-        removals,
-        strays: [],
-        aliases: undefined,
-        bytes: 0,
-        news,
-      };
-    }
+    if (kind === 'removals') return removalsOf(removals);
     const aliases = this.#aliases.plan();
     const upserts = [...this.#upserts];
     const frames = [...upserts.map((entry) => this.#frameOf(entry)), ...aliases.frames];
     const strays = [...aliases.gone];
     for (const name of this.#strays) if (!this.#isThere(name)) strays.push(name);
     const news = this.#owed || frames.length + removals.length + strays.length > 0;
-    return { kind, upserts, frames, removals, strays, aliases, bytes: bytesOf(frames), news };
+    const bytes = bytesOf(frames);
+    return { kind, upserts, kept: [], frames, removals, strays, aliases, bytes, news };
   }
 
-  /** For the state-of-the-world protocol, in which what is not there is gone. */
-  planWhole(): Plan {
+  /** For the state-of-the-world protocol, in which what is not there is gone; `keep`: nothing is to go yet. */
+  planWhole(keep = false): Plan {
     this.#prepare();
-    const news = this.#owed || this.#upserts.size + this.#removals.size + this.#strays.size > 0;
     const upserts = [...this.wanted()];
     const frames = upserts.map((entry) => this.#frameOf(entry));
+    const kept: Entry[] = [];
+    const removals: Entry[] = [];
+    for (const entry of this.#removals) {
+      const may = (last: AnyResource): boolean => this.#inScope(entry, last);
+      const frame = keep ? entry.lastFrame(this.#sent.of(entry), may) : undefined;
+      (frame === undefined ? removals : kept).push(entry);
+      if (frame !== undefined) frames.push(frame);
+    }
     const aliases = this.#aliases.plan();
     frames.push(...aliases.frames);
+    const news = this.#owed || this.#upserts.size + removals.length + this.#strays.size > 0;
     return {
       kind: 'whole',
       upserts,
+      kept,
       frames,
-      removals: [...this.#removals],
+      removals,
       strays: [],
       aliases,
       bytes: bytesOf(frames),
@@ -254,7 +252,7 @@ export class Subscription {
     return this.#asks(entry) && this.#inScope(entry);
   }
 
-  #inScope({ key, name, resource }: Entry): boolean {
+  #inScope({ key, name, resource: own }: Entry, resource = own): boolean {
     return resource !== undefined && this.#scope.has(key, name, resource);
   }
 
