@@ -6,6 +6,12 @@ import type { Finding } from '../model/finding.ts';
 import type { ResourceKind, ResourcesView } from './resource-view.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
+import type { LeftOut } from '../xds/istiod/left-out-view.ts';
+
+export interface XdsView extends XdsStatus {
+  /** what a foreign control plane does not say, or not as it is written; null: nothing */
+  readonly leftOut: LeftOut | null;
+}
 
 export interface StatusView {
   readonly version: string;
@@ -52,7 +58,7 @@ export interface StatusView {
   readonly connections: { readonly live: number; readonly spliced: number };
   readonly findings: { readonly errors: number; readonly warnings: number };
   /** null: the mesh comes from the config folder */
-  readonly xds: XdsStatus | null;
+  readonly xds: XdsView | null;
   /** of a machine that joined, or is to join, by a token */
   readonly node: NodeCredentialStatus | null;
 }

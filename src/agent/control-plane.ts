@@ -11,6 +11,7 @@ import type { Codec } from '../xds/codec.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsClient as Client } from '../xds/client/client.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
+import type { LeftOut } from '../xds/istiod/left-out-view.ts';
 import type { Mesh } from './mesh.ts';
 
 export interface ControlPlaneOptions {
@@ -25,11 +26,15 @@ export interface ControlPlaneOptions {
 
 export interface ControlPlane {
   status(): XdsStatus;
+  /** What the server in force does not say, or not as it is written; null: nothing. Never rejects. */
+  leftOut(): Promise<LeftOut | null>;
   /** undefined: the agent proves itself with a token, or not at all */
   node(): NodeCredentialStatus | undefined;
   close(): Promise<void>;
 }
 
+/** all resources of one kind */
+const MAX_CONFIG_BYTES = 64 * 1024 * 1024;
 const CACHE_FILE = 'xds-cache.bin';
 
 /** undefined without --xds.  Does not wait for a server: until one answers the kernel goes on with what it has. */
@@ -44,14 +49,17 @@ export async function startControlPlane(
   const { LastGood } = await import('../xds/cache/last-good.ts');
   const { XdsClient } = await import('../xds/client/client.ts');
   const { nodeOf } = await import('../xds/client/node.ts');
+  const { LeftOutView } = await import('../xds/istiod/left-out-view.ts');
   const codec = createCodec();
   const credential = await openCredential(setup, xds, codec, () => client.reconnect());
+  const channel = { ...xds, clusterId, credential };
+  const node = nodeOf({ environment: process.env, clusterId, hostname: hostname(), version });
   let complete = false;
   const client: Client = new XdsClient({
     servers: xds.servers,
-    channel: { ...xds, clusterId, credential },
+    channel,
     codec,
-    node: nodeOf({ environment: process.env, clusterId, hostname: hostname(), version }),
+    node,
     protocol: xds.protocol,
     linked: xds.l7,
     log: log.child({ component: 'xds' }),
@@ -68,10 +76,24 @@ export async function startControlPlane(
       setup.onComplete();
     },
   });
+  const leftOut = new LeftOutView({
+    servers: xds.servers,
+    linked: xds.l7,
+    channel: {
+      ...channel,
+      // what becomes of this stream says nothing about the node's membership
+      credential: credential && { current: () => credential.current(), answered: () => {} },
+      discovery: codec.discovery,
+      maxMessageBytes: MAX_CONFIG_BYTES,
+    },
+    node,
+    codec,
+  });
   client.start();
   void credential?.start();
   return {
     status: () => client.status(),
+    leftOut: () => leftOut.of(client.status(), mesh.snapshot.services),
     node: () => credential?.status(),
     close: async () => {
       await credential?.close();

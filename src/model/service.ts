@@ -60,7 +60,15 @@ export interface Service extends LoadBalancer {
   readonly clusterAddresses?: ReadonlyMap<string, readonly Ip[]>;
   readonly ports: readonly ServicePort[];
   readonly loadBalancing: LoadBalancing;
+  /** through which istiod wants its requests to go; absent: it has none, or control is not istiod */
+  readonly waypoint?: Waypoint;
 }
+
+/** istio.workload.GatewayAddress */
+export type Waypoint = (
+  | { readonly namespace: string; readonly hostname: string }
+  | { readonly network: string; readonly ip: Ip }
+) & { readonly port: number };
 
 /** The Service as a node of that cluster may see it. */
 export function serviceForCluster(service: Service, cluster: string): Service {

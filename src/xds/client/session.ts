@@ -198,13 +198,15 @@ export class Session {
   }
 
   #headers(metadata: Metadata): void {
-    if (this.#options.linked !== 'auto' || metadata.get(CONTROL_HEADER).length === 0) return;
+    this.figures.isControl = metadata.get(CONTROL_HEADER).length > 0;
+    if (this.#options.linked !== 'auto' || !this.figures.isControl) return;
     this.#linked = true;
     this.#subscribe();
   }
 
   async #take(message: unknown, stream: AdsStream): Promise<void> {
     const read = this.#protocol.read(message);
+    this.figures.controlPlane ||= read.controlPlane;
     const key = resourceKeyOf(read.typeUrl);
     const type = key === undefined ? undefined : this.#type(key);
     if (type === undefined || !type.asked) {

@@ -1,8 +1,8 @@
 /**
  * istio.workload.Service ↔ Service.
  */
-import { ipFamily, ipWireBytes } from '../../model/ip.ts';
-import type { LoadBalancing, RoutingScope, Service } from '../../model/service.ts';
+import { ipFamily, ipFromBytes, ipWireBytes } from '../../model/ip.ts';
+import type { LoadBalancing, RoutingScope, Service, Waypoint } from '../../model/service.ts';
 import type { Codec, WireService, WireServiceInput } from '../codec.ts';
 import type { FieldError } from './decoded.ts';
 import { loadBalancerFromWire, loadBalancerToWire } from './load-balancer.ts';
@@ -19,12 +19,14 @@ export function serviceToWire(service: Service, codec: Codec): WireServiceInput 
     addresses: service.addresses.map((ip) => ({ address: ipWireBytes(ip) })),
     ports: service.ports.map(portToWire),
     load_balancing: loadBalancingToWire(service.loadBalancing),
+    waypoint: service.waypoint === undefined ? null : waypointToWire(service.waypoint),
     extensions: loadBalancerToWire(service, codec.loadBalancer),
   };
 }
 
 export function serviceFromWire(wire: WireService, codec: Codec, error: FieldError): Service {
   if (wire.hostname === '') error('service.hostname', 'is missing');
+  const waypoint = waypointFromWire(wire.waypoint);
   return {
     name: wire.name,
     namespace: wire.namespace,
@@ -36,8 +38,31 @@ export function serviceFromWire(wire: WireService, codec: Codec, error: FieldErr
     }),
     ports: wire.ports.map((port, index) => portFromWire(port, `service.ports[${index}]`, error)),
     loadBalancing: loadBalancingFromWire(wire.load_balancing, error),
+    ...(waypoint !== undefined && { waypoint }),
     ...loadBalancerFromWire(wire.extensions, codec.loadBalancer),
   };
+}
+
+function waypointToWire(waypoint: Waypoint): NonNullable<WireServiceInput['waypoint']> {
+  const { port: hbone_mtls_port } = waypoint;
+  if ('ip' in waypoint) {
+    const { network, ip } = waypoint;
+    return { address: { network, address: ipWireBytes(ip) }, hbone_mtls_port };
+  }
+  const { namespace, hostname } = waypoint;
+  return { hostname: { namespace, hostname }, hbone_mtls_port };
+}
+
+/** One that cannot be read is no reason to refuse the Service: nothing goes there. */
+function waypointFromWire(wire: WireService['waypoint']): Waypoint | undefined {
+  if (wire?.hostname) {
+    const { namespace, hostname } = wire.hostname;
+    return { namespace, hostname, port: wire.hbone_mtls_port };
+  }
+  if (!wire?.address) return undefined;
+  const { network, address } = wire.address;
+  const ip = ipFromBytes(address);
+  return ip === undefined ? undefined : { network, ip, port: wire.hbone_mtls_port };
 }
 
 function loadBalancingToWire(lb: LoadBalancing): WireLoadBalancingInput | null {

@@ -85,8 +85,8 @@ function meshOf({ listeners, routes: to, workloads, ip }: Shape): Mesh {
   ];
   return new Map(
     all.map(([key, list]) => {
-      const { nameOf } = RESOURCE_TYPES[key] as ResourceType;
-      return [key, new Map(list.map((one) => [nameOf(one), one]))];
+      const type = RESOURCE_TYPES[key] as ResourceType;
+      return [key, new Map(list.map((one) => [type.nameOf(one), one]))];
     }),
   );
 }
