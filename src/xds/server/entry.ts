@@ -29,9 +29,6 @@ export class Entry {
   /** out of the table: its slot may be another's */
   freed = false;
   #frame: Frame | undefined;
-  #frameRevision = 0;
-  /** what was there before it went */
-  #last: AnyResource | undefined;
   #variants: Map<string, Frame> | undefined;
   /** of the content for all clusters */
   #digest = '';
@@ -55,15 +52,6 @@ export class Entry {
     return frame;
   }
 
-  /**
-   * As it last was, for a client that has `revision` of it; undefined: not kept, or it changed since, and nobody knows
-   * whether `may` the client see that.
-   */
-  lastFrame(revision: number, may: (resource: AnyResource) => boolean): Frame | undefined {
-    const seen = revision === this.#frameRevision || (this.#last !== undefined && may(this.#last));
-    return seen ? this.#frame : undefined;
-  }
-
   /** Whether it changes anything. Throws when it cannot be encoded; nothing has changed then. */
   set(codec: Codec, resource: AnyResource): boolean {
     const frame = encode(codec, this.key, this.name, resource);
@@ -74,18 +62,14 @@ export class Entry {
     this.resource = resource;
     if (same) return false;
     this.#frame = frame;
-    this.#frameRevision = this.revision + 1;
-    this.#last = undefined;
     this.#variants = undefined;
     this.#digest = digest;
     return true;
   }
 
-  /** The bytes stay where others may refer to it until they are told of something else. */
   clear(): void {
-    if (this.key === 'addresses') this.#frame = undefined;
-    else this.#last = this.resource;
     this.resource = undefined;
+    this.#frame = undefined;
     this.#variants = undefined;
   }
 }

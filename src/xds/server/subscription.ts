@@ -6,7 +6,7 @@
  */
 import type { MeshResources, ResourceKey } from '../resource-types.ts';
 import { Aliases } from './aliases.ts';
-import type { AnyResource, Entry } from './entry.ts';
+import type { Entry } from './entry.ts';
 import { bytesOf, type Frame } from './frames.ts';
 import { removalsOf, type Plan } from './plan.ts';
 import type { Changes, ResourceTable, TypeTable } from './resource-table.ts';
@@ -30,6 +30,8 @@ export class Subscription {
   readonly #upserts = new Set<Entry>();
   readonly #removals = new Set<Entry>();
   readonly #strays = new Set<string>();
+  /** what the last response in the state of the world said, where others may refer to it */
+  #said: ReadonlyMap<Entry, Frame> = new Map();
   #rescan = false;
   /** an answer is owed even if it says nothing new */
   #owed = true;
@@ -173,14 +175,10 @@ export class Subscription {
     this.#prepare();
     const upserts = [...this.wanted()];
     const frames = upserts.map((entry) => this.#frameOf(entry));
-    const kept: Entry[] = [];
-    const removals: Entry[] = [];
-    for (const entry of this.#removals) {
-      const may = (last: AnyResource): boolean => this.#inScope(entry, last);
-      const frame = keep ? entry.lastFrame(this.#sent.of(entry), may) : undefined;
-      (frame === undefined ? removals : kept).push(entry);
-      if (frame !== undefined) frames.push(frame);
-    }
+    const says = (entry: Entry): boolean => keep && this.#said.has(entry);
+    const kept = [...this.#removals].filter(says);
+    const removals = [...this.#removals].filter((entry) => !says(entry));
+    frames.push(...kept.map((entry) => this.#said.get(entry)!));
     const aliases = this.#aliases.plan();
     frames.push(...aliases.frames);
     const news = this.#owed || this.#upserts.size + removals.length + this.#strays.size > 0;
@@ -198,7 +196,10 @@ export class Subscription {
   }
 
   /** It is on its way, or there was no news in it. */
-  commit({ kind, upserts, removals, aliases }: Plan): void {
+  commit({ kind, upserts, kept, frames, removals, aliases }: Plan): void {
+    if (kind === 'whole' && this.key !== 'addresses') {
+      this.#said = new Map([...upserts, ...kept].map((entry, at) => [entry, frames[at]!]));
+    }
     for (const entry of upserts) {
       this.#upserts.delete(entry);
       this.#sent.set(entry, entry.revision);
@@ -252,7 +253,7 @@ export class Subscription {
     return this.#asks(entry) && this.#inScope(entry);
   }
 
-  #inScope({ key, name, resource: own }: Entry, resource = own): boolean {
+  #inScope({ key, name, resource }: Entry): boolean {
     return resource !== undefined && this.#scope.has(key, name, resource);
   }
 

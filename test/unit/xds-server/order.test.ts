@@ -247,7 +247,7 @@ suite('nothing that was sent refers to what is not there', () => {
           }
           client.settle();
         }),
-        { numRuns: 300 },
+        { numRuns: 500 },
       );
     });
   }
