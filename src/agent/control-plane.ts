@@ -82,7 +82,11 @@ export async function startControlPlane(
     channel: {
       ...channel,
       // what becomes of this stream says nothing about the node's membership
-      credential: credential && { current: () => credential.current(), answered: () => {} },
+      credential: credential && {
+        current: () => credential.current(),
+        roots: () => credential.roots(),
+        answered: () => {},
+      },
       discovery: codec.discovery,
       maxMessageBytes: MAX_CONFIG_BYTES,
     },
