@@ -8,6 +8,7 @@
 #define PODWIRE_CONNECT_BPF_H
 #include "balance.bpf.h"
 #include "events.bpf.h"
+#include "met.bpf.h"
 #include "policy.bpf.h"
 #include "trust.bpf.h"
 
@@ -139,6 +140,8 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 			flags = INTENT_MEASURED;
 		*changed = true;
 	}
+	if (!svc && !addr_is_loopback(to->addr))
+		met_tell(pod, to->addr, to->port);
 	if (pod->flags & POD_CAPTURE_PROXY && !addr_is_loopback(to->addr)) {
 		struct local *local = bpf_map_lookup_elem(&locals, to->addr);
 

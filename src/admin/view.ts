@@ -11,6 +11,17 @@ import type { LeftOut } from '../xds/istiod/left-out-view.ts';
 export interface XdsView extends XdsStatus {
   /** what a foreign control plane does not say, or not as it is written; null: nothing */
   readonly leftOut: LeftOut | null;
+  /** null: all addresses are asked for */
+  readonly onDemand: OnDemandStatus | null;
+}
+
+/** Addresses that pods of this node have dialled of late and the kernel knew nobody at. */
+export interface OnDemandStatus {
+  readonly asking: number;
+  readonly found: number;
+  readonly nobody: number;
+  /** connections to addresses that were not asked for, because there are too many */
+  readonly refused: number;
 }
 
 export interface StatusView {

@@ -98,7 +98,9 @@ export class AgentAdminView implements AdminView {
         errors: findings.filter(({ severity }) => severity === 'error').length,
         warnings: findings.filter(({ severity }) => severity === 'warning').length,
       },
-      xds: xds ? { ...xds.status(), leftOut: await xds.leftOut() } : null,
+      xds: xds
+        ? { ...xds.status(), leftOut: await xds.leftOut(), onDemand: xds.onDemand() ?? null }
+        : null,
       node: xds?.node() ?? null,
     };
   }

@@ -128,10 +128,7 @@ async function build(
     closeFd: (fd) => binding.closeFd(fd),
   });
   const listeners = new Listeners({ binding, path, workers });
-  resources.add('workers', async () => {
-    listeners.retire();
-    await workers.close();
-  });
+  resources.add('workers', () => listeners.drain());
   const reconciler: Reconciler = new Reconciler({
     binding,
     path,
@@ -200,6 +197,7 @@ async function build(
     stateDir: state.path,
     log,
     mesh,
+    settings,
     onComplete: () => readiness.clear('mesh'),
   });
   if (xds === undefined) readiness.clear('mesh');

@@ -3,8 +3,10 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { OnDemandStatus } from '../admin/view.ts';
 import type { AgentOptions } from '../config/agent-options.ts';
 import type { XdsOptions } from '../config/xds-options.ts';
+import type { Settings } from '../kernel/settings.ts';
 import type { NodeCredential } from '../identity/node-credential.ts';
 import type { Log } from '../log.ts';
 import type { Codec } from '../xds/codec.ts';
@@ -13,6 +15,7 @@ import type { XdsClient as Client } from '../xds/client/client.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
 import type { LeftOut } from '../xds/istiod/left-out-view.ts';
 import type { Mesh } from './mesh.ts';
+import { OnDemand } from './on-demand.ts';
 
 export interface ControlPlaneOptions {
   readonly options: AgentOptions;
@@ -20,6 +23,7 @@ export interface ControlPlaneOptions {
   readonly stateDir: string;
   readonly log: Log;
   readonly mesh: Mesh;
+  readonly settings: Pick<Settings, 'tellOfAddresses'>;
   /** the first complete mesh is in force; called once */
   readonly onComplete: () => void;
 }
@@ -30,6 +34,10 @@ export interface ControlPlane {
   leftOut(): Promise<LeftOut | null>;
   /** undefined: the agent proves itself with a token, or not at all */
   node(): NodeCredentialStatus | undefined;
+  /** undefined: all addresses are asked for */
+  onDemand(): OnDemandStatus | undefined;
+  /** A pod, by its number, dials an address of nobody known. */
+  met(pod: number, ip: string): void;
   close(): Promise<void>;
 }
 
@@ -62,6 +70,7 @@ export async function startControlPlane(
     node,
     protocol: xds.protocol,
     linked: xds.l7,
+    onDemand: xds.onDemand,
     log: log.child({ component: 'xds' }),
     lastGood: new LastGood({ path: join(stateDir, CACHE_FILE), codec, log }),
     snapshot: () => mesh.snapshot,
@@ -93,13 +102,19 @@ export async function startControlPlane(
     node,
     codec,
   });
+  const onDemand = xds.onDemand ? new OnDemand({ client, mesh }) : undefined;
+  setup.settings.tellOfAddresses(xds.onDemand);
+  if (onDemand !== undefined) mesh.onPods((uids) => onDemand.setPods(uids));
   client.start();
   void credential?.start();
   return {
     status: () => client.status(),
     leftOut: () => leftOut.of(client.status(), mesh.snapshot.services),
     node: () => credential?.status(),
+    onDemand: () => onDemand?.status(),
+    met: (pod, ip) => onDemand?.met(pod, ip),
     close: async () => {
+      onDemand?.close();
       await credential?.close();
       await client.close();
     },

@@ -51,10 +51,11 @@ export class Listeners implements PodListeners {
     this.#workers.unlisten(pod.id);
   }
 
-  /** New connections go as if the agent were gone; what has reached a listener is still accepted until the workers close. */
-  retire(): void {
+  /** New connections go as if the agent were gone; what has reached a listener is still accepted, and the workers finish. */
+  async drain(): Promise<void> {
     for (const pod of this.#open.values()) this.#clearSlots(pod);
     this.#open.clear();
+    await this.#workers.close();
   }
 
   /** A worker was replaced: its slots get new listeners. */

@@ -38,6 +38,7 @@ export function agentCommand(): Command {
     .option('--xds-server-name <name>', "name in the servers' certificates, if not the host")
     .option('--xds-protocol <variant>', 'auto, delta or sotw', 'auto')
     .option('--xds-l7 <mode>', 'ask for listeners, routes and clusters: auto, on or off', 'auto')
+    .option('--xds-on-demand', 'ask for workloads and services when pods dial them, not for all')
     .option('--xds-plaintext', 'allow http:// to other machines')
     .option('--cgroup <path>', 'capture the processes below it (default: the cgroup v2 root)')
     .option('--bpffs <path>', 'BPF file system for the pins', DEFAULT_BPFFS)

@@ -8,7 +8,7 @@
  */
 import type { Log } from '../../log.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { KubernetesError } from '../kubernetes/error.ts';
+import type { KubernetesError } from '../kubernetes/error.ts';
 import { isOvertaken, LeaderUpkeep } from './leader-upkeep.ts';
 
 export interface WebhookBundleOptions {

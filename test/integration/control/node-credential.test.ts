@@ -243,7 +243,7 @@ test('control has another root: the old certificate is refused, a new token help
 async function age({ state }: ControlPlace, change: (roots: RootState) => void): Promise<void> {
   const folder = join(state, 'ca');
   const newest = (await readdir(folder))
-    .filter((name) => /^roots-/.test(name))
+    .filter((name) => name.startsWith('roots-'))
     .sort()
     .at(-1)!;
   const roots = JSON.parse(await readFile(join(folder, newest), 'utf8')) as RootState;

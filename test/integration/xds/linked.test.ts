@@ -95,14 +95,14 @@ test('on demand: nothing at first, then by address, until there is an answer', a
   const first = await stream!.request();
   assert.deepEqual(first.resource_names_subscribe, ['*']);
   assert.deepEqual(first.resource_names_unsubscribe, ['*']);
-  const both = Promise.all([client.lookup('', '10.0.0.9'), client.lookup('', '10.0.0.9')]);
+  const both = Promise.all([...client.lookup(['/10.0.0.9']), ...client.lookup(['/10.0.0.9'])]);
   const asked = await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.9'));
   const typeUrl = asked.type_url;
   // the answer may come before the server's word counts
   stream!.send({ type_url: typeUrl, nonce: 'n', removed_resources: ['/10.0.0.9'] });
   stream!.send({ type_url: AUTHORIZATION_TYPE_URL, nonce: 'p' });
   assert.deepEqual(await both, [false, false]);
-  const found = client.lookup('', '10.0.0.1');
+  const [found] = client.lookup(['/10.0.0.1']);
   await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.1'));
   const value = Buffer.from(encodeAddress(codec, pod('a', '10.0.0.1')));
   const resource = { type_url: typeUrl, value };
