@@ -67,4 +67,6 @@ ABI_STRUCT(adopted);
 ABI_STRUCT(sock_owner);
 ABI_STRUCT(watch_key);
 ABI_STRUCT(watch_count);
+ABI_STRUCT(met_key);
+ABI_STRUCT(met_budget);
 ABI_STRUCT(config);

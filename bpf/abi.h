@@ -31,6 +31,9 @@ enum abi_limits {
 	MAX_TRUST = 8192,
 	MAX_LISTENING = 16384, /* listening ports of enrolled pods */
 	MAX_FLOODS = 8192,
+	MAX_MET = 16384, /* addresses of nobody known that pods have dialled of late */
+	MET_AGAIN_S = 30, /* how soon the same pod's next connection there is told of again */
+	MET_PER_SECOND = 64, /* addresses told of one pod: a scan tells of no more */
 	EVENT_RING_BYTES = 4194304,
 	FLOOD_BYTES = 8388608, /* a connection that sent more than this in floods is one */
 	FLOOD_MEMORY_S = 600, /* how long that is remembered */
@@ -219,6 +222,7 @@ enum event_type {
 	EVENT_CLOSE = 1, /* struct flow_event: a connection ended */
 	EVENT_DENIED, /* struct flow_event: a connection was refused */
 	EVENT_TRUST, /* struct trust_event: an executable was met that the agent has not looked at yet */
+	EVENT_MET, /* struct flow_event: a pod (source_pod) dials an address (key.remote) of nobody known */
 };
 
 /* A socket's own view of its 4-tuple.  netns is 0 unless the remote address is loopback. */
@@ -638,6 +642,17 @@ struct watch_count {
 	__u64 reads;
 };
 
+struct met_key {
+	__u8 addr[16];
+	__u32 pod;
+};
+
+/* of one pod: what was told in the second that began at since_ns */
+struct met_budget {
+	__u64 since_ns;
+	__u64 told;
+};
+
 /* settings: one value, knobs that change at run time */
 struct config {
 	__u32 epoch; /* raised with every policy change */
@@ -651,7 +666,7 @@ struct config {
 	__u32 flood_run; /* small messages in a row without an answer that make a flood */
 	__u32 flood_min_bytes; /* smaller messages gain by redirection even then */
 	__u32 flood_bytes; /* a message up to this size is small */
-	__u32 pad;
+	__u32 on_demand; /* 1: the agent is told of addresses of nobody known */
 	__u32 notsent_lowat;
 	__u32 flood_stride; /* bytes of a flood that one verdict lets pass */
 	__u32 keepalive_s; /* what podwire_keepalive gives to long-lived spliced sockets; 0: nothing */

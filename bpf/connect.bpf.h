@@ -8,6 +8,7 @@
 #define PODWIRE_CONNECT_BPF_H
 #include "balance.bpf.h"
 #include "events.bpf.h"
+#include "met.bpf.h"
 #include "policy.bpf.h"
 #include "trust.bpf.h"
 
@@ -157,6 +158,8 @@ static __always_inline int connect_decide(struct bpf_sock_addr *ctx, struct dest
 		/* A Service has a waypoint of its own, or none. */
 		tunnel = tunnel_to(pod, to->addr) & TUNNEL_WORKLOAD;
 	}
+	if (!svc && !tunnel && !addr_is_loopback(to->addr))
+		met_tell(pod, to->addr, to->port);
 	if ((pod->flags & POD_CAPTURE_PROXY || tunnel) && !addr_is_loopback(to->addr)) {
 		struct local *local = bpf_map_lookup_elem(&locals, to->addr);
 

@@ -144,6 +144,21 @@ struct {
 /* Anything in floods since the agent loaded this program: most nodes never pay for the look-up. */
 volatile __u32 floods_met;
 
+/* On demand only: when the agent was last told, in ns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_MET);
+	__type(key, struct met_key);
+	__type(value, __u64);
+} met SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PODS);
+	__type(key, __u32);
+	__type(value, struct met_budget);
+} met_budgets SEC(".maps");
+
 /* First message of a direction after one of the other: a hint, so collisions of the slot do no harm. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

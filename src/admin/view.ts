@@ -8,6 +8,23 @@ import type { CertificateStatus } from '../identity/certificate-status.ts';
 import type { CrlStatus } from '../identity/crl-file.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsStatus } from '../xds/client/status.ts';
+import type { LeftOut } from '../xds/istiod/left-out-view.ts';
+
+export interface XdsView extends XdsStatus {
+  /** what a foreign control plane does not say, or not as it is written; null: nothing */
+  readonly leftOut: LeftOut | null;
+  /** null: all addresses are asked for */
+  readonly onDemand: OnDemandStatus | null;
+}
+
+/** Addresses that pods of this node have dialled of late and the kernel knew nobody at. */
+export interface OnDemandStatus {
+  readonly asking: number;
+  readonly found: number;
+  readonly nobody: number;
+  /** connections to addresses that were not asked for, because there are too many */
+  readonly refused: number;
+}
 
 export interface StatusView {
   readonly version: string;
@@ -54,7 +71,7 @@ export interface StatusView {
   readonly connections: { readonly live: number; readonly spliced: number };
   readonly findings: { readonly errors: number; readonly warnings: number };
   /** null: the mesh comes from the config folder */
-  readonly xds: XdsStatus | null;
+  readonly xds: XdsView | null;
   /** of a machine that joined, or is to join, by a token */
   readonly node: NodeCredentialStatus | null;
   readonly certificates: {

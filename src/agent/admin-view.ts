@@ -55,9 +55,9 @@ export class AgentAdminView implements AdminView {
     this.#preMesh = new PreMesh({ binding, connections, reconciler, state: () => mesh.state });
   }
 
-  status(): StatusView {
+  async status(): Promise<StatusView> {
     const { options, version, startedAt, metricsAddress, readiness } = this.#options;
-    const { path, connections, settings, mesh, reconciler, splice } = this.#parts;
+    const { path, connections, settings, mesh, reconciler, splice, xds } = this.#parts;
     const list = connections.list();
     const { snapshot } = mesh.state;
     const findings = this.findings();
@@ -99,8 +99,10 @@ export class AgentAdminView implements AdminView {
         errors: findings.filter(({ severity }) => severity === 'error').length,
         warnings: findings.filter(({ severity }) => severity === 'warning').length,
       },
-      xds: this.#parts.xds?.status() ?? null,
-      node: this.#parts.xds?.node() ?? null,
+      xds: xds
+        ? { ...xds.status(), leftOut: await xds.leftOut(), onDemand: xds.onDemand() ?? null }
+        : null,
+      node: xds?.node() ?? null,
       certificates: this.#certificates(),
     };
   }

@@ -200,6 +200,7 @@ async function build(
     stateDir: state.path,
     log,
     mesh,
+    settings,
     onComplete: () => readiness.clear('mesh'),
   });
   if (xds === undefined) readiness.clear('mesh');

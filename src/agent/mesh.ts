@@ -49,6 +49,7 @@ export class Mesh {
   #state: PlanState;
   #enrolled: readonly EnrolledPod[] = [];
   #findings: () => readonly Finding[] = () => [];
+  #onPods: (uids: readonly string[]) => void = () => {};
   #applied = 0;
 
   constructor(options: MeshOptions) {
@@ -71,7 +72,10 @@ export class Mesh {
 
   /** Parts that are absent stay as they are; `enrolled` and `findings` are whole lists. */
   update(change: MeshChange): void {
-    this.#enrolled = change.enrolled ?? this.#enrolled;
+    if (change.enrolled !== undefined) {
+      this.#enrolled = change.enrolled;
+      this.#onPods(change.enrolled.map(({ uid }) => uid));
+    }
     this.#findings = change.findings ?? this.#findings;
     if (change.mesh !== undefined) this.#store.apply(change.mesh);
     if (this.#store.incomplete) return;
@@ -81,6 +85,18 @@ export class Mesh {
   /** what the store holds, as the compiler sees it */
   get snapshot(): Snapshot {
     return this.#store.current;
+  }
+
+  /** Told of the uids of the pods that are to be captured, now and when they change. */
+  onPods(listener: (uids: readonly string[]) => void): void {
+    this.#onPods = listener;
+    listener(this.#enrolled.map(({ uid }) => uid));
+  }
+
+  /** of the captured pod with this number in the kernel's maps; undefined: it is gone */
+  uidOf(pod: number): string | undefined {
+    const { reconciler } = this.#options;
+    return reconciler.captured().find(({ id }) => id === pod)?.entry.uid;
   }
 
   /** Forgets numbers of names that are gone; `liveIdentities` are still carried by connections. */

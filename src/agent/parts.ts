@@ -36,7 +36,7 @@ export interface AgentParts {
   /** whether connections are spliced at all, and why not */
   readonly splice: { readonly enabled: boolean; readonly reason: string };
   /** undefined: the mesh comes from the config folder */
-  readonly xds: Pick<ControlPlane, 'status' | 'node'> | undefined;
+  readonly xds: Pick<ControlPlane, 'status' | 'leftOut' | 'node' | 'met' | 'onDemand'> | undefined;
   readonly certificates: Pick<
     Certificates,
     'source' | 'reason' | 'list' | 'chains' | 'numbers' | 'findings' | 'crl'

@@ -1,4 +1,5 @@
 /** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
+import { addrToText } from '../kernel/abi/address.ts';
 import { EventType, Reason, RecordFlags, type FlowEvent } from '../kernel/abi/layout.gen.ts';
 import { Events } from '../kernel/events.ts';
 import type { FlowRecord } from '../kernel/flow-record.ts';
@@ -71,6 +72,7 @@ export class AgentTelemetry {
         closed: (record, generation) => this.#closed(record, generation),
         denied: (record, generation) => this.#denied(record, generation),
         trust: (event) => learning.onTrust(event),
+        met: (event) => parts.xds?.met(event.sourcePod, addrToText(event.key.remote)),
         failed: (err) => this.#onFailure(err),
         delivered: () => this.#delivered(),
       },

@@ -38,6 +38,7 @@ export function agentCommand(): Command {
     .option('--xds-server-name <name>', "name in the servers' certificates, if not the host")
     .option('--xds-protocol <variant>', 'auto, delta or sotw', 'auto')
     .option('--xds-l7 <mode>', 'ask for listeners, routes and clusters: auto, on or off', 'auto')
+    .option('--xds-on-demand', 'ask for workloads and services when pods dial them, not for all')
     .option('--xds-plaintext', 'allow http:// to other machines')
     .option('--ca-address <servers>', "CA of the pods' certificates (default: the xDS servers)")
     .option('--ca-tls-root <file>', 'as --xds-root, for the CA')

@@ -18,6 +18,7 @@ import {
   DEFAULT_CONTROL_METRICS,
   DEFAULT_CONTROL_STATE_DIR,
   DEFAULT_ROOT_CONFIGMAP,
+  DEFAULT_WEBHOOK_CONFIGURATION,
 } from '../config/defaults.ts';
 import { createLog, LOG_LEVELS } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
@@ -61,6 +62,11 @@ export function controlCommand(): Command {
       '--root-configmap <name>',
       'with the roots, in every namespace; or off',
       DEFAULT_ROOT_CONFIGMAP,
+    )
+    .option(
+      '--webhook-configuration <name>',
+      'ValidatingWebhookConfiguration whose caBundle is kept, if it exists; or off',
+      DEFAULT_WEBHOOK_CONFIGURATION,
     )
     .option('--admin <socket>', 'unix socket of the admin API', DEFAULT_CONTROL_ADMIN_SOCKET)
     .option(

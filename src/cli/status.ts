@@ -5,7 +5,8 @@ import { Command, Option } from 'commander';
 import type { StatusView } from '../admin/view.ts';
 import { DEFAULT_CONTROL_ADMIN_SOCKET } from '../config/defaults.ts';
 import { formatFinding, type Finding } from '../model/finding.ts';
-import { nodePage, xdsPage } from './xds-page.ts';
+import { leftOutPage } from './left-out-page.ts';
+import { nodePage, onDemandLine, xdsPage } from './xds-page.ts';
 import { adminOption, getAdmin } from './client.ts';
 import { nodesPage, type NodesView } from './inspect/nodes.ts';
 import { askFor, type SourceOptions } from './inspect/resources.ts';
@@ -70,6 +71,8 @@ function page(status: StatusView, findings: readonly Finding[]): string {
   ]);
   const sections = [facts];
   if (status.xds !== null) sections.push(xdsPage(status.xds));
+  if (status.xds?.onDemand) sections.push(onDemandLine(status.xds.onDemand));
+  if (status.xds?.leftOut) sections.push(leftOutPage(status.xds.leftOut));
   if (status.node !== null) sections.push(nodePage(status.node));
   if (findings.length > 0) {
     const lines = findings.map((finding) => `  ${finding.severity}: ${formatFinding(finding)}`);

@@ -1,6 +1,7 @@
 /**
  * The parts of `podwire status` about xDS servers and this machine's membership, for people.
  */
+import type { OnDemandStatus } from '../admin/view.ts';
 import type { NodeCredentialStatus } from '../identity/node-credential-status.ts';
 import type { XdsServerStatus, XdsStatus, XdsTypeStatus } from '../xds/client/status.ts';
 import { formatDuration, renderFacts, renderTable } from './output.ts';
@@ -59,4 +60,9 @@ export function nodePage({ name, expires, renews, renewals, error }: NodeCredent
     ['certificate', expires ? `ends ${expires}, renewed ${renewals} times, next ${renews}` : '-'],
     ['node error', error || '-'],
   ]);
+}
+
+export function onDemandLine({ asking, found, nobody, refused }: OnDemandStatus): string {
+  const told = [`${found} addresses found`, `${nobody} of nobody`, `${asking} asked for`];
+  return `on demand: ${told.join(', ')}${refused > 0 ? `, ${refused} refused: too many` : ''}`;
 }

@@ -24,6 +24,7 @@ import {
   DEFAULT_CONTROL_METRICS,
   DEFAULT_CONTROL_STATE_DIR,
   DEFAULT_ROOT_CONFIGMAP,
+  DEFAULT_WEBHOOK_CONFIGURATION,
 } from './defaults.ts';
 
 /** As they come from the command line. */
@@ -55,6 +56,7 @@ export interface RawControlOptions {
   readonly rootNamespace?: string | undefined;
   readonly webhook?: string | undefined;
   readonly rootConfigmap?: string | undefined;
+  readonly webhookConfiguration?: string | undefined;
   readonly meshConfig?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logPretty?: boolean | undefined;
@@ -103,6 +105,8 @@ export interface ControlProcessOptions {
   readonly webhook: ListenAddress | undefined;
   /** name of the ConfigMaps with the roots; undefined: none are written */
   readonly rootConfigMap: string | undefined;
+  /** name of the ValidatingWebhookConfiguration whose caBundle is kept; undefined: none is written */
+  readonly webhookConfiguration: string | undefined;
   /** file with Istio's MeshConfig; undefined: its defaults */
   readonly meshConfig: string | undefined;
   readonly log: { readonly level: LogLevel; readonly pretty: boolean };
@@ -125,6 +129,10 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
     if (!pattern.test(value)) refuse(option, `cannot be '${value}'`, fix);
     return value;
   };
+  const nameOrOff = (option: string, value: string): string | undefined =>
+    value === OFF
+      ? undefined
+      : matching(option, value, DNS_NAME, 'a DNS name in lower case, or off');
   const path = (option: string, value: string): string => {
     if (value.trim() === '') refuse(option, 'is empty', 'give a path');
     return resolve(value);
@@ -235,15 +243,11 @@ export function parseControlOptions(raw: RawControlOptions): ControlProcessOptio
         ? undefined
         : matching('--root-namespace', raw.rootNamespace, NAME, nameFix),
     webhook: webhook === 'invalid' ? undefined : webhook,
-    rootConfigMap:
-      raw.rootConfigmap === OFF
-        ? undefined
-        : matching(
-            '--root-configmap',
-            raw.rootConfigmap ?? DEFAULT_ROOT_CONFIGMAP,
-            DNS_NAME,
-            'a DNS name in lower case, or off',
-          ),
+    rootConfigMap: nameOrOff('--root-configmap', raw.rootConfigmap ?? DEFAULT_ROOT_CONFIGMAP),
+    webhookConfiguration: nameOrOff(
+      '--webhook-configuration',
+      raw.webhookConfiguration ?? DEFAULT_WEBHOOK_CONFIGURATION,
+    ),
     meshConfig: optional('--mesh-config', raw.meshConfig),
     log: Object.freeze({ level: level ?? 'info', pretty: raw.logPretty ?? false }),
   };

@@ -13,4 +13,5 @@ export const DEFAULT_CONTROL_METRICS = '127.0.0.1:15014';
 export const DEFAULT_CONTROL_LISTEN = '0.0.0.0:15012';
 /** istiod's too: what runs in Istio's pods mounts it */
 export const DEFAULT_ROOT_CONFIGMAP = 'istio-ca-root-cert';
+export const DEFAULT_WEBHOOK_CONFIGURATION = 'podwire-control';
 export const DEFAULT_AGENT_ACCOUNT = 'podwire-system/podwire';

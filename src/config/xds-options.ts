@@ -13,6 +13,7 @@ export interface RawXdsOptions {
   readonly xdsProtocol?: string | undefined;
   readonly xdsPlaintext?: boolean | undefined;
   readonly xdsL7?: string | undefined;
+  readonly xdsOnDemand?: boolean | undefined;
   readonly joinToken?: string | undefined;
 }
 
@@ -36,6 +37,8 @@ export interface XdsOptions {
   readonly protocol: 'auto' | 'delta' | 'sotw';
   /** whether listeners, routes and clusters are asked for; auto: of podwire control */
   readonly l7: 'auto' | 'on' | 'off';
+  /** addresses are asked for when pods dial them; false: all of them */
+  readonly onDemand: boolean;
 }
 
 type Refuse = (option: string, message: string, fix: string) => undefined;
@@ -52,6 +55,7 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     '--xds-token': raw.xdsToken,
     '--xds-server-name': raw.xdsServerName,
     '--xds-plaintext': raw.xdsPlaintext,
+    '--xds-on-demand': raw.xdsOnDemand,
     '--join-token': raw.joinToken,
   };
   if (raw.xds === undefined) {
@@ -98,6 +102,7 @@ export function parseXdsOptions(raw: RawXdsOptions, refuse: Refuse): XdsOptions 
     serverName: raw.xdsServerName,
     protocol: protocol ?? 'auto',
     l7: l7 ?? 'auto',
+    onDemand: raw.xdsOnDemand === true,
   });
 }
 

@@ -14,6 +14,8 @@ export interface CaSourceOptions {
   readonly ask: (question: CertificateQuestion) => Promise<readonly string[]>;
   /** who asks; throws an Error that says why nobody can */
   readonly credential: () => Promise<CertificateQuestion['by']> | CertificateQuestion['by'];
+  /** PEM of roots of the server's to believe besides those of the file */
+  readonly roots?: () => string;
   readonly lifeSeconds: number;
 }
 
@@ -31,11 +33,11 @@ export class CaSource implements CertificateSource {
   }
 
   async issue(spiffe: string): Promise<IssuedCertificate> {
-    const { ask, credential, lifeSeconds } = this.#options;
+    const { ask, credential, roots, lifeSeconds } = this.#options;
     const by = await credential();
     const key = newP256Key();
     const csr = createCsr(key, spiffe);
-    const answer = await ask({ csr, lifeSeconds, impersonate: spiffe, by });
+    const answer = await ask({ csr, lifeSeconds, impersonate: spiffe, by, roots: roots?.() ?? '' });
     // the roots are the last one, whatever else there is
     return { key, chain: answer.slice(0, -1), roots: answer.at(-1) ?? '' };
   }

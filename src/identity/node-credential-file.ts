@@ -1,8 +1,9 @@
 /**
- * A joined node's key and certificate on disk, the only key that an agent keeps there, in two files of the state folder:
+ * A joined node's key and certificate on disk, the only key that an agent keeps there, in files of the state folder:
  *
  *   node-key.pem          a key that has been, or will be, shown to control with a join token; until its certificate is here
  *   node-credential.pem   key, certificate, intermediates
+ *   node-roots.pem        control's roots, as they came with the certificate
  *
  * The first is what makes a lost answer harmless: a token is spent for a key, and the same key may come again.
  */
@@ -27,17 +28,21 @@ export interface HeldCredential {
   readonly expiresAt: number;
 }
 
+/** A rotation has three. */
+const MAX_ROOTS = 16;
 const NODE_NAME = /^URI:spiffe:\/\/[a-z0-9.-]+\/node\/([a-z0-9.-]+)$/;
 
 export class NodeCredentialFile {
   readonly path: string;
   readonly #folder: string;
   readonly #keyPath: string;
+  readonly #rootsPath: string;
 
   constructor(folder: string) {
     this.#folder = folder;
     this.path = join(folder, 'node-credential.pem');
     this.#keyPath = join(folder, 'node-key.pem');
+    this.#rootsPath = join(folder, 'node-roots.pem');
   }
 
   /** undefined: there is none. Throws an Error that says what is wrong with it. */
@@ -62,6 +67,19 @@ export class NodeCredentialFile {
 
   async save({ key, chain }: HeldCredential): Promise<void> {
     await replacePrivateFile(this.path, key + chain);
+  }
+
+  /** "": there are none. Throws an Error that says what is wrong with them. */
+  async loadRoots(): Promise<string> {
+    const text = await readPrivateFile(this.#rootsPath);
+    if (text === undefined) return '';
+    const roots = checkedRoots(text);
+    if (roots === undefined) throw new Error(`${this.#rootsPath} is damaged`);
+    return roots;
+  }
+
+  async saveRoots(roots: string): Promise<void> {
+    await replacePrivateFile(this.#rootsPath, roots);
   }
 
   /** The one of an attempt that may have reached control, or a new one, on disk before it is used. */
@@ -97,6 +115,18 @@ export function heldCredential(key: KeyObject, chain: readonly string[]): HeldCr
     validFrom: Date.parse(certificate.validFrom),
     expiresAt: Date.parse(certificate.validTo),
   };
+}
+
+/** PEM of certificates of authorities and nothing else; undefined: it is not. */
+export function checkedRoots(text: string): string | undefined {
+  const blocks = readPem(text) ?? [];
+  if (blocks.length === 0 || blocks.length > MAX_ROOTS) return undefined;
+  try {
+    const roots = blocks.map(({ label, der }) => writePem(label, der));
+    return roots.every((root) => new X509Certificate(root).ca) ? roots.join('') : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function readKey(text: string): KeyObject | undefined {

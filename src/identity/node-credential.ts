@@ -8,6 +8,7 @@
  * Nothing here ends the agent: without a certificate it goes on with what was last good, says what is wrong, and looks
  * for a new token in the token file every minute.
  */
+import type { KeyObject } from 'node:crypto';
 import { Backoff } from '../lifecycle/backoff.ts';
 import type { Log } from '../log.ts';
 import { parseJoinToken, type JoinTokenText } from '../model/join-token-text.ts';
@@ -16,7 +17,12 @@ import type { CertificateQuestion } from '../xds/client/certificate-client.ts';
 import { CertificateRefusedError } from '../xds/client/certificate-refused-error.ts';
 import type { ClientCredential, KeyAndChain } from '../xds/client/client-tls.ts';
 import { createCsr, newP256Key } from './csr.ts';
-import { heldCredential, NodeCredentialFile, type HeldCredential } from './node-credential-file.ts';
+import {
+  checkedRoots,
+  heldCredential,
+  NodeCredentialFile,
+  type HeldCredential,
+} from './node-credential-file.ts';
 import type { NodeCredentialStatus } from './node-credential-status.ts';
 
 export interface NodeCredentialOptions {
@@ -42,6 +48,8 @@ export class NodeCredential implements ClientCredential {
   readonly #file: NodeCredentialFile;
   readonly #backoff = new Backoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS });
   #held: HeldCredential | undefined;
+  /** PEM, "" before the first */
+  #roots = '';
   #renewAt = 0;
   #renewals = 0;
   /** a server said no to the certificate, and none has taken it since */
@@ -68,6 +76,11 @@ export class NodeCredential implements ClientCredential {
     } catch (error) {
       credential.#fileError = (error as Error).message;
     }
+    try {
+      credential.#roots = await file.loadRoots();
+    } catch (err) {
+      options.log.warn({ err }, "control's roots of earlier are not used");
+    }
     return credential;
   }
 
@@ -82,6 +95,10 @@ export class NodeCredential implements ClientCredential {
       throw new Error(this.#error || 'this node has not joined yet');
     }
     return held;
+  }
+
+  roots(): string {
+    return this.#roots;
   }
 
   answered(accepted: boolean): void {
@@ -173,7 +190,8 @@ export class NodeCredential implements ClientCredential {
     const key = await this.#file.joinKey();
     let chain;
     try {
-      chain = await ask({ csr: createCsr(key), lifeSeconds, by: { token: text } });
+      const by = { token: text };
+      chain = await ask({ csr: createCsr(key), lifeSeconds, by, roots: this.#roots });
     } catch (error) {
       if (!(error instanceof CertificateRefusedError)) throw error;
       const why = 'it was used by another machine, has expired or was revoked';
@@ -181,7 +199,7 @@ export class NodeCredential implements ClientCredential {
         `control refuses join token ${id} (${error.message}): ${why}; ${this.#fix()}`,
       );
     }
-    const held = await this.#take(heldCredential(key, chain.slice(0, -1)));
+    const held = await this.#take(key, chain);
     await this.#file.dropJoinKey();
     log.info({ node: held.node, expires: new Date(held.expiresAt) }, 'this node has joined');
   }
@@ -191,25 +209,41 @@ export class NodeCredential implements ClientCredential {
     const key = newP256Key();
     let chain;
     try {
-      chain = await ask({ csr: createCsr(key), lifeSeconds, by: held });
+      chain = await ask({ csr: createCsr(key), lifeSeconds, by: held, roots: this.#roots });
     } catch (error) {
       if (!(error instanceof CertificateRefusedError)) throw error;
       this.#refused = true;
       throw this.#refusal(held);
     }
-    const { expiresAt } = await this.#take(heldCredential(key, chain.slice(0, -1)));
+    const { expiresAt } = await this.#take(key, chain);
     this.#renewals++;
     log.info({ node: held.node, expires: new Date(expiresAt) }, 'the node certificate is renewed');
   }
 
   /** On disk before it is used: what control was told is what a restart finds. */
-  async #take(held: HeldCredential): Promise<HeldCredential> {
+  async #take(key: KeyObject, answer: readonly string[]): Promise<HeldCredential> {
+    const held = heldCredential(key, answer.slice(0, -1));
+    await this.#takeRoots(answer.at(-1) ?? '');
     await this.#file.save(held);
     this.#hold(held, Date.now());
     this.#refused = false;
     this.#fileError = '';
     this.#options.onChange();
     return held;
+  }
+
+  /**
+   * Whoever answered was known by the roots of before, and says which are believed from now on: the next one is in the
+   * bundle long before anything is signed by it, so a rotation needs no new --xds-root.
+   */
+  async #takeRoots(text: string): Promise<void> {
+    const roots = checkedRoots(text);
+    if (roots === undefined) {
+      this.#options.log.warn('the roots that came with the certificate cannot be used');
+    } else if (roots !== this.#roots) {
+      await this.#file.saveRoots(roots);
+      this.#roots = roots;
+    }
   }
 
   /** Half of its life, give or take a tenth, so that nodes that joined together do not renew together. */

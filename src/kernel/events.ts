@@ -1,5 +1,5 @@
 /**
- * Events of the kernel: the ends of connections, refusals, executables met for the first time. The programs send no
+ * Events of the kernel: the ends of connections, refusals, executables and addresses met for the first time. The programs send no
  * wake-up for the first two (each would cost microseconds of the connection), so the rings are looked into ten times a second,
  * less often while nothing happens. Rings of older generations are read as well: their connections still end.
  */
@@ -12,6 +12,8 @@ export interface EventHandlers {
   closed(record: FlowRecord, generation: number): void;
   denied(record: FlowRecord, generation: number): void;
   trust(event: TrustEvent): void;
+  /** a pod dials an address of nobody known; on demand only */
+  met(event: FlowEvent): void;
   /** a handler threw: the event is lost, those behind it are not */
   failed(error: unknown): void;
   /** the end of a batch */
@@ -111,6 +113,7 @@ export class Events {
     if (type === EventType.CLOSE && this.#first(record.id))
       this.#handlers.closed(record, generation);
     else if (type === EventType.DENIED) this.#handlers.denied(record, generation);
+    else if (type === EventType.MET) this.#handlers.met(record.event());
   }
 
   /** False when another generation has told of this connection's end already. */

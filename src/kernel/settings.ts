@@ -17,6 +17,7 @@ export const DEFAULT_CONFIG: Config = {
   floodMinBytes: 200,
   floodBytes: 2560,
   floodStride: 65_536,
+  onDemand: 0,
   notsentLowat: 16_384,
   keepaliveS: 600,
   detect: 1,
@@ -37,6 +38,11 @@ export class Settings {
   write(changes: Partial<Omit<Config, 'epoch'>>): void {
     const { epoch } = this.get();
     this.#map.set(0, { ...DEFAULT_CONFIG, ...changes, epoch: Math.max(epoch, 1) });
+  }
+
+  /** Whether the kernel tells of addresses that pods dial and nobody is known at. */
+  tellOfAddresses(on: boolean): void {
+    this.#map.set(0, { ...this.get(), onDemand: on ? 1 : 0 });
   }
 
   /** Every live connection evaluates its policy again at its next message. */

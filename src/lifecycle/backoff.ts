@@ -37,12 +37,13 @@ export class Backoff {
     this.#stepMs = firstMs;
   }
 
-  /** The pause before the next try, never above `maxMs`. */
-  nextMs(): number {
-    const stepMs = this.#stepMs;
-    this.#stepMs = Math.min(this.#maxMs, stepMs * this.#factor);
+  /** The pause before the next try, never above `maxMs`.  `limitMs` is a lower limit for now, and holds for the growth too. */
+  nextMs(limitMs = this.#maxMs): number {
+    const maxMs = Math.min(this.#maxMs, limitMs);
+    const stepMs = Math.min(maxMs, this.#stepMs);
+    this.#stepMs = Math.min(maxMs, stepMs * this.#factor);
     if (this.#jitter === 'fifth') {
-      return Math.min(this.#maxMs, stepMs * (0.8 + 0.4 * this.#random()));
+      return Math.min(maxMs, stepMs * (0.8 + 0.4 * this.#random()));
     }
     const leastMs = this.#jitter === 'equal' ? stepMs / 2 : this.#firstMs;
     return leastMs + (stepMs - leastMs) * this.#random();

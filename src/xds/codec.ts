@@ -11,6 +11,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import { PodwireError } from '../errors.ts';
 import { ENVOY_MESSAGES, type EnvoyCodecs } from './codec-envoy.ts';
+import type { IstioConfigCodecs } from './codec-istio-config.ts';
 import type { Authorization, Authorization__Output } from './gen/istio/security/Authorization.ts';
 import type { Address, Address__Output } from './gen/istio/workload/Address.ts';
 import type { ClientScope, ClientScope__Output } from './gen/podwire/v1/ClientScope.ts';
@@ -57,6 +58,7 @@ export interface Codec {
   readonly inboundClass: MessageCodec<InboundClass, InboundClass__Output>;
   readonly loadBalancer: MessageCodec<LoadBalancer, LoadBalancer__Output>;
   readonly envoy: EnvoyCodecs;
+  readonly istioConfig: IstioConfigCodecs;
   /** envoy.service.discovery.v3.AggregatedDiscoveryService, for grpc-js */
   readonly discovery: ServiceDefinition;
   /** istio.v1.auth.IstioCertificateService, for grpc-js */
@@ -87,6 +89,12 @@ export function createCodec(): Codec {
     inboundClass: message(root, scan, 'podwire.v1.InboundClass'),
     loadBalancer: message(root, scan, 'podwire.v1.LoadBalancer'),
     envoy: envoy as unknown as EnvoyCodecs,
+    istioConfig: {
+      resource: message(root, scan, 'istio.mcp.v1alpha1.Resource'),
+      virtualService: message(root, scan, 'istio.networking.v1alpha3.VirtualService'),
+      destinationRule: message(root, scan, 'istio.networking.v1alpha3.DestinationRule'),
+      authorizationPolicy: message(root, scan, 'istio.security.v1beta1.AuthorizationPolicy'),
+    },
     discovery: service(root, 'envoy.service.discovery.v3.AggregatedDiscoveryService'),
     certificates: service(root, 'istio.v1.auth.IstioCertificateService'),
     delegatedIdentity: service(root, 'spire.api.agent.delegatedidentity.v1.DelegatedIdentity'),

@@ -68,7 +68,7 @@ function startLearning(context: TestContext): { lab: Lab; observer: Observer; tr
   const events = new Events({
     binding,
     handlers: {
-      ...{ closed: ignore, denied: ignore, delivered: ignore },
+      ...{ closed: ignore, denied: ignore, met: ignore, delivered: ignore },
       trust: (event) => observer.onTrustEvent(event),
       failed(error) {
         throw error;

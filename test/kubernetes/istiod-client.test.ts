@@ -242,7 +242,7 @@ test(
     const { store } = client;
     const known = (): string[] => [...store.current.workloads.keys()].sort();
     const lookup = async (ip: string): Promise<void> => {
-      await client.client.lookup('', ip);
+      await Promise.all(client.client.lookup([`/${ip}`]));
     };
     assert.deepEqual(known(), [uid('local')], 'istiod tells of the node’s own pods unasked');
     await lookup('10.1.0.1');
@@ -253,5 +253,10 @@ test(
     await kubernetes.admin.call(`${DEFAULT}/pods/a`, merge({ metadata: { labels } }));
     const revision = () => store.current.workloads.get(uid('a'))?.canonicalRevision;
     await client.until('its changes', () => revision() === 'v2');
+
+    await lookup('10.96.1.1');
+    await client.until('the Service', () => store.current.services.has(WEB));
+    await client.until('its endpoints', () => store.current.endpoints.get(WEB)?.size === 1);
+    assert.equal(client.client.forgets, false, 'istiod would remove everything else');
   },
 );

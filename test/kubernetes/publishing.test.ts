@@ -15,9 +15,12 @@ import { AccessRules } from '../../src/control/auth/access-rules.ts';
 import { KubernetesTokenAuthenticator } from '../../src/control/auth/kubernetes-token.ts';
 import { WorkloadIndex } from '../../src/control/auth/workload-directory.ts';
 import { KubernetesError } from '../../src/control/kubernetes/error.ts';
+import type { KubernetesClient } from '../../src/control/kubernetes/client.ts';
 import { loadClient } from '../../src/control/kubernetes/kubeconfig.ts';
+import { WebhookBundle } from '../../src/control/roots/webhook-bundle.ts';
 import { RootConfigMaps } from '../../src/control/roots/root-config-maps.ts';
 import type { RootsView } from '../../src/control/roots/roots-view.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { startControl } from '../support/control.ts';
 import { startKubernetes, type Kubernetes } from '../support/kubernetes.ts';
 import { silentLog, until } from '../support/xds-server.ts';
@@ -93,7 +96,7 @@ test('the roots are in every namespace, also in new ones and after a rotation; t
     operations: ['CREATE', 'UPDATE'],
   };
   await create(kubernetes.admin, path, {
-    metadata: { name: 'podwire' },
+    metadata: { name: 'podwire-control' },
     webhooks: [
       {
         name: 'validate.podwire.io',
@@ -102,7 +105,7 @@ test('the roots are in every namespace, also in new ones and after a rotation; t
         failurePolicy: 'Fail',
         clientConfig: {
           url: `https://${webhook.address}${webhook.path}`,
-          caBundle: webhook.caBundle,
+          // control fills in the roots
         },
         rules: [resource],
       },
@@ -118,6 +121,14 @@ test('the roots are in every namespace, also in new ones and after a rotation; t
   };
   const bad = { hosts: ['web'], http: [{ timeout: 'soon' }] };
   let refusal: string | undefined;
+  const bundles = async (): Promise<(string | undefined)[]> => {
+    const found = (await kubernetes.admin.call(`${path}/podwire-control`)) as {
+      readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+    };
+    return found.webhooks.map(({ clientConfig }) => clientConfig.caBundle);
+  };
+  await until('the roots are filled in', async () => (await bundles())[0] !== undefined, 90_000);
+  assert.deepEqual(await bundles(), [webhook.caBundle], 'both roots, while they change');
   // A new webhook is asked a moment after it is registered.
   await until('refused', async () => {
     refusal = await apply(`bad-${Math.random().toString(36).slice(2)}`, bad);
@@ -127,8 +138,112 @@ test('the roots are in every namespace, also in new ones and after a rotation; t
   const good = { hosts: ['web'], http: [{ route: [{ destination: { host: 'web' } }] }] };
   // failurePolicy Fail: it is the webhook that lets it pass
   assert.equal(await apply('good', good), undefined);
-  await remove(kubernetes.admin, `${path}/podwire`);
+  await remove(kubernetes.admin, `${path}/podwire-control`);
 });
+
+test('the webhook configuration: documented rights are enough, the leader alone writes, all webhooks follow the roots', async (t) => {
+  const { admin } = kubernetes;
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
+  const webhook = (name: string) => ({
+    name,
+    admissionReviewVersions: ['v1'],
+    sideEffects: 'None',
+    failurePolicy: 'Ignore',
+    clientConfig: { url: `https://127.0.0.1:1/${name}` },
+    rules: [],
+  });
+  const name = 'own-webhook';
+  for (const [at, webhooks] of [
+    [name, [webhook('a.podwire.io'), webhook('b.podwire.io')]],
+    ['foreign', [webhook('c.example.com')]],
+  ] as const) {
+    await create(admin, path, { metadata: { name: at, labels: { kept: 'yes' } }, webhooks });
+    t.after(() => remove(admin, `${path}/${at}`));
+  }
+  interface Seen {
+    readonly metadata: { readonly resourceVersion: string; readonly labels: object };
+    readonly webhooks: readonly { readonly clientConfig: { url: string; caBundle?: string } }[];
+  }
+  const see = async (of = name): Promise<Seen> => (await admin.call(`${path}/${of}`)) as Seen;
+  const says = async (text: string | undefined): Promise<boolean> =>
+    (await see()).webhooks.every(
+      ({ clientConfig: { caBundle } }) =>
+        (caBundle && Buffer.from(caBundle, 'base64').toString()) === text,
+    );
+  await createNamespace(admin, 'least');
+  const rules = [
+    {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['validatingwebhookconfigurations'],
+      resourceNames: [name],
+      verbs: ['get', 'update'],
+    },
+  ];
+  const client = await clientWith(name, rules);
+  const leader = { leading: false };
+  const [one, two] = [rootPem(), rootPem()];
+  let bundle = one;
+  const kept = new WebhookBundle({
+    client,
+    leader,
+    name,
+    bundle: () => bundle,
+    log: silentLog,
+    resyncMs: 1000,
+  });
+  kept.start();
+  t.after(async () => {
+    await kept.close();
+    client.close();
+  });
+  await sleep(1500);
+  assert.ok(await says(undefined), 'who does not lead writes nothing');
+  leader.leading = true;
+  await until('filled in', () => says(one), WAIT_MS);
+  bundle = one + two;
+  kept.poke();
+  await until('both', () => says(one + two), WAIT_MS);
+  const { metadata, webhooks } = await see();
+  assert.deepEqual(metadata.labels, { kept: 'yes' });
+  assert.deepEqual(
+    webhooks.map(({ clientConfig }) => clientConfig.url),
+    ['https://127.0.0.1:1/a.podwire.io', 'https://127.0.0.1:1/b.podwire.io'],
+  );
+  await sleep(2500);
+  assert.equal(
+    (await see()).metadata.resourceVersion,
+    metadata.resourceVersion,
+    'not written anew',
+  );
+  // somebody applies the manifest again
+  const patch = [{ op: 'remove', path: '/webhooks/0/clientConfig/caBundle' }];
+  const contentType = 'application/json-patch+json';
+  await admin.call(`${path}/${name}`, { method: 'PATCH', body: patch, contentType });
+  await until('restored', () => says(one + two));
+  const foreign = await see('foreign');
+  assert.equal(foreign.webhooks[0]?.clientConfig.caBundle, undefined);
+});
+
+/** The API server takes certificates only. */
+function rootPem(): string {
+  return selfSigned().cert;
+}
+
+/** Of an account in the namespace "least" with these rights and no others. */
+async function clientWith(name: string, rules: readonly object[]): Promise<KubernetesClient> {
+  const { admin } = kubernetes;
+  await create(admin, '/api/v1/namespaces/least/serviceaccounts', { metadata: { name } });
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  await create(admin, `${rbac}/clusterroles`, { metadata: { name }, rules });
+  await create(admin, `${rbac}/clusterrolebindings`, {
+    metadata: { name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+    subjects: [{ kind: 'ServiceAccount', name, namespace: 'least' }],
+  });
+  const audience = 'https://kubernetes.default.svc.cluster.local';
+  const token = await kubernetes.createToken('least', name, { audience });
+  return loadClient({ kubeconfig: kubernetes.kubeconfigWithToken(token) });
+}
 
 async function publisher(
   t: TestContext,
@@ -139,31 +254,16 @@ async function publisher(
   }: { name: string; resyncMs?: number; leading?: boolean },
 ): Promise<{ readonly leader: { leading: boolean } }> {
   await createNamespace(kubernetes.admin, 'least');
-  await create(kubernetes.admin, '/api/v1/namespaces/least/serviceaccounts', {
-    metadata: { name },
-  });
-  const rbac = '/apis/rbac.authorization.k8s.io/v1';
-  await create(kubernetes.admin, `${rbac}/clusterroles`, {
-    metadata: { name },
-    rules: [
-      { apiGroups: [''], resources: ['namespaces'], verbs: ['list'] },
-      { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
-      {
-        apiGroups: [''],
-        resources: ['configmaps'],
-        resourceNames: [name],
-        verbs: ['list', 'update'],
-      },
-    ],
-  });
-  await create(kubernetes.admin, `${rbac}/clusterrolebindings`, {
-    metadata: { name },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
-    subjects: [{ kind: 'ServiceAccount', name, namespace: 'least' }],
-  });
-  const audience = 'https://kubernetes.default.svc.cluster.local';
-  const token = await kubernetes.createToken('least', name, { audience });
-  const client = await loadClient({ kubeconfig: kubernetes.kubeconfigWithToken(token) });
+  const client = await clientWith(name, [
+    { apiGroups: [''], resources: ['namespaces'], verbs: ['list'] },
+    { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
+    {
+      apiGroups: [''],
+      resources: ['configmaps'],
+      resourceNames: [name],
+      verbs: ['list', 'update'],
+    },
+  ]);
   const leader = { leading };
   const maps = new RootConfigMaps({
     client,

@@ -121,6 +121,13 @@ test('an agent with --xds istiod', { skip }, async (t) => {
     },
   );
 
+  await t.test('status says what istiod leaves out', async () => {
+    const { xds } = (await agent.admin('/v1/status')) as StatusView;
+    assert.match(xds?.leftOut?.controlPlane ?? '', /^istiod /);
+    assert.ok(xds?.leftOut?.types.includes('listeners'));
+    assert.equal(xds?.leftOut?.error, '');
+  });
+
   await t.test('while istiod is away its last word counts', async () => {
     await istiod.stop();
     const status = async () => ((await agent.admin('/v1/status')) as StatusView).xds!;

@@ -66,6 +66,7 @@ async function caSource(
       if (credential !== undefined) return credential.current();
       throw new Error('the agent has nothing to prove itself with: give a token (--ca-token FILE)');
     },
+    roots: () => credential?.roots() ?? '',
     lifeSeconds: options.lifeSeconds,
   });
 }

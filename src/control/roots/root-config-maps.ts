@@ -8,10 +8,9 @@
  * cannot be held to a name), in all namespaces.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { KubernetesError } from '../kubernetes/error.ts';
+import { isOvertaken, LeaderUpkeep } from './leader-upkeep.ts';
 
 export interface RootConfigMapsOptions {
   readonly client: KubernetesClient;
@@ -50,90 +49,46 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 const PAGE = 500;
 const WRITES_PER_SECOND = 20;
-const RESYNC_MS = 60_000;
-/** Namespaces come in bursts. */
-const QUIET_MS = 200;
-/** how soon a replica notices that it leads */
-const FOLLOW_MS = 1000;
 const REQUEST_MS = 10_000;
 
 export class RootConfigMaps {
   readonly #options: RootConfigMapsOptions;
-  readonly #backoff = new Backoff({ firstMs: 500, maxMs: 30_000 });
-  readonly #stop = new AbortController();
   readonly #foreign = new Set<string>();
-  #running: Promise<void> | undefined;
-  #due = true;
-  #wake = (): void => {};
+  readonly #upkeep: LeaderUpkeep;
 
   constructor(options: RootConfigMapsOptions) {
     this.#options = options;
+    const { leader, log, resyncMs } = options;
+    this.#upkeep = new LeaderUpkeep({
+      leader,
+      compare: (signal) => this.#compare(signal),
+      failure: 'the roots cannot be put into all namespaces',
+      log,
+      ...(resyncMs !== undefined && { resyncMs }),
+    });
   }
 
   start(): void {
-    this.#running ??= this.#run();
+    this.#upkeep.start();
   }
 
   /** The roots have changed, or a namespace has. */
   poke(): void {
-    this.#due = true;
-    this.#wake();
+    this.#upkeep.poke();
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
-    this.#wake();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { leader, log, resyncMs = RESYNC_MS } = this.#options;
-    const { signal } = this.#stop;
-    let comparedMs = -Infinity;
-    while (!signal.aborted) {
-      let pauseMs = FOLLOW_MS;
-      if (!leader.leading) comparedMs = -Infinity;
-      else if (this.#due || performance.now() - comparedMs >= resyncMs) {
-        this.#due = false;
-        try {
-          await this.#compare();
-          comparedMs = performance.now();
-          this.#backoff.reset();
-        } catch (err) {
-          if (!signal.aborted) log.warn({ err }, 'the roots cannot be put into all namespaces');
-          this.#due = true;
-          pauseMs = this.#backoff.nextMs();
-        }
-      }
-      await this.#pause(pauseMs);
-    }
-  }
-
-  /** A failure is waited out; otherwise a poke ends the pause, a moment later. */
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#stop;
-    if (this.#due) {
-      await sleep(ms, undefined, { signal }).catch(() => {});
-      return;
-    }
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, ms);
-    });
-    clearTimeout(timer);
-    this.#wake = () => {};
-    if (this.#due) await sleep(QUIET_MS, undefined, { signal }).catch(() => {});
+    await this.#upkeep.close();
   }
 
   /** Throws the first failure, when it has tried every namespace. */
-  async #compare(): Promise<void> {
+  async #compare(signal: AbortSignal): Promise<void> {
     const { leader, name, namespace: own, bundle } = this.#options;
     const roots = bundle();
-    const namespaces = await this.#list('/api/v1/namespaces', { accept: METADATA_ONLY });
+    const namespaces = await this.#list('/api/v1/namespaces', signal, { accept: METADATA_ONLY });
     const fieldSelector = `metadata.name=${name}`;
     const present = new Map(
-      (await this.#list('/api/v1/configmaps', { fieldSelector })).map((one) => [
+      (await this.#list('/api/v1/configmaps', signal, { fieldSelector })).map((one) => [
         one.metadata.namespace ?? '',
         one,
       ]),
@@ -145,15 +100,15 @@ export class RootConfigMaps {
       if (metadata.deletionTimestamp !== undefined) continue;
       const found = present.get(namespace);
       if (found?.data?.[KEY] === roots || this.#isForeign(namespace, found)) continue;
-      if (this.#stop.signal.aborted || !leader.leading) return;
+      if (signal.aborted || !leader.leading) return;
       try {
-        await this.#write(namespace, roots, found);
+        await this.#write(namespace, roots, found, signal);
       } catch (error) {
         if (!isOvertaken(error)) failure ??= error;
-        this.#due = true;
+        this.#upkeep.poke();
       }
       const pauseMs = 1000 / (this.#options.writesPerSecond ?? WRITES_PER_SECOND);
-      await sleep(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
     // oxlint-disable-next-line no-throw-literal
     if (failure !== undefined) throw failure;
@@ -173,10 +128,15 @@ export class RootConfigMaps {
     return foreign;
   }
 
-  async #write(namespace: string, roots: string, found: Listed | undefined): Promise<void> {
+  async #write(
+    namespace: string,
+    roots: string,
+    found: Listed | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { client, name } = this.#options;
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
-    const options = { timeoutMs: REQUEST_MS, signal: this.#stop.signal };
+    const options = { timeoutMs: REQUEST_MS, signal };
     const base = { apiVersion: 'v1', kind: 'ConfigMap' };
     if (found === undefined) {
       const metadata = { name, labels: { [LABEL]: 'true' } };
@@ -191,6 +151,7 @@ export class RootConfigMaps {
 
   async #list(
     path: string,
+    signal: AbortSignal,
     { accept, fieldSelector }: { readonly accept?: string; readonly fieldSelector?: string },
   ): Promise<Listed[]> {
     const items: Listed[] = [];
@@ -200,16 +161,11 @@ export class RootConfigMaps {
         query: { limit: PAGE, continue: next, fieldSelector },
         ...(accept !== undefined && { accept }),
         timeoutMs: REQUEST_MS,
-        signal: this.#stop.signal,
+        signal,
       })) as { items?: Listed[] | null; metadata?: { continue?: string } };
       items.push(...(answer.items ?? []));
       next = answer.metadata?.continue || undefined;
     } while (next !== undefined);
     return items;
   }
-}
-
-/** Somebody else was quicker, or the namespace is going: the next comparison sees it. */
-function isOvertaken(error: unknown): boolean {
-  return error instanceof KubernetesError && (error.status === 409 || error.status === 404);
 }

@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '85a6d196cb2e924c';
+export const ABI_HASH = '65fa6faa81df90fc';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -67,6 +67,9 @@ export const AbiLimits = {
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
   MAX_FLOODS: 8192,
+  MAX_MET: 16384,
+  MET_AGAIN_S: 30,
+  MET_PER_SECOND: 64,
   EVENT_RING_BYTES: 4194304,
   FLOOD_BYTES: 8388608,
   FLOOD_MEMORY_S: 600,
@@ -362,12 +365,14 @@ export const EventType = {
   CLOSE: 1,
   DENIED: 2,
   TRUST: 3,
+  MET: 4,
 } as const;
 export type EventType = (typeof EventType)[keyof typeof EventType];
 export const eventTypeNames: { readonly [value: number]: string } = {
   1: 'close',
   2: 'denied',
   3: 'trust',
+  4: 'met',
 };
 
 /** enum intent_flags */
@@ -2401,6 +2406,82 @@ export const WatchCount: StructCodec<WatchCount> = {
   decode: decodeWatchCount,
 };
 
+/** struct met_key */
+export interface MetKey {
+  readonly addr: Uint8Array;
+  readonly pod: number;
+}
+
+export const MET_KEY_SIZE = 20;
+
+export function readMetKey(view: DataView, offset: number): MetKey {
+  need(view, offset, MET_KEY_SIZE, 'met_key');
+  return {
+    addr: getBytes(view, offset, 16),
+    pod: view.getUint32(offset + 16, true),
+  };
+}
+
+export function writeMetKey(view: DataView, offset: number, value: MetKey): void {
+  need(view, offset, MET_KEY_SIZE, 'met_key');
+  setBytes(view, offset, 16, value.addr, 'met_key.addr');
+  view.setUint32(offset + 16, value.pod, true);
+}
+
+export function encodeMetKey(value: MetKey): Uint8Array {
+  const bytes = new Uint8Array(MET_KEY_SIZE);
+  writeMetKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeMetKey(bytes: Uint8Array, offset = 0): MetKey {
+  return readMetKey(viewOf(bytes), offset);
+}
+
+export const MetKey: StructCodec<MetKey> = {
+  size: MET_KEY_SIZE,
+  encode: encodeMetKey,
+  decode: decodeMetKey,
+};
+
+/** struct met_budget */
+export interface MetBudget {
+  readonly sinceNs: bigint;
+  readonly told: bigint;
+}
+
+export const MET_BUDGET_SIZE = 16;
+
+export function readMetBudget(view: DataView, offset: number): MetBudget {
+  need(view, offset, MET_BUDGET_SIZE, 'met_budget');
+  return {
+    sinceNs: view.getBigUint64(offset, true),
+    told: view.getBigUint64(offset + 8, true),
+  };
+}
+
+export function writeMetBudget(view: DataView, offset: number, value: MetBudget): void {
+  need(view, offset, MET_BUDGET_SIZE, 'met_budget');
+  view.setBigUint64(offset, value.sinceNs, true);
+  view.setBigUint64(offset + 8, value.told, true);
+}
+
+export function encodeMetBudget(value: MetBudget): Uint8Array {
+  const bytes = new Uint8Array(MET_BUDGET_SIZE);
+  writeMetBudget(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodeMetBudget(bytes: Uint8Array, offset = 0): MetBudget {
+  return readMetBudget(viewOf(bytes), offset);
+}
+
+export const MetBudget: StructCodec<MetBudget> = {
+  size: MET_BUDGET_SIZE,
+  encode: encodeMetBudget,
+  decode: decodeMetBudget,
+};
+
 /** struct config */
 export interface Config {
   readonly epoch: number;
@@ -2414,6 +2495,7 @@ export interface Config {
   readonly floodRun: number;
   readonly floodMinBytes: number;
   readonly floodBytes: number;
+  readonly onDemand: number;
   readonly notsentLowat: number;
   readonly floodStride: number;
   readonly keepaliveS: number;
@@ -2436,6 +2518,7 @@ export function readConfig(view: DataView, offset: number): Config {
     floodRun: view.getUint32(offset + 32, true),
     floodMinBytes: view.getUint32(offset + 36, true),
     floodBytes: view.getUint32(offset + 40, true),
+    onDemand: view.getUint32(offset + 44, true),
     notsentLowat: view.getUint32(offset + 48, true),
     floodStride: view.getUint32(offset + 52, true),
     keepaliveS: view.getUint32(offset + 56, true),
@@ -2456,7 +2539,7 @@ export function writeConfig(view: DataView, offset: number, value: Config): void
   view.setUint32(offset + 32, value.floodRun, true);
   view.setUint32(offset + 36, value.floodMinBytes, true);
   view.setUint32(offset + 40, value.floodBytes, true);
-  view.setUint32(offset + 44, 0, true);
+  view.setUint32(offset + 44, value.onDemand, true);
   view.setUint32(offset + 48, value.notsentLowat, true);
   view.setUint32(offset + 52, value.floodStride, true);
   view.setUint32(offset + 56, value.keepaliveS, true);
@@ -2974,6 +3057,22 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
     ],
   },
   {
+    name: 'met_key',
+    size: 20,
+    fields: [
+      ['addr', 0, 16, 'u8[16]'],
+      ['pod', 16, 4, 'u32'],
+    ],
+  },
+  {
+    name: 'met_budget',
+    size: 16,
+    fields: [
+      ['since_ns', 0, 8, 'u64'],
+      ['told', 8, 8, 'u64'],
+    ],
+  },
+  {
     name: 'config',
     size: 64,
     fields: [
@@ -2988,7 +3087,7 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['flood_run', 32, 4, 'u32'],
       ['flood_min_bytes', 36, 4, 'u32'],
       ['flood_bytes', 40, 4, 'u32'],
-      ['pad', 44, 4, 'u32'],
+      ['on_demand', 44, 4, 'u32'],
       ['notsent_lowat', 48, 4, 'u32'],
       ['flood_stride', 52, 4, 'u32'],
       ['keepalive_s', 56, 4, 'u32'],

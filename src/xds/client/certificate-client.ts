@@ -29,6 +29,8 @@ export interface CertificateQuestion {
   readonly impersonate?: string;
   /** who asks: by token, or by the certificate it has */
   readonly by: { readonly token: string } | KeyAndChain;
+  /** PEM of roots to believe besides those of the file, "" without any */
+  readonly roots: string;
 }
 
 const DEADLINE_MS = 5_000;
@@ -62,11 +64,12 @@ export class CertificateClient {
 
   async #askOne(server: XdsServer, question: CertificateQuestion): Promise<readonly string[]> {
     const { definition, rootFile, serverName, clusterId } = this.#options;
-    const { csr, lifeSeconds, impersonate, by } = question;
+    const { csr, lifeSeconds, impersonate, by, roots } = question;
     const metadata = new Metadata();
     metadata.set('clusterid', clusterId);
     if ('token' in by) metadata.set('authorization', `Bearer ${by.token}`);
-    const client = new Client(server.target, clientTls(rootFile, 'token' in by ? undefined : by), {
+    const tls = clientTls(rootFile, 'token' in by ? undefined : by, roots);
+    const client = new Client(server.target, tls, {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_http_proxy': 0,
       'grpc.enable_retries': 0,

@@ -186,7 +186,8 @@ function credentialsOf(
   { plaintext }: XdsServer,
   { rootFile, credential }: ChannelOptions,
 ): ChannelCredentials {
-  return plaintext ? credentials.createInsecure() : clientTls(rootFile, credential?.current());
+  if (plaintext) return credentials.createInsecure();
+  return clientTls(rootFile, credential?.current(), credential?.roots());
 }
 
 function headersOf({ tokenFile, clusterId }: ChannelOptions): Metadata {

@@ -61,8 +61,8 @@ export class XdsClient {
   readonly #policyOrder: PolicyOrder;
   readonly #warming: Warming;
   readonly #lookups = new Lookups();
-  /** looked up by name, in on-demand mode; as long as the client lives */
-  readonly #lookedUp = new Set<string>();
+  /** asked for by name, in on-demand mode */
+  readonly #asked = new Set<string>();
   /** undefined once the first step is out */
   #first: PendingUpdate | undefined = new PendingUpdate();
   #stale: { readonly savedAtMs: number } | undefined;
@@ -132,16 +132,36 @@ export class XdsClient {
   }
 
   /**
-   * On-demand: asks for the workload or service with this address.  Resolves when the server has answered: true, and the
-   * store has it, or false.  Without a server it waits for one.
+   * On-demand: asks for the workloads or services with these names, or addresses ("<network>/<ip>"), until they are
+   * forgotten.  Each resolves when the server has answered: true, and the store has it, or false.  Without a server it
+   * waits for one; of what is forgotten meanwhile it is false.
    */
-  lookup(network: string, ip: string): Promise<boolean> {
-    const name = `${network}/${ip}`;
-    if (!this.#lookedUp.has(name)) {
-      this.#lookedUp.add(name);
-      this.#failover.changeNames('addresses', [name], []);
+  lookup(names: readonly string[]): Promise<boolean>[] {
+    const fresh = names.filter((name) => !this.#asked.has(name));
+    for (const name of fresh) this.#asked.add(name);
+    const waits = names.map((name) => this.#lookups.wait(name));
+    if (fresh.length > 0) this.#failover.changeNames('addresses', fresh, []);
+    return waits;
+  }
+
+  /**
+   * On-demand: whether names may be given back to the server in force.  istiod (1.25) answers with the removal of all
+   * others, and does not answer for a name that is asked for again.
+   */
+  get forgets(): boolean {
+    return this.#failover.active?.figures.isControl ?? false;
+  }
+
+  /** On-demand: names that were asked for, and what came of them and is needed by no other: it goes from the store. */
+  forget(names: readonly string[], resources: readonly string[]): void {
+    if (this.#closed) return;
+    for (const name of names) {
+      this.#asked.delete(name);
+      this.#lookups.drop(name);
     }
-    return this.#lookups.wait(name);
+    this.#failover.changeNames('addresses', [], [...new Set([...names, ...resources])]);
+    if (resources.length === 0) return;
+    this.#policyOrder.stage({ addresses: { upserts: [], removals: resources } });
   }
 
   status(): XdsStatus {
@@ -167,7 +187,7 @@ export class XdsClient {
   }
 
   #wanted(key: ResourceKey): readonly string[] {
-    if (key === 'addresses') return [...this.#lookedUp];
+    if (key === 'addresses') return [...this.#asked];
     return key === 'authorizations' ? [] : this.#warming.wanted(key as LinkedKey);
   }
 

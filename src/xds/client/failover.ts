@@ -16,7 +16,7 @@ import type { XdsServer } from './channel.ts';
 export interface FailoverOptions {
   /** in order of preference */
   readonly servers: readonly XdsServer[];
-  readonly session: Omit<SessionOptions, 'server' | 'events'>;
+  readonly session: Omit<SessionOptions, 'server' | 'events' | 'eager'>;
   /** how long the preferred server may be away, or silent, before the next one is asked */
   readonly takeoverMs: number;
   /** to be put in force, in order */
@@ -45,6 +45,8 @@ export class Failover {
   #held: Held = new Map();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** of any server, since the start */
+  #reached = false;
   switches = 0;
 
   constructor(options: FailoverOptions) {
@@ -93,7 +95,12 @@ export class Failover {
     if (index < 0 || this.#closed) return;
     const server = this.#options.servers[index]!;
     if (index > 0) this.#options.log.warn({ server: server.name }, 'asking another xDS server');
-    const session = new Session({ ...this.#options.session, server, events: this.#events() });
+    const session = new Session({
+      ...this.#options.session,
+      server,
+      eager: () => !this.#reached,
+      events: this.#events(),
+    });
     this.#sessions[index] = session;
     session.start();
     this.#await();
@@ -101,6 +108,7 @@ export class Failover {
 
   #events(): SessionEvents {
     return {
+      up: () => (this.#reached = true),
       opening: (session) => this.#seed(session),
       pushed: (session, key, accepted, gone) => this.#pushed(session, key, accepted, gone),
       answered: (session) => this.#answered(session),

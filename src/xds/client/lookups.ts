@@ -31,6 +31,11 @@ export class Lookups {
     return waiter.promise;
   }
 
+  /** Nobody is interested any more. */
+  drop(name: string): void {
+    this.#settle(name, false);
+  }
+
   /** After the push is in the store. */
   answer({ upserts, removals, refused }: Accepted): void {
     if (this.#waiting.size === 0) return;

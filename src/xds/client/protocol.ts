@@ -69,6 +69,7 @@ export const DELTA: DiscoveryProtocol = {
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,
+      controlPlane: response.control_plane?.identifier ?? '',
       version: response.system_version_info,
       resources: response.resources.map(({ name, aliases, version, resource }) => ({
         name,
@@ -115,6 +116,7 @@ export const STATE_OF_THE_WORLD: DiscoveryProtocol = {
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,
+      controlPlane: response.control_plane?.identifier ?? '',
       version: response.version_info,
       resources: response.resources.map(({ type_url, value }) => ({
         name: '',

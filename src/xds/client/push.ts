@@ -5,6 +5,8 @@ export interface Push {
   readonly typeUrl: string;
   /** what the answer must name; "" from servers that give none */
   readonly nonce: string;
+  /** what the server calls itself, "" when it does not say */
+  readonly controlPlane: string;
   /** of the server's whole state, for people */
   readonly version: string;
   readonly resources: readonly PushedResource[];

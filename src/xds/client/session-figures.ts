@@ -16,6 +16,10 @@ export class SessionFigures {
   /** streams in a row that ended before they could be called stable */
   failures = 0;
   bytes = 0;
+  /** podwire control, by its header */
+  isControl = false;
+  /** what another server calls itself, "" when it does not say */
+  controlPlane = '';
   /** types nobody asked for, with their number */
   readonly unknownTypes = new Map<string, number>();
   #stable = false;

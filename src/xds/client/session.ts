@@ -27,11 +27,15 @@ export interface SessionOptions {
   /** whether listeners, routes, clusters, endpoints and secrets are asked for; auto: when the server says it is podwire's */
   readonly linked: 'auto' | 'on' | 'off';
   readonly onDemand: boolean;
+  /** no server has been reached yet: they may be starting as the agent is, and are not to be found late */
+  readonly eager: () => boolean;
   readonly log: Log;
   readonly events: SessionEvents;
 }
 
 export interface SessionEvents {
+  /** connected, whatever comes of it */
+  up(): void;
   /** before each stream: what is held, for the server to compare with */
   opening(session: Session): void;
   /** decoded and acknowledged; `gone` is what the whole state no longer has */
@@ -47,6 +51,7 @@ export interface SessionEvents {
 export const CONTROL_HEADER = 'podwire-control';
 const FIRST_MS = 10;
 const MAX_MS = 15_000;
+const MAX_EAGER_MS = 1_000;
 const STABLE_MS = 5_000;
 /** A server may know nothing of listeners and clusters; the rest is not to wait for it for ever. */
 const LINKED_PATIENCE_MS = 5_000;
@@ -182,6 +187,7 @@ export class Session {
 
   #up(): void {
     this.figures.up();
+    this.#options.events.up();
     this.#options.log.debug({ server: this.server.name }, 'xDS stream is up');
     clearTimeout(this.#stableTimer);
     this.#stableTimer = setTimeout(() => {
@@ -192,13 +198,15 @@ export class Session {
   }
 
   #headers(metadata: Metadata): void {
-    if (this.#options.linked !== 'auto' || metadata.get(CONTROL_HEADER).length === 0) return;
+    this.figures.isControl = metadata.get(CONTROL_HEADER).length > 0;
+    if (this.#options.linked !== 'auto' || !this.figures.isControl) return;
     this.#linked = true;
     this.#subscribe();
   }
 
   async #take(message: unknown, stream: AdsStream): Promise<void> {
     const read = this.#protocol.read(message);
+    this.figures.controlPlane ||= read.controlPlane;
     const key = resourceKeyOf(read.typeUrl);
     const type = key === undefined ? undefined : this.#type(key);
     if (type === undefined || !type.asked) {
@@ -266,7 +274,7 @@ export class Session {
     if (asksTooMuch) this.#withVersions = false;
     const ordinary = this.figures.isStable && isOrdinary(end);
     const news = this.figures.ended(`${code}: ${end.details}`, ordinary);
-    const delayMs = this.#backoff.nextMs();
+    const delayMs = this.#backoff.nextMs(this.#options.eager() ? MAX_EAGER_MS : MAX_MS);
     log[news && !ordinary ? 'warn' : 'debug'](
       { server, code, retryMs: Math.round(delayMs) },
       `the xDS stream ended: ${end.details}`,

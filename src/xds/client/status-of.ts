@@ -5,6 +5,7 @@ import type { XdsServer } from './channel.ts';
 import type { Session } from './session.ts';
 import type { XdsServerStatus, XdsTypeStatus } from './status.ts';
 import type { TypeState } from './type-state.ts';
+import { CONTROL, controlPlaneName } from './control-plane-name.ts';
 
 export function serverStatus(
   server: XdsServer,
@@ -21,6 +22,7 @@ export function serverStatus(
     reconnects: figures?.reconnects ?? 0,
     error: figures?.error ?? '',
     bytes: figures?.bytes ?? 0,
+    controlPlane: figures?.isControl ? CONTROL : controlPlaneName(figures?.controlPlane ?? ''),
     unknownTypes: Object.fromEntries(figures?.unknownTypes ?? []),
   };
 }

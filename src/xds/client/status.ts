@@ -27,6 +27,8 @@ export interface XdsServerStatus {
   readonly error: string;
   /** of messages, since the start */
   readonly bytes: number;
+  /** "podwire control", or what another says of itself ("istiod 1.25.0"); "": it does not say */
+  readonly controlPlane: string;
   /** types it sent that nobody asked for */
   readonly unknownTypes: Readonly<Record<string, number>>;
 }

@@ -74,11 +74,12 @@ export class TypeState {
     if (this.asked) this.#fresh.add(name);
   }
 
+  /** Whether the server is to be told: on demand also of what came with something else (a Service's endpoints). */
   removeName(name: string): boolean {
     this.#fresh.delete(name);
-    this.known.delete(name);
+    const came = this.known.delete(name) && this.mode === 'on-demand';
     this.refused.delete(name);
-    return this.names.delete(name);
+    return this.names.delete(name) || came;
   }
 
   /** By-name types take only what was asked for: a name given back may still be on its way. */

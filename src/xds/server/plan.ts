@@ -10,7 +10,9 @@ export interface Plan {
   /** whole: everything that is asked for, new or not */
   readonly kind: 'all' | 'upserts' | 'removals' | 'whole';
   readonly upserts: readonly Entry[];
-  /** of the upserts, then of the aliases */
+  /** whole: what is to go, and is said once more because something may still refer to it */
+  readonly kept: readonly Entry[];
+  /** of the upserts, then of what is kept, then of the aliases */
   readonly frames: readonly Frame[];
   readonly removals: readonly Entry[];
   /** names that there are no resources of */
@@ -20,4 +22,18 @@ export interface Plan {
   readonly bytes: number;
   /** it says what the client does not know */
   readonly news: boolean;
+}
+
+export function removalsOf(removals: readonly Entry[]): Plan {
+  return {
+    kind: 'removals',
+    upserts: [],
+    kept: [],
+    frames: [],
+    removals,
+    strays: [],
+    aliases: undefined,
+    bytes: 0,
+    news: removals.length > 0,
+  };
 }

@@ -48,11 +48,9 @@ export interface StreamOptions {
   readonly end: (code: status, details: string) => void;
 }
 
-type Linked = Exclude<ResourceKey, 'addresses' | 'authorizations'>;
-
 /** What a type refers to. */
 const BEFORE: Readonly<Record<ResourceKey, readonly ResourceKey[]>> = {
-  addresses: [],
+  addresses: ['authorizations'],
   authorizations: [],
   secrets: [],
   clusters: ['secrets'],
@@ -62,9 +60,14 @@ const BEFORE: Readonly<Record<ResourceKey, readonly ResourceKey[]>> = {
 };
 /** what an agent must be able to take: 1 MB a second */
 const SLOWEST_BYTES_PER_MS = 1000;
-const LINKED = RESOURCE_ORDER.filter(
-  (key): key is Linked => key !== 'addresses' && key !== 'authorizations',
-);
+/** What is referred to before what refers to it. */
+const PUSH_ORDER: readonly ResourceKey[] = [
+  'authorizations',
+  ...RESOURCE_ORDER.filter((key) => key !== 'authorizations'),
+];
+const REMOVAL_ORDER: readonly ResourceKey[] = PUSH_ORDER.filter(
+  (key) => key !== 'addresses',
+).toReversed();
 
 export class AdsStream implements BudgetUser {
   readonly openedAt = performance.now();
@@ -213,20 +216,21 @@ export class AdsStream implements BudgetUser {
 
   #pump(): void {
     if (this.#closed) return;
-    for (const key of RESOURCE_ORDER) {
+    for (const key of PUSH_ORDER) {
       const channel = this.#channels.get(key);
       if (channel === undefined || channel.outstanding !== undefined) continue;
       const { subscription } = channel;
-      if (!subscription.due && !(subscription.removalsDue && !isLinked(key))) continue;
+      const all = !REMOVAL_ORDER.includes(key);
+      if (!subscription.due && !(subscription.removalsDue && all)) continue;
       if (BEFORE[key].some((earlier) => this.#channels.get(earlier)?.subscription.due)) continue;
-      this.#push(channel, isLinked(key) ? 'upserts' : 'all');
+      this.#push(channel, all ? 'all' : 'upserts');
     }
-    for (const key of LINKED.toReversed()) {
+    for (const key of REMOVAL_ORDER) {
       const channel = this.#channels.get(key);
       if (channel === undefined || channel.outstanding !== undefined) continue;
       if (!channel.subscription.removalsDue) continue;
-      const users = LINKED.filter((later) => BEFORE[later].includes(key));
-      if (users.some((later) => this.#channels.get(later)?.busy)) continue;
+      const users = PUSH_ORDER.filter((later) => BEFORE[later].includes(key));
+      if (users.some((later) => this.#channels.get(later)?.behind)) continue;
       this.#push(channel, 'removals');
     }
   }
@@ -237,7 +241,10 @@ export class AdsStream implements BudgetUser {
     const { subscription } = channel;
     const { key, since } = subscription;
     if (budget.waits(this)) return;
-    const plan = variant.name === 'sotw' ? subscription.planWhole() : subscription.plan(what);
+    const plan =
+      variant.name === 'sotw'
+        ? subscription.planWhole(what === 'upserts')
+        : subscription.plan(what);
     if (!plan.news) {
       subscription.commit(plan);
       return;
@@ -276,8 +283,4 @@ export class AdsStream implements BudgetUser {
   #refuse(details: string): void {
     this.end(status.RESOURCE_EXHAUSTED, details);
   }
-}
-
-function isLinked(key: ResourceKey): key is Linked {
-  return key !== 'addresses' && key !== 'authorizations';
 }

@@ -8,7 +8,7 @@ import type { MeshResources, ResourceKey } from '../resource-types.ts';
 import { Aliases } from './aliases.ts';
 import type { Entry } from './entry.ts';
 import { bytesOf, type Frame } from './frames.ts';
-import type { Plan } from './plan.ts';
+import { removalsOf, type Plan } from './plan.ts';
 import type { Changes, ResourceTable, TypeTable } from './resource-table.ts';
 import type { Scope } from './scope.ts';
 import { HELD, SentRevisions } from './sent-revisions.ts';
@@ -30,6 +30,8 @@ export class Subscription {
   readonly #upserts = new Set<Entry>();
   readonly #removals = new Set<Entry>();
   readonly #strays = new Set<string>();
+  /** what the last response in the state of the world said, where others may refer to it */
+  #said: ReadonlyMap<Entry, Frame> = new Map();
   #rescan = false;
   /** an answer is owed even if it says nothing new */
   #owed = true;
@@ -157,41 +159,35 @@ export class Subscription {
   plan(kind: 'all' | 'upserts' | 'removals'): Plan {
     this.#prepare();
     const removals = kind === 'upserts' ? [] : [...this.#removals];
-    if (kind === 'removals') {
-      const news = removals.length > 0;
-      return {
-        kind,
-        upserts: [],
-        frames: [],
-        removals,
-        strays: [],
-        aliases: undefined,
-        bytes: 0,
-        news,
-      };
-    }
+    if (kind === 'removals') return removalsOf(removals);
     const aliases = this.#aliases.plan();
     const upserts = [...this.#upserts];
     const frames = [...upserts.map((entry) => this.#frameOf(entry)), ...aliases.frames];
     const strays = [...aliases.gone];
     for (const name of this.#strays) if (!this.#isThere(name)) strays.push(name);
     const news = this.#owed || frames.length + removals.length + strays.length > 0;
-    return { kind, upserts, frames, removals, strays, aliases, bytes: bytesOf(frames), news };
+    const bytes = bytesOf(frames);
+    return { kind, upserts, kept: [], frames, removals, strays, aliases, bytes, news };
   }
 
-  /** For the state-of-the-world protocol, in which what is not there is gone. */
-  planWhole(): Plan {
+  /** For the state-of-the-world protocol, in which what is not there is gone; `keep`: nothing is to go yet. */
+  planWhole(keep = false): Plan {
     this.#prepare();
-    const news = this.#owed || this.#upserts.size + this.#removals.size + this.#strays.size > 0;
     const upserts = [...this.wanted()];
     const frames = upserts.map((entry) => this.#frameOf(entry));
+    const says = (entry: Entry): boolean => keep && this.#said.has(entry);
+    const kept = [...this.#removals].filter(says);
+    const removals = [...this.#removals].filter((entry) => !says(entry));
+    frames.push(...kept.map((entry) => this.#said.get(entry)!));
     const aliases = this.#aliases.plan();
     frames.push(...aliases.frames);
+    const news = this.#owed || this.#upserts.size + removals.length + this.#strays.size > 0;
     return {
       kind: 'whole',
       upserts,
+      kept,
       frames,
-      removals: [...this.#removals],
+      removals,
       strays: [],
       aliases,
       bytes: bytesOf(frames),
@@ -200,7 +196,10 @@ export class Subscription {
   }
 
   /** It is on its way, or there was no news in it. */
-  commit({ kind, upserts, removals, aliases }: Plan): void {
+  commit({ kind, upserts, kept, frames, removals, aliases }: Plan): void {
+    if (kind === 'whole' && this.key !== 'addresses') {
+      this.#said = new Map([...upserts, ...kept].map((entry, at) => [entry, frames[at]!]));
+    }
     for (const entry of upserts) {
       this.#upserts.delete(entry);
       this.#sent.set(entry, entry.revision);

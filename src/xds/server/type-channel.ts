@@ -40,8 +40,13 @@ export class TypeChannel {
     return this.subscription.due;
   }
 
+  /** what the client has may refer to what is gone */
+  get behind(): boolean {
+    return this.busy || this.subscription.removalsDue;
+  }
+
   get idle(): boolean {
-    return this.outstanding === undefined && !this.busy && !this.subscription.removalsDue;
+    return this.outstanding === undefined && !this.behind;
   }
 
   sent(response: Outstanding): void {

@@ -80,8 +80,9 @@ export const STATE_OF_THE_WORLD: Variant = {
 };
 
 /** Of all there is: the same in every replica, so that who comes back with it need not be sent the same again. */
-export function versionOf({ upserts, frames }: Plan): string {
-  const parts = upserts.map(({ name }, index) => `${name}\0${frames[index]!.version}\n`).sort();
+export function versionOf({ upserts, kept, frames }: Plan): string {
+  const said = [...upserts, ...kept];
+  const parts = said.map(({ name }, index) => `${name}\0${frames[index]!.version}\n`).sort();
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return hash.digest('base64url').slice(0, 16);

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createRoot } from '../../../src/control/ca/certificate.ts';
 import type { StreamStatus } from '../../../src/xds/server/status.ts';
+import type { RootState } from '../../../src/control/ca/root-state.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { startControl, type ControlUnderTest } from '../../support/control.ts';
 import {
   ControlPlace,
@@ -25,6 +27,7 @@ spec: { nodeName: vm-1, containers: [{ name: main, image: 'example/main:1' }] }
 status: { podIPs: [{ ip: ${ip} }] }
 `;
 const CREDENTIAL = 'node-credential.pem';
+const ROOTS = 'node-roots.pem';
 
 interface Site {
   readonly place: ControlPlace;
@@ -78,8 +81,10 @@ test('a machine joins, is known by its certificate, and needs no token after tha
     (await nodesOf(control)).map((one) => one.node),
     ['vm-1'],
   );
-  assert.deepEqual(await readdir(folder), [CREDENTIAL]);
-  assert.equal((await stat(join(folder, CREDENTIAL))).mode & 0o777, 0o600);
+  assert.deepEqual((await readdir(folder)).sort(), [CREDENTIAL, ROOTS]);
+  for (const file of [CREDENTIAL, ROOTS]) {
+    assert.equal((await stat(join(folder, file))).mode & 0o777, 0o600);
+  }
   await first.stop();
 
   const before = await readFile(join(folder, CREDENTIAL), 'utf8');
@@ -112,7 +117,7 @@ test('a lost answer: the same key comes again', async (t) => {
   await writeFile(join(folder, '.new-0'), key, { mode: 0o600 });
   const again = await node({ tokenFile });
   await hasMesh(again);
-  assert.deepEqual(await readdir(folder), [CREDENTIAL]);
+  assert.deepEqual((await readdir(folder)).sort(), [CREDENTIAL, ROOTS]);
 });
 
 test('certificates are renewed while the mesh goes on, and outlive the first one', async (t) => {
@@ -232,4 +237,86 @@ test('control has another root: the old certificate is refused, a new token help
   await copyFile(await other.place.token('vm-3'), tokenFile);
   await under.until('joined', () => under.store.current.workloads.size === 1, 30_000);
   assert.equal(under.credential.status().name, 'vm-3');
+});
+
+/** The newest roots of a control that is not running, as they are after so much time. */
+async function age({ state }: ControlPlace, change: (roots: RootState) => void): Promise<void> {
+  const folder = join(state, 'ca');
+  const newest = (await readdir(folder))
+    .filter((name) => name.startsWith('roots-'))
+    .sort()
+    .at(-1)!;
+  const roots = JSON.parse(await readFile(join(folder, newest), 'utf8')) as RootState;
+  change(roots);
+  await writeFile(join(folder, newest), JSON.stringify(roots));
+}
+
+test('a rotation of the roots needs no new file on the machine: what came with the certificate counts', async (t) => {
+  const place = await ControlPlace.make(t);
+  await place.write('a.yaml', pod('a', '10.0.0.1'));
+  const [port] = await freePorts(1);
+  const address = `127.0.0.1:${port}`;
+  const start = async (): Promise<ControlUnderTest> => {
+    const control = startControl(t, place.folder, [...place.args, '--listen', address]);
+    await control.address();
+    return control;
+  };
+  let control = await start();
+  const roots = await place.roots();
+  const folder = join(place.folder, 'node-state');
+  const tokenFile = await place.token('vm-1');
+  const options = { folder, roots, servers: [address], tokenFile, lifeSeconds: 16 };
+  const under = await startNode(t, options);
+  assert.ok(under);
+  const held = async (): Promise<number> =>
+    (await readFile(join(folder, ROOTS), 'utf8')).split('-----BEGIN').length - 1;
+  const renewed = async (): Promise<void> => {
+    const { renewals } = under.credential.status();
+    await under.until('a renewal', () => under.credential.status().renewals > renewals, 40_000);
+  };
+  let pods = 1;
+  const works = async (): Promise<void> => {
+    pods++;
+    await place.write(`p${pods}.yaml`, pod(`p${pods}`, `10.0.0.${pods}`));
+    await under.until(`${pods} pods`, () => under.store.current.workloads.size === pods, 20_000);
+  };
+  const restart = async (change: (roots: RootState) => void): Promise<void> => {
+    control.terminate();
+    await control.exited();
+    await age(place, change);
+    control = await start();
+  };
+  await hasMesh(under);
+  assert.equal(await held(), 1);
+
+  await control.ask('POST', '/v1/ca/rotate');
+  await renewed();
+  assert.equal(await held(), 2, 'the next root, before it signs');
+  await restart((state) => Object.assign(state.next!, { announcedAt: 0 }));
+  assert.match(JSON.stringify(await control.get('/v1/status')), /"phase":"retiring"/);
+  await works();
+  const other = { ...options, folder: `${folder}-2`, tokenFile: await place.token('vm-2') };
+  const late = await startNode(t, other);
+  assert.match(late?.credential.status().error ?? '', /certificate/, 'its file has the old root');
+  await late?.stop();
+
+  await renewed();
+  await restart((state) => Object.assign(state.retiring[0]!, { retiredAt: 0 }));
+  assert.match(JSON.stringify(await control.get('/v1/status')), /"phase":"steady"/);
+  await works();
+  await renewed();
+  assert.equal(await held(), 1, 'the new one alone');
+  assert.equal(under.credential.status().error, '');
+  await under.stop();
+  // also after a restart of the agent, the file of the operator being the old one
+  const again = await startNode(t, options);
+  assert.ok(again);
+  await hasMesh(again, pods);
+  await again.stop();
+
+  await writeFile(join(folder, ROOTS), 'damaged');
+  const without = await startNode(t, options);
+  assert.ok(without);
+  const error = (): string => without.client.status().servers[0]?.error ?? '';
+  await without.until('only the old root is known', () => /certificate/.test(error()));
 });

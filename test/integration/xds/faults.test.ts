@@ -15,6 +15,7 @@ import {
   AUTHORIZATION_TYPE_URL,
   encodeAuthorization,
 } from '../../../src/xds/resources/authorization.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { ScriptedServer, type ScriptedStream } from '../../support/scripted-xds.ts';
 import {
   codec,
@@ -221,6 +222,26 @@ test('pauses between attempts grow, and jump back after a good stream', async (t
   assert.ok(pauses.length >= 4 && pauses.length <= 40, `${pauses.join(' ')}`);
   assert.ok(Math.max(...pauses) > 100, `${pauses.join(' ')}`);
   assert.equal(log.filter((line) => line['level'] === 40).length, 1, 'one warning for one reason');
+});
+
+test('a server that starts later than the agent is found within moments', async (t) => {
+  const [port] = await freePorts(1);
+  const { client, log, until } = startClient({ servers: [serverAt(port!)] });
+  t.after(() => client.close());
+  const pauses = (): number[] =>
+    log.flatMap((line) => (typeof line['retryMs'] === 'number' ? [line['retryMs']] : []));
+  // without the limit, steps of 10 ms that double are past a second by then
+  await until('ten attempts', () => pauses().length >= 10, 30_000);
+  assert.ok(Math.max(...pauses()) <= 1000, `${pauses().join(' ')}`);
+  assert.ok(Math.max(...pauses()) > 100, `${pauses().join(' ')}`);
+  const server = await ScriptedServer.start({
+    port: port!,
+    onStream: (stream) => stream.end(status.UNAVAILABLE, 'not today'),
+  });
+  t.after(() => server.stop());
+  await until('a stream', () => server.streams.length > 0, 2500);
+  // it has been reached: from here on the pauses grow
+  await until('a longer pause', () => pauses().at(-1)! > 1000, 60_000);
 });
 
 /** Not gRPC at all: bytes on a socket. */

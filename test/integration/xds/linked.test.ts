@@ -3,8 +3,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeAddress } from '../../../src/xds/resources/address.ts';
-import { AUTHORIZATION_TYPE_URL } from '../../../src/xds/resources/authorization.ts';
+import { ADDRESS_TYPE_URL, encodeAddress } from '../../../src/xds/resources/address.ts';
+import {
+  AUTHORIZATION_TYPE_URL,
+  encodeAuthorization,
+} from '../../../src/xds/resources/authorization.ts';
 import { ControlPlane } from '../../support/control-plane.ts';
 import { ScriptedServer } from '../../support/scripted-xds.ts';
 import { codec, pod, policy, serverAt, startClient, uid } from '../../support/xds-client.ts';
@@ -92,14 +95,14 @@ test('on demand: nothing at first, then by address, until there is an answer', a
   const first = await stream!.request();
   assert.deepEqual(first.resource_names_subscribe, ['*']);
   assert.deepEqual(first.resource_names_unsubscribe, ['*']);
-  const both = Promise.all([client.lookup('', '10.0.0.9'), client.lookup('', '10.0.0.9')]);
+  const both = Promise.all([...client.lookup(['/10.0.0.9']), ...client.lookup(['/10.0.0.9'])]);
   const asked = await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.9'));
   const typeUrl = asked.type_url;
   // the answer may come before the server's word counts
   stream!.send({ type_url: typeUrl, nonce: 'n', removed_resources: ['/10.0.0.9'] });
   stream!.send({ type_url: AUTHORIZATION_TYPE_URL, nonce: 'p' });
   assert.deepEqual(await both, [false, false]);
-  const found = client.lookup('', '10.0.0.1');
+  const [found] = client.lookup(['/10.0.0.1']);
   await stream!.request((one) => one.resource_names_subscribe.includes('/10.0.0.1'));
   const value = Buffer.from(encodeAddress(codec, pod('a', '10.0.0.1')));
   const resource = { type_url: typeUrl, value };
@@ -110,4 +113,35 @@ test('on demand: nothing at first, then by address, until there is an answer', a
   } as never);
   assert.equal(await found, true);
   assert.ok(store.current.workloads.has(uid('a')));
+});
+
+test('state of the world: a policy that is no longer there goes after the workload that names it', async (t) => {
+  const server = await ScriptedServer.start();
+  t.after(() => server.stop());
+  const { client, store, until } = startClient({
+    servers: [serverAt(server.port)],
+    protocol: 'sotw',
+  });
+  t.after(() => client.close());
+  await until('a stream', () => server.streams.length === 1);
+  const [stream] = server.streams;
+  const push = (typeUrl: string, version: string, contents: readonly Uint8Array[]): void =>
+    stream!.send({
+      type_url: typeUrl,
+      version_info: version,
+      nonce: `${typeUrl} ${version}`,
+      resources: contents.map((value) => ({ type_url: typeUrl, value: Buffer.from(value) })),
+    } as never);
+  const named = (authorizationPolicies: readonly string[]): Uint8Array =>
+    encodeAddress(codec, pod('a', '10.0.0.1', { authorizationPolicies }));
+  const only = { ...policy('p'), scope: 'WORKLOAD_SELECTOR' } as const;
+  push(AUTHORIZATION_TYPE_URL, '1', [encodeAuthorization(codec, only)]);
+  push(ADDRESS_TYPE_URL, '1', [named(['default/p'])]);
+  await until('both', () => store.current.workloads.size === 1);
+  push(AUTHORIZATION_TYPE_URL, '2', []);
+  await until('the wait', () => client.status().waiting.length === 1);
+  assert.ok(store.current.authorizations.has('default/p'));
+  push(ADDRESS_TYPE_URL, '2', [named([])]);
+  await until('it is gone', () => !store.current.authorizations.has('default/p'));
+  assert.deepEqual(client.status().waiting, []);
 });

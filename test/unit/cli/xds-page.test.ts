@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { leftOutPage } from '../../../src/cli/left-out-page.ts';
 import { nodePage, xdsPage } from '../../../src/cli/xds-page.ts';
 import type { XdsStatus } from '../../../src/xds/client/status.ts';
 
@@ -17,6 +18,7 @@ const STATUS: XdsStatus = {
       reconnects: 2,
       error: '',
       bytes: 10,
+      controlPlane: '',
       unknownTypes: {},
     },
     {
@@ -28,6 +30,7 @@ const STATUS: XdsStatus = {
       reconnects: 0,
       error: '',
       bytes: 0,
+      controlPlane: '',
       unknownTypes: {},
     },
   ],
@@ -73,4 +76,21 @@ test('a machine that has not joined says why, and what helps', () => {
   assert.match(page, /^node +not joined$/m);
   assert.match(page, /^certificate +-$/m);
   assert.match(page, /^node error +token is missing: make a new token$/m);
+});
+
+test('what cannot be read of a foreign control plane is said', () => {
+  const page = leftOutPage({
+    controlPlane: '',
+    types: ['listeners', 'routes'],
+    reason: 'it does not say that it is podwire control',
+    fix: 'ask for them: --xds-l7 on',
+    resources: [],
+    error: 'PERMISSION_DENIED: no',
+  });
+  assert.deepEqual(page.split('\n'), [
+    'left out by this control plane:',
+    '  listeners, routes: not asked for: it does not say that it is podwire control',
+    '    fix: ask for them: --xds-l7 on',
+    '  what users have configured there could not be read: PERMISSION_DENIED: no',
+  ]);
 });

@@ -47,6 +47,7 @@ function setUp(handlers: Partial<EventHandlers> = {}, generations = [1]) {
       closed: ({ id, bytesSent }, generation) => told.push(['closed', id, bytesSent, generation]),
       denied: ({ id }, generation) => told.push(['denied', id, generation]),
       trust: ({ tgid }) => told.push(['trust', tgid]),
+      met: ({ sourcePod }) => told.push(['met', sourcePod]),
       failed: (error) => told.push(['failed', (error as Error).message]),
       delivered: () => told.push('delivered'),
       ...handlers,

@@ -48,6 +48,15 @@ suite('Backoff', () => {
     assert.deepEqual(pauses(1), [12, 24, 35, 35]);
   });
 
+  test('a lower limit holds for the growth too, and ends when it is no longer given', () => {
+    const options = { firstMs: 100, maxMs: 1600, jitter: 'full', random: () => 1 } as const;
+    const backoff = new Backoff(options);
+    assert.deepEqual(
+      [200, 200, 200, 200, 1600, 1600, undefined].map((limit) => backoff.nextMs(limit)),
+      [100, 200, 200, 200, 200, 400, 800],
+    );
+  });
+
   test('a range that cannot grow is refused', () => {
     assert.throws(() => new Backoff({ firstMs: 0, maxMs: 1 }), RangeError);
     assert.throws(() => new Backoff({ firstMs: 5, maxMs: 1 }), RangeError);
