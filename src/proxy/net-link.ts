@@ -87,12 +87,11 @@ export class NetLink implements Link {
     this.#socket.end();
   }
 
+  /**
+   * Not resetAndDestroy(): it waits until all is written, and after a half-close it closes nothing (libuv refuses with EINVAL).
+   */
   close(reset: boolean): void {
-    if (reset) {
-      this.#socket.resetAndDestroy();
-    } else {
-      this.#allowOrderlyClose();
-      this.#socket.destroy();
-    }
+    if (!reset) this.#allowOrderlyClose();
+    this.#socket.destroy();
   }
 }

@@ -155,15 +155,7 @@ export class SecureNetLink implements SecureLink {
     if (this.#closed) return;
     this.#ended = true;
     this.#closed = true;
-    if (reset) {
-      /* Inside a callback of the TLS socket Node crashes when the connection goes away below it. */
-      setImmediate(() => {
-        this.#raw.resetAndDestroy();
-        this.#socket.destroy();
-      });
-    } else {
-      this.#allowOrderlyClose();
-      this.#socket.destroy();
-    }
+    if (!reset) this.#allowOrderlyClose();
+    this.#socket.destroy();
   }
 }
