@@ -13,6 +13,8 @@ export class ReceiveWindow {
   readonly #streamPart: number;
   readonly #connectionPart: number;
   readonly #connectionWindow: number;
+  readonly #streamWindow: number;
+  #isAnnounced = false;
   #left = DEFAULT_WINDOW;
   #unacknowledged = 0;
 
@@ -20,15 +22,29 @@ export class ReceiveWindow {
     const { streamWindow, connectionWindow } = options.settings;
     this.#outbound = options.outbound;
     this.#connectionWindow = connectionWindow;
+    this.#streamWindow = streamWindow;
     this.#streamPart = streamWindow * PART;
     this.#connectionPart = connectionWindow * PART;
   }
 
-  /** The frame that brings the connection's window from the default to its size. */
+  /** The frame that brings the connection's window from the default to its size; empty when it may not be larger. */
   opening(): Buffer {
     const increment = this.#connectionWindow - DEFAULT_WINDOW;
+    if (increment <= 0) return Buffer.alloc(0);
     this.#left += increment;
     return windowUpdateFrame(0, increment);
+  }
+
+  /** What the peer may send on a new stream. Until it has acknowledged our SETTINGS it may go by the default. */
+  get initial(): number {
+    return this.#isAnnounced ? this.#streamWindow : Math.max(this.#streamWindow, DEFAULT_WINDOW);
+  }
+
+  /** SETTINGS were acknowledged; returns by how much the windows of all streams change. */
+  announced(): number {
+    const before = this.initial;
+    this.#isAnnounced = true;
+    return this.initial - before;
   }
 
   /** @throws ConnectionError when the peer sends more than it may */

@@ -163,7 +163,7 @@ export class Session {
       id,
       host: this.#host,
       sendWindow: this.#outbound.peer.initialWindow,
-      receiveWindow: this.#settings.streamWindow,
+      receiveWindow: this.#window.initial,
     });
     this.#streams.add(stream);
     return stream;

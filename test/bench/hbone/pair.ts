@@ -48,7 +48,7 @@ export async function podwirePair(transport: string, ends: Ends, appPort: number
     port: near.port,
     pids: [near.child.pid ?? 0, far.child.pid ?? 0],
     stop: async () => {
-      await Promise.all([near, far].map(({ child }) => stop(child)));
+      await Promise.all([near, far].map(({ child }) => leave(child)));
     },
   };
 }
@@ -66,6 +66,13 @@ export async function startEnd(
   if (!first) throw new Error(`the ${options.role} end did not start`);
   const { ready } = JSON.parse(String(first[0])) as { ready: number };
   return { port: ready, child };
+}
+
+/** An end that is told so ends by itself, and writes what a profiler has gathered. */
+async function leave(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'exit');
+  child.stdin?.end();
+  await ended;
 }
 
 export async function stop(child: ChildProcess): Promise<void> {

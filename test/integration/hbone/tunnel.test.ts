@@ -99,6 +99,10 @@ for (const { name, create } of TRANSPORTS) {
       b.link.close(true);
       await until(() => events.includes('ECONNRESET'), 'reset at the application');
       await until(() => lab.server.tunnels === 0, 'no tunnels');
+      const c = new Sink((await client.connect(request(lab.port, app))).link);
+      c.link.end();
+      c.link.close(true);
+      await until(() => lab.server.tunnels === 0, 'no tunnels after a half-close and a reset');
       assert.equal(client.connects, 1);
     });
 
@@ -234,6 +238,22 @@ for (const { name, create } of TRANSPORTS) {
       assert.notEqual(first?.peer.serial, second?.peer.serial);
       old.link.send(Buffer.from('still'));
       await until(() => old.length === 5, 'echo');
+    });
+
+    test('revocation ends a tunnel whose application does not read', async (t) => {
+      const transport = create();
+      const app = await application(t, (socket) => socket.pause());
+      const lab = hboneServer(t, transport, () => ids.server);
+      const client = hboneClient(t, transport, () => ids.client);
+      const sink = new Sink((await client.connect(request(lab.port, app))).link);
+      while (sink.link.send(Buffer.alloc(100_000))) await new Promise(setImmediate);
+      sink.link.end();
+      assert.equal(
+        lab.server.closeWhere(() => true),
+        1,
+      );
+      await until(() => sink.closed && lab.server.tunnels === 0, 'the cut', 2000);
+      assert.ok(sink.error);
     });
 
     test('revocation ends the tunnels it names, on both sides, and no others', async (t) => {
