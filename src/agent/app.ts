@@ -35,7 +35,9 @@ import { Learning } from './learning.ts';
 import { Listeners } from './listeners.ts';
 import { Mesh } from './mesh.ts';
 import type { AgentParts } from './parts.ts';
+import { PodVerdicts } from './pod-verdicts.ts';
 import { Revocation } from './revocation.ts';
+import { spliceDecision } from './splice-decision.ts';
 import { StateFolder } from './state-folder.ts';
 import { AgentTelemetry, withCuts } from './telemetry.ts';
 import { keepaliveSeconds, Upkeep } from './upkeep.ts';
@@ -126,6 +128,7 @@ async function build(
     count: options.workers,
     onRestart: (worker) => listeners.reopen(worker),
     closeFd: (fd) => binding.closeFd(fd),
+    onDenied: (denial) => telemetry.refused(denial),
   });
   const listeners = new Listeners({ binding, path, workers });
   resources.add('workers', async () => {
@@ -152,9 +155,11 @@ async function build(
     log,
   });
   resources.add('learning', () => learning.close());
+  const verdicts = new PodVerdicts(() => mesh.state);
   const revocation = new Revocation({
     connections,
     reconciler,
+    verdicts,
     killer: learning.killer,
     cuts,
     state: () => mesh.state,
@@ -170,6 +175,7 @@ async function build(
     settings,
     log,
     node: options.node,
+    onPlan: (plan) => workers.plan(plan),
     onPolicyChange: () => {
       revocation.schedule();
       learning.adoptSoon();
@@ -215,7 +221,7 @@ async function build(
   }, RETRY_PODS_MS);
   resources.add('retry', () => clearInterval(retry));
 
-  const flows = new Flows({ reconciler, state: () => mesh.state });
+  const flows = new Flows({ reconciler, verdicts, state: () => mesh.state });
   const parts: AgentParts = {
     binding,
     path,
@@ -230,7 +236,7 @@ async function build(
     splice,
     xds,
   };
-  const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
+  const telemetry: AgentTelemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
   telemetry.start();
   resources.add('telemetry', () => telemetry.close());
   const upkeep = new Upkeep({
@@ -290,13 +296,4 @@ async function build(
         log.warn({ ...failure }, 'a part did not stop cleanly');
     },
   };
-}
-
-async function spliceDecision(
-  options: AgentOptions,
-  test: SelfTest,
-): Promise<{ enabled: boolean; reason: string }> {
-  if (!options.splice) return { enabled: false, reason: 'switched off by --splice off' };
-  const result = await test.run();
-  return result.ok ? { enabled: true, reason: '' } : { enabled: false, reason: result.reason };
 }

@@ -88,10 +88,10 @@ export class Listeners implements PodListeners {
             key: ListenerKey.encode({ pod: pod.id, role: roleNumber, family, worker }),
           },
         });
-        const { netnsPath } = pod.entry;
+        const { netnsPath, uid: podUid } = pod.entry;
         this.#workers.listen(
           worker,
-          { role, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
+          { role, podUid, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
           fd,
         );
       }

@@ -26,6 +26,8 @@ export interface MeshOptions {
   readonly log: Log;
   /** name of this node; undefined: its pods say */
   readonly node: string | undefined;
+  /** before the kernel learns of it */
+  readonly onPlan: (state: PlanState) => void;
   /** policies or identities changed: live connections must be looked at again */
   readonly onPolicyChange: () => void;
 }
@@ -93,6 +95,7 @@ export class Mesh {
       settings,
       log,
       node,
+      onPlan,
       onPolicyChange,
     } = this.#options;
     const started = performance.now();
@@ -103,6 +106,7 @@ export class Mesh {
       folder.saveNumbers({ numbers: next.numbers, since: numbersSince });
     }
     this.#state = next;
+    onPlan(next);
     reconciler.apply(operations, next.plan);
     if (this.#applied++ === 0) reconciler.prune();
     const touchesPolicy = operations.some(

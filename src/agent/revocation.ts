@@ -1,12 +1,13 @@
 /**
  * Ends live connections that policy no longer allows: every generation's sockets are evaluated by the one evaluator, and both
  * ends of a denied connection are destroyed. The kernel's verdict does the same for spliced messages in the meantime (epoch).
+ *
+ * A connection is what its client's pod is now: one that gets another identity loses what only the old one was allowed.
  */
-import { policiesOf } from '../compile/kernel/policy/cache.ts';
-import { evaluate } from '../compile/kernel/policy/evaluate.ts';
 import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
-import { parseIp, type Ip } from '../model/ip.ts';
+import type { Connection as Flow, Decision } from '../compile/kernel/policy/evaluate.ts';
+import { parseIp } from '../model/ip.ts';
 import type { Log } from '../log.ts';
 import { addrToText } from '../kernel/abi/address.ts';
 import { ConnFlags, type ConnView } from '../kernel/abi/layout.gen.ts';
@@ -14,11 +15,14 @@ import type { Connection, Connections } from '../kernel/connections.ts';
 import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Cuts } from './cuts.ts';
+import { ruleName } from './flows.ts';
 import type { Killer } from './learn/killer.ts';
+import type { PodVerdicts } from './pod-verdicts.ts';
 
 export interface RevocationOptions {
   readonly connections: Connections;
   readonly reconciler: Reconciler;
+  readonly verdicts: PodVerdicts;
   readonly killer: Killer;
   readonly cuts: Cuts;
   readonly state: () => PlanState;
@@ -57,21 +61,25 @@ export class Revocation {
   run(): number {
     const { connections, reconciler, killer, cuts, log } = this.#options;
     const pods = new Map(reconciler.captured().map((pod) => [pod.id, pod]));
+    const paths = new Map(
+      [...pods.values()].map(({ netnsCookie, entry }) => [netnsCookie, entry.netnsPath]),
+    );
     const cookies: bigint[] = [];
     const namespaces = new Set<string>();
     let denied = 0;
     for (const connection of connections.list()) {
-      if (this.#allowed(connection, pods)) continue;
+      const decision = this.#decision(connection, pods);
+      if (!decision || decision.allowed) continue;
       denied++;
       const ends = [connection.client, connection.server].filter((view) => view !== undefined);
       cuts.add(
         ends.map(({ cookie }) => cookie),
-        'revoked',
+        { reason: 'revoked', ...ruleName(decision) },
       );
-      for (const view of ends) {
-        cookies.push(view.cookie);
-        for (const pod of pods.values())
-          if (pod.netnsCookie === view.netns) namespaces.add(pod.entry.netnsPath);
+      for (const { cookie, netns } of ends) {
+        cookies.push(cookie);
+        const path = paths.get(netns);
+        if (path !== undefined) namespaces.add(path);
       }
     }
     if (cookies.length === 0) return 0;
@@ -80,44 +88,33 @@ export class Revocation {
     return denied;
   }
 
-  #allowed(connection: Connection, pods: ReadonlyMap<number, CapturedPod>): boolean {
+  /** undefined: nothing here decides about it */
+  #decision(connection: Connection, pods: ReadonlyMap<number, CapturedPod>): Decision | undefined {
     const view = connection.server ?? connection.client;
-    if (!view || view.key.netns !== 0n) return true; /* within a pod */
-    if (view.destinationPod === 0) return true; /* leaves the node: its other end decides */
+    if (!view || view.key.netns !== 0n) return undefined; /* within a pod */
+    if (view.destinationPod === 0) return undefined; /* leaves the node: its other end decides */
     const pod = pods.get(view.destinationPod);
-    if (!pod) return true; /* the pod is gone, and its sockets with it */
-    const { source, destination, port } = tupleOf(view);
-    if (source === undefined || destination === undefined) return true;
-    const { snapshot, numbers } = this.#options.state();
-    const workload = snapshot.workloads.get(pod.entry.uid);
-    if (!workload) return true;
-    if (isAgentLeg(view, pod)) return true;
-    const spiffe = view.sourceIdentity ? keyOf(numbers.identities, view.sourceIdentity) : undefined;
-    return evaluate(policiesOf(snapshot, workload), {
-      sourceIdentity: spiffe,
-      sourceAddr: source,
-      destAddr: destination,
-      destPort: port,
-    }).allowed;
+    if (!pod) return undefined; /* the pod is gone, and its sockets with it */
+    if (view.flags & ConnFlags.SECOND_LEG)
+      return undefined; /* its first leg is what policy speaks about */
+    const flow = this.#flowOf(view, pods.get(view.sourcePod));
+    if (!flow) return undefined;
+    const fromNode = (view.flags & ConnFlags.NODE) !== 0;
+    if (fromNode && pod.entry.probePorts.includes(flow.destPort)) return undefined;
+    return this.#options.verdicts.enforced(pod.entry.uid, flow);
   }
-}
 
-/** The agent's second leg inside the pod: its first one is what policy speaks about. */
-function isAgentLeg(view: ConnView, pod: CapturedPod): boolean {
-  return (view.flags & ConnFlags.CLIENT) !== 0 && view.netns === pod.netnsCookie;
-}
-
-function tupleOf(view: ConnView): {
-  source: Ip | undefined;
-  destination: Ip | undefined;
-  port: number;
-} {
-  const client = (view.flags & ConnFlags.CLIENT) !== 0;
-  const { local, remote, localPort, remotePort } = view.key;
-  const [from, to] = client ? [local, remote] : [remote, local];
-  return {
-    source: parseIp(addrToText(from)),
-    destination: parseIp(addrToText(to)),
-    port: client ? remotePort : localPort,
-  };
+  #flowOf(view: ConnView, source: CapturedPod | undefined): Flow | undefined {
+    const client = (view.flags & ConnFlags.CLIENT) !== 0;
+    const { local, remote, localPort, remotePort } = view.key;
+    const [from, to] = client ? [local, remote] : [remote, local];
+    const sourceAddr = parseIp(addrToText(from));
+    const destAddr = parseIp(addrToText(to));
+    if (!sourceAddr || !destAddr) return undefined;
+    const { numbers } = this.#options.state();
+    const sourceIdentity =
+      source?.entry.spiffe ??
+      (view.sourceIdentity ? keyOf(numbers.identities, view.sourceIdentity) : undefined);
+    return { sourceIdentity, sourceAddr, destAddr, destPort: client ? remotePort : localPort };
+  }
 }

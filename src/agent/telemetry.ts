@@ -1,4 +1,5 @@
 /** Telemetry of the agent: kernel events become access-log lines and Istio's series; kernel counters are read at scrape. */
+import { addrToText } from '../kernel/abi/address.ts';
 import { EventType, Reason, RecordFlags, type FlowEvent } from '../kernel/abi/layout.gen.ts';
 import { Events } from '../kernel/events.ts';
 import type { FlowRecord } from '../kernel/flow-record.ts';
@@ -10,11 +11,14 @@ import { registerAgentMetrics } from '../telemetry/agent-metrics.ts';
 import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { registerNodeMetrics } from '../telemetry/node-metrics.ts';
+import { PolicyMetrics, type PolicyCounts } from '../telemetry/policy-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
 import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
-import type { CutReason, Cuts } from './cuts.ts';
+import type { Cut, Cuts } from './cuts.ts';
+import type { ProxyDenial } from './data-plane/messages.ts';
 import type { Workers } from './data-plane/workers.ts';
 import { FlowKinds } from './flow-kinds.ts';
+import type { Endpoint } from '../proxy/transport.ts';
 import type { AgentParts } from './parts.ts';
 
 export interface AgentTelemetryOptions {
@@ -29,7 +33,11 @@ export interface AgentTelemetryOptions {
 interface Kept {
   readonly line: AccessLine;
   readonly sets: readonly LabelSet[];
+  readonly policy: PolicyCounts;
 }
+
+/** Connections refused in user space whose sockets have not ended yet. */
+const MAX_REFUSED = 65_536;
 
 export class AgentTelemetry {
   readonly registry: MetricsRegistry;
@@ -37,6 +45,8 @@ export class AgentTelemetry {
   readonly #events: Events;
   readonly #access: AccessLog;
   readonly #metrics: ConnectionMetrics;
+  readonly #policy: PolicyMetrics;
+  readonly #refused = new Set<string>();
   readonly #kinds: FlowKinds<Kept>;
   readonly #log: Log;
   #failed = 0;
@@ -56,6 +66,7 @@ export class AgentTelemetry {
         return flows.live(connections.list());
       },
     });
+    this.#policy = new PolicyMetrics({ registry: this.registry });
     this.#kinds = new FlowKinds({
       validity: () => [mesh.state, reconciler.revision],
       make: (event, generation) => this.#keep(event, generation),
@@ -104,15 +115,18 @@ export class AgentTelemetry {
   /** The agent's own legs are left out: the connection they belong to is told once. */
   #closed(record: FlowRecord, generation: number): void {
     if (record.flags & RecordFlags.AGENT) return;
-    const { line, sets } = this.#cut(record, generation) ?? this.#kinds.of(record, generation);
-    this.#access.closed(line, record);
-    this.#metrics.connectionClosed(sets, record);
+    if (this.#isRefused(record)) return;
+    const kept = this.#cut(record, generation) ?? this.#kinds.of(record, generation);
+    this.#access.closed(kept.line, record);
+    this.#metrics.connectionClosed(kept.sets, record);
+    kept.policy.add();
   }
 
   #denied(record: FlowRecord, generation: number): void {
-    const { line, sets } = this.#kinds.of(record, generation);
+    const { line, sets, policy } = this.#kinds.of(record, generation);
     this.#access.denied(line, record);
     this.#metrics.connectionDenied(sets);
+    policy.add();
   }
 
   /** Of a connection that the agent itself ended. */
@@ -123,12 +137,37 @@ export class AgentTelemetry {
     return cut && this.#keep(record.event(), generation, cut);
   }
 
-  #keep(event: FlowEvent, generation: number, cut?: CutReason): Kept {
+  #keep(event: FlowEvent, generation: number, cut?: Cut): Kept {
     const { connections, flows } = this.#parts;
     const kind = flows.kind(connections.inTodaysNumbers(generation, event), cut);
+    const policy = this.#policy.of(kind);
     return event.type === EventType.DENIED
-      ? { line: deniedLine(kind), sets: this.#metrics.deniedSets(kind) }
-      : { line: closedLine(kind), sets: this.#metrics.closedSets(kind) };
+      ? { line: deniedLine(kind), sets: this.#metrics.deniedSets(kind), policy }
+      : { line: closedLine(kind), sets: this.#metrics.closedSets(kind), policy };
+  }
+
+  /** Policy refused a connection in user space; the end of its sockets is still to be told by the kernel. */
+  refused(denial: ProxyDenial): void {
+    const kind = this.#parts.flows.refused(denial);
+    const { peer, target } = denial;
+    if (this.#refused.size >= MAX_REFUSED) this.#refused.clear();
+    this.#refused.add(tupleText(peer, target));
+    this.#access.denied(deniedLine(kind), { sourcePort: peer.port });
+    this.#metrics.connectionDenied(this.#metrics.deniedSets(kind));
+    this.#policy.of(kind).add();
+    this.#access.flush();
+  }
+
+  /** Told already, when policy refused it. */
+  #isRefused(record: FlowRecord): boolean {
+    if (this.#refused.size === 0) return false;
+    const { local, localPort, remote, remotePort } = record.event().key;
+    return this.#refused.delete(
+      tupleText(
+        { address: addrToText(local), port: localPort },
+        { address: addrToText(remote), port: remotePort },
+      ),
+    );
   }
 
   /** Telemetry fails open: one event that cannot be told is counted, the others are. */
@@ -142,6 +181,10 @@ export class AgentTelemetry {
     this.#access.flush();
     this.#metrics.delivered();
   }
+}
+
+function tupleText(peer: Endpoint, target: Endpoint): string {
+  return `${peer.address} ${peer.port} ${target.address} ${target.port}`;
 }
 
 async function agentNumbers(

@@ -54,6 +54,11 @@ export class Reconciler {
     return this.#pods.byUid(this.#pods.uidOf(pod) ?? '')?.entry.identity ?? 0;
   }
 
+  /** Why some or all connections to a pod are decided in user space; undefined: none is. */
+  userSpace(uid: string): string | undefined {
+    return this.#pods.userSpace(uid);
+  }
+
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
     this.#revision++;

@@ -18,6 +18,8 @@ export interface EnrolledPod {
   readonly splice: SpliceMode;
   /** podwire.io/splice per port */
   readonly portModes: ReadonlyMap<number, SpliceMode>;
+  /** ports the kubelet's probes and life-cycle calls go to; sorted */
+  readonly probePorts: readonly number[];
   /** sorted */
   readonly images: readonly string[];
   /** where to point an error about the pod's namespace */

@@ -71,6 +71,8 @@ export interface PodResource extends ResourceMeta {
   readonly captureProxy: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
+  /** ports the kubelet calls: probes, life-cycle handlers; sorted */
+  readonly probePorts: readonly number[];
 }
 
 export interface NodeResource extends ResourceMeta {

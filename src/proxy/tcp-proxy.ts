@@ -13,8 +13,24 @@ export interface KernelPort {
   upstreamSocket(listener: ListenerInfo, origin: Origin): number;
 }
 
+/** What policy says of a connection; `policy` and `rule` are undefined where no policy decided. */
+export interface Verdict {
+  readonly allowed: boolean;
+  /** "namespace/name" */
+  readonly policy: string | undefined;
+  readonly rule: number | undefined;
+}
+
+/** Who may reach a pod: asked before its application sees anything of a connection. */
+export interface InboundGuard {
+  /** `peer`: the other end of the TCP connection */
+  verdict(listener: ListenerInfo, origin: Origin, peer: Endpoint): Verdict;
+  refused(listener: ListenerInfo, origin: Origin, peer: Endpoint, verdict: Verdict): void;
+}
+
 export interface ListenerInfo {
   readonly role: 'outbound' | 'inbound';
+  readonly podUid: string;
   readonly podId: number;
   readonly netnsPath: string;
   readonly netnsCookie: bigint;
@@ -27,11 +43,18 @@ export class TcpProxy {
   readonly #transport: Transport;
   readonly #kernel: KernelPort;
   readonly #table: ConnectionTable;
+  readonly #guard: InboundGuard;
 
-  constructor(options: { transport: Transport; kernel: KernelPort; table: ConnectionTable }) {
+  constructor(options: {
+    transport: Transport;
+    kernel: KernelPort;
+    table: ConnectionTable;
+    guard: InboundGuard;
+  }) {
     this.#transport = options.transport;
     this.#kernel = options.kernel;
     this.#table = options.table;
+    this.#guard = options.guard;
   }
 
   accept(listener: ListenerInfo, accepted: AcceptedLink): void {
@@ -41,10 +64,30 @@ export class TcpProxy {
       accepted.link.close(true);
       return;
     }
-    void this.#serve(listener, accepted.link, origin);
+    if (this.#admits(listener, origin, accepted)) void this.#serve(listener, accepted, origin);
   }
 
-  async #serve(listener: ListenerInfo, downstream: Link, origin: Origin): Promise<void> {
+  /** False, and told, when policy refuses it; the link is closed. */
+  #admits(listener: ListenerInfo, origin: Origin, { link, remote }: AcceptedLink): boolean {
+    if (listener.role !== 'inbound') return true;
+    const verdict = this.#guard.verdict(listener, origin, remote);
+    if (verdict.allowed) return true;
+    this.#table.denied++;
+    this.#guard.refused(listener, origin, remote, verdict);
+    link.close(true);
+    return false;
+  }
+
+  /** Ends the connections that policy no longer allows; returns how many. */
+  enforce(): number {
+    return this.#table.closeWhere(
+      ({ listener, origin, peer }) =>
+        listener.role === 'inbound' && !this.#guard.verdict(listener, origin, peer).allowed,
+    );
+  }
+
+  async #serve(listener: ListenerInfo, accepted: AcceptedLink, origin: Origin): Promise<void> {
+    const { link: downstream, remote: peer } = accepted;
     let upstream: Link;
     try {
       upstream = await this.#connect(listener, origin);
@@ -53,9 +96,15 @@ export class TcpProxy {
       downstream.close(true);
       return;
     }
+    /* Policy may have changed while the application was dialled. */
+    if (!this.#admits(listener, origin, accepted)) {
+      upstream.close(true);
+      return;
+    }
     const connection: ProxiedConnection = {
       origin,
-      podId: listener.podId,
+      listener,
+      peer,
       close(reset) {
         downstream.close(reset);
         upstream.close(reset);

@@ -5,6 +5,8 @@ import { ConnectionTable } from '../../proxy/connection-table.ts';
 import { NetTransport } from '../../proxy/net-transport.ts';
 import { TcpProxy } from '../../proxy/tcp-proxy.ts';
 import { PodKernelPort } from './kernel-port.ts';
+import { PolicyGuard } from './policy-guard.ts';
+import { PolicyView } from './policy-view.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
 /**
@@ -12,6 +14,12 @@ import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
  * over the wire completes, and the accept queue is emptied. A listener that closes first would reset them.
  */
 const ACCEPT_GRACE_MS = 200;
+
+/**
+ * Live connections are ended by the main thread, which also says why. What a busy worker admitted by the policy before is
+ * ended here a little later.
+ */
+const ENFORCE_AFTER_MS = 40;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -24,6 +32,8 @@ function main(): void {
     closeOrderly: (fd) => binding.setResetOnClose(fd, false),
   });
   const table = new ConnectionTable();
+  const policies = new PolicyView();
+  const say = (message: FromWorker): void => port.postMessage(message);
   const proxy = new TcpProxy({
     transport,
     table,
@@ -32,9 +42,9 @@ function main(): void {
       records: binding.mapFromFd(setup.records),
       agentSocks: binding.mapFromFd(setup.agentSocks),
     }),
+    guard: new PolicyGuard({ policies, tell: (denial) => say({ kind: 'denied', denial }) }),
   });
   const listeners = new Map<number, { close(): void }[]>();
-  const say = (message: FromWorker): void => port.postMessage(message);
 
   /** Its slots are empty already. */
   const unlisten = async (podId: number): Promise<void> => {
@@ -60,12 +70,16 @@ function main(): void {
         say({ kind: 'listening', fd: message.fd });
         break;
       }
+      case 'policies':
+        policies.update(message.changes);
+        setTimeout(() => proxy.enforce(), ENFORCE_AFTER_MS);
+        break;
       case 'unlisten':
         void unlisten(message.podId);
         break;
       case 'stats': {
-        const { opened, failed, refused, size: live } = table;
-        say({ kind: 'stats', id: message.id, stats: { live, opened, failed, refused } });
+        const { opened, failed, refused, denied, size: live } = table;
+        say({ kind: 'stats', id: message.id, stats: { live, opened, failed, refused, denied } });
         break;
       }
       case 'drain':

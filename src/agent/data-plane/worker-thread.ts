@@ -6,16 +6,25 @@ import { Worker } from 'node:worker_threads';
 import { Backoff } from '../../lifecycle/backoff.ts';
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
-import type { FromWorker, ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
+import type { FromWorker, ProxyDenial, ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
+import type { PolicyChanges } from './policy-view.ts';
 
 const DRAIN_MS = 5000;
-export const NO_STATS: WorkerStats = { live: 0, opened: 0, failed: 0, refused: 0 };
+export const NO_STATS: WorkerStats = {
+  live: 0,
+  opened: 0,
+  failed: 0,
+  refused: 0,
+  denied: 0,
+};
 
 export class WorkerThread {
   readonly #setup: WorkerSetup;
   readonly #log: Log;
   readonly #onRestart: () => void;
   readonly #closeFd: (fd: number) => void;
+  readonly #allPolicies: () => PolicyChanges;
+  readonly #onDenied: (denial: ProxyDenial) => void;
   readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
   /** listening descriptors that no worker has taken yet */
   readonly #pending = new Set<number>();
@@ -31,16 +40,25 @@ export class WorkerThread {
     log: Log;
     onRestart: () => void;
     closeFd: (fd: number) => void;
+    allPolicies: () => PolicyChanges;
+    onDenied: (denial: ProxyDenial) => void;
   }) {
     this.#setup = options.setup;
     this.#log = options.log;
     this.#onRestart = options.onRestart;
     this.#closeFd = options.closeFd;
+    this.#allPolicies = options.allPolicies;
+    this.#onDenied = options.onDenied;
   }
 
   listen(listener: ListenerInfo, fd: number): void {
     this.#pending.add(fd);
     this.#send({ kind: 'listen', listener, fd });
+  }
+
+  /** One that is not running is told everything when it starts. */
+  setPolicies(changes: PolicyChanges): void {
+    this.#worker?.postMessage({ kind: 'policies', changes } satisfies ToWorker);
   }
 
   unlisten(podId: number): void {
@@ -87,6 +105,8 @@ export class WorkerThread {
       } else if (message.kind === 'stats') {
         this.#waiting.get(message.id)?.(message.stats);
         this.#waiting.delete(message.id);
+      } else if (message.kind === 'denied') {
+        this.#onDenied(message.denial);
       } else if (message.kind === 'drained') {
         if (message.cut > 0)
           this.#log.warn({ cut: message.cut }, 'connections cut at the drain deadline');
@@ -95,6 +115,7 @@ export class WorkerThread {
     });
     worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
     worker.on('exit', () => this.#ended(worker));
+    worker.postMessage({ kind: 'policies', changes: this.#allPolicies() } satisfies ToWorker);
     return worker;
   }
 

@@ -1,11 +1,14 @@
 /** The data-plane workers of the agent, one thread and one listener slot each. */
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
-import type { WorkerSetup, WorkerStats } from './messages.ts';
+import type { PlanState } from '../../compile/kernel/plan.ts';
+import type { ProxyDenial, WorkerSetup, WorkerStats } from './messages.ts';
+import { PolicyFeed } from './policy-feed.ts';
 import { NO_STATS, WorkerThread } from './worker-thread.ts';
 
 export class Workers {
   readonly #threads: readonly WorkerThread[];
+  readonly #feed = new PolicyFeed();
 
   constructor(options: {
     count: number;
@@ -14,12 +17,21 @@ export class Workers {
     /** the worker with this slot was replaced and needs its listeners again */
     onRestart: (worker: number) => void;
     closeFd: (fd: number) => void;
+    /** policy refused a connection that had reached a listener of the agent */
+    onDenied: (denial: ProxyDenial) => void;
   }) {
-    const { count, setup, log, onRestart, closeFd } = options;
-    this.#threads = Array.from(
-      { length: count },
-      (_, worker) => new WorkerThread({ setup, log, onRestart: () => onRestart(worker), closeFd }),
-    );
+    const { count, setup, log, onRestart, closeFd, onDenied } = options;
+    const allPolicies = () => this.#feed.all;
+    this.#threads = Array.from({ length: count }, (_, worker) => {
+      const restart = (): void => onRestart(worker);
+      return new WorkerThread({ setup, log, onRestart: restart, closeFd, allPolicies, onDenied });
+    });
+  }
+
+  /** Before the kernel is told of it. */
+  plan(state: PlanState): void {
+    const changes = this.#feed.next(state);
+    if (changes) for (const thread of this.#threads) thread.setPolicies(changes);
   }
 
   get count(): number {
@@ -43,6 +55,7 @@ export class Workers {
         opened: sum.opened + one.opened,
         failed: sum.failed + one.failed,
         refused: sum.refused + one.refused,
+        denied: sum.denied + one.denied,
       }),
       NO_STATS,
     );

@@ -20,6 +20,7 @@ export interface PodEntry {
   readonly captureProxy: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
+  readonly probePorts: readonly number[];
   readonly serviceAccount: string;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
@@ -61,6 +62,7 @@ export function compilePod(
     captureProxy: enrolled.captureProxy,
     splice: enrolled.splice,
     portModes: enrolled.portModes,
+    probePorts: enrolled.probePorts,
     serviceAccount: workload.serviceAccount || 'default',
     canonicalName: workload.canonicalName,
     canonicalRevision: workload.canonicalRevision,

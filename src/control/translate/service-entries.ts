@@ -184,6 +184,7 @@ function workloadPod(entry: WorkloadEntryResource): Resource[] {
     captureProxy: false,
     splice: 'never',
     portModes: new Map(),
+    probePorts: [],
   };
   return [pod];
 }

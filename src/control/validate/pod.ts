@@ -16,6 +16,7 @@ import {
 } from './annotations.ts';
 import { describe, isPort, type Fields } from './fields.ts';
 import { readMetadata } from './metadata.ts';
+import { readProbePorts } from './probe-ports.ts';
 
 const KNOWN = [NETNS_ANNOTATION, CAPTURE_ANNOTATION, SPLICE_ANNOTATION, WEIGHT_ANNOTATION];
 const DATAPLANE_MODE = 'istio.io/dataplane-mode';
@@ -62,6 +63,7 @@ export function readPod(root: Fields, file: string): PodResource | undefined {
     captureProxy: readCaptureProxy(annotations),
     splice: splice.pod,
     portModes: splice.ports,
+    probePorts: readProbePorts([...containers, ...spec.mappings('initContainers')]),
   };
 }
 

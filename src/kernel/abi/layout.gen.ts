@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '01823eb2adc25400';
+export const ABI_HASH = 'f0e424520ed35267';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -53,7 +53,7 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** enum abi_limits */
 export const AbiLimits = {
-  ABI_VERSION: 2,
+  ABI_VERSION: 3,
   MAX_PODS: 1024,
   MAX_LISTENERS: 8192,
   MAX_RECORDS: 262144,
@@ -62,7 +62,9 @@ export const AbiLimits = {
   MAX_BACKENDS: 262144,
   MAX_LB_SLOTS: 1048576,
   MAX_AFFINITY: 32768,
-  MAX_CIDR_RULES: 65536,
+  MAX_CIDR_RULES: 262144,
+  MAX_PROBES: 16384,
+  MAX_PAIRS: 131072,
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
   MAX_FLOODS: 8192,
@@ -106,7 +108,8 @@ export const Reason = {
   NETNS_MISMATCH: 25,
   UNKNOWN_READER: 26,
   FLOOD: 27,
-  MAX: 28,
+  NETWORK_POLICY: 28,
+  MAX: 29,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
 export const reasonNames: readonly string[] = [
@@ -114,7 +117,7 @@ export const reasonNames: readonly string[] = [
   'revoked', 'stalled-reader', 'connection-limit', 'record-quota', 'map-full', 'peer-not-local',
   'older-than-agent', 'early-data', 'waiter', 'socket-option', 'learning-client', 'learning-server',
   'denied-client', 'denied-server', 'annotation', 'self-connect', 'insert-failed', 'splice-off',
-  'netns-mismatch', 'unknown-reader', 'flood',
+  'netns-mismatch', 'unknown-reader', 'flood', 'network-policy',
 ];
 
 /** enum counter */
@@ -139,14 +142,16 @@ export const Counter = {
   LB_PICKS: 17,
   CAPTURED_OUT: 18,
   CAPTURED_IN: 19,
-  MAX: 20,
+  ASKED: 20,
+  PROBES: 21,
+  MAX: 22,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 export const counterNames: readonly string[] = [
   'connects', 'records', 'record-failed', 'spliced', 'redirect-messages', 'redirect-bytes',
   'tcp-messages', 'tcp-bytes', 'leg-inflight', 'leg-full', 'leg-owned', 'leg-flood', 'leg-budget',
   'leg-memory', 'redirect-failed', 'overlaps', 'events-lost', 'lb-picks', 'captured-out',
-  'captured-in',
+  'captured-in', 'asked', 'probes',
 ];
 
 /** enum pod_flags */
@@ -219,6 +224,8 @@ export const ConnFlags = {
   AGENT: 32,
   PAIRED: 64,
   LOWAT: 128,
+  NODE: 256,
+  SECOND_LEG: 512,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -230,6 +237,8 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   32: 'agent',
   64: 'paired',
   128: 'lowat',
+  256: 'node',
+  512: 'second-leg',
 };
 
 /** enum flow_path */
@@ -249,11 +258,34 @@ export const Verdict = {
   ALLOW: 1,
   DENY: 2,
   CIDR: 3,
+  ASK: 4,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export const verdictNames: readonly string[] = [
-  'none', 'allow', 'deny', 'cidr',
+  'none', 'allow', 'deny', 'cidr', 'ask',
 ];
+
+/** enum policy_identity */
+export const PolicyIdentity = {
+  NONE: 0,
+  ANY: 4294967295,
+} as const;
+export type PolicyIdentity = (typeof PolicyIdentity)[keyof typeof PolicyIdentity];
+export const policyIdentityNames: { readonly [value: number]: string } = {
+  0: 'none',
+  4294967295: 'any',
+};
+
+/** enum isolation */
+export const Isolation = {
+  INGRESS: 1,
+  EGRESS: 2,
+} as const;
+export type Isolation = (typeof Isolation)[keyof typeof Isolation];
+export const isolationNames: { readonly [value: number]: string } = {
+  1: 'ingress',
+  2: 'egress',
+};
 
 /** enum lb_policy */
 export const LbPolicy = {
@@ -1146,6 +1178,51 @@ export const CidrKey: StructCodec<CidrKey> = {
   size: CIDR_KEY_SIZE,
   encode: encodeCidrKey,
   decode: decodeCidrKey,
+};
+
+/** struct pair_key */
+export interface PairKey {
+  readonly prefixlen: number;
+  readonly source: number;
+  readonly destination: number;
+  readonly port: Uint8Array;
+}
+
+export const PAIR_KEY_SIZE = 16;
+
+export function readPairKey(view: DataView, offset: number): PairKey {
+  need(view, offset, PAIR_KEY_SIZE, 'pair_key');
+  return {
+    prefixlen: view.getUint32(offset, true),
+    source: view.getUint32(offset + 4, true),
+    destination: view.getUint32(offset + 8, true),
+    port: getBytes(view, offset + 12, 2),
+  };
+}
+
+export function writePairKey(view: DataView, offset: number, value: PairKey): void {
+  need(view, offset, PAIR_KEY_SIZE, 'pair_key');
+  view.setUint32(offset, value.prefixlen, true);
+  view.setUint32(offset + 4, value.source, true);
+  view.setUint32(offset + 8, value.destination, true);
+  setBytes(view, offset + 12, 2, value.port, 'pair_key.port');
+  view.setUint16(offset + 14, 0, true);
+}
+
+export function encodePairKey(value: PairKey): Uint8Array {
+  const bytes = new Uint8Array(PAIR_KEY_SIZE);
+  writePairKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodePairKey(bytes: Uint8Array, offset = 0): PairKey {
+  return readPairKey(viewOf(bytes), offset);
+}
+
+export const PairKey: StructCodec<PairKey> = {
+  size: PAIR_KEY_SIZE,
+  encode: encodePairKey,
+  decode: decodePairKey,
 };
 
 /** struct trust_key */
@@ -2593,6 +2670,17 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['prefixlen', 0, 4, 'u32'],
       ['table', 4, 4, 'u32'],
       ['addr', 8, 16, 'u8[16]'],
+    ],
+  },
+  {
+    name: 'pair_key',
+    size: 16,
+    fields: [
+      ['prefixlen', 0, 4, 'u32'],
+      ['source', 4, 4, 'u32'],
+      ['destination', 8, 4, 'u32'],
+      ['port', 12, 2, 'u8[2]'],
+      ['pad', 14, 2, 'u16'],
     ],
   },
   {

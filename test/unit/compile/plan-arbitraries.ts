@@ -122,6 +122,7 @@ export const enrolled: fc.Arbitrary<EnrolledPod[]> = fc.uniqueArray(
       .uniqueArray(fc.tuple(port, fc.constantFrom(...SPLICE_MODES)), { selector: ([p]) => p })
       .map((modes) => new Map(modes)),
     images: fc.subarray(['i1', 'i2']),
+    probePorts: fc.subarray([80, 8080]),
   }).map((fields) => ({
     ...fields,
     uid: uidOf(fields.name),

@@ -94,6 +94,7 @@ function enrolment(index: number): EnrolledPod {
     captureProxy: false,
     splice: 'default',
     portModes: new Map(),
+    probePorts: [],
     images: [],
     origin: { file: 'f.yaml', resource: `Pod a/${name}`, path: '' },
   };

@@ -51,6 +51,7 @@ export class FolderEnrolment {
       captureProxy: pod.captureProxy,
       splice: pod.splice,
       portModes: pod.portModes,
+      probePorts: pod.probePorts,
       images: pod.images,
       origin: {
         file: pod.file,
