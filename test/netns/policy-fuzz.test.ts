@@ -57,7 +57,8 @@ async function fuzz(
     await world.enforce(round);
     const answers = await world.ask(round);
     const wrong = answers.filter((one) => !isRight(one, refusals));
-    const told = (): string => `seed ${seed}, round ${rounds}: ${JSON.stringify(made)}\n${world.agent.stderr.slice(-3000)}`;
+    const told = (): string =>
+      `seed ${seed}, round ${rounds}: ${JSON.stringify(made)}\n${world.agent.stderr.slice(-3000)}`;
     assert.equal(wrong.length, 0, `${told()}\n${JSON.stringify(wrong)}`);
     asked += answers.length;
     allowed += answers.filter((one) => one.allowed).length;

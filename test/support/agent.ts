@@ -36,6 +36,8 @@ export interface AgentOptions {
   readonly pods?: readonly Pod[];
   /** main.js of another build */
   readonly program?: string;
+  /** namespace it runs in: the node's own; the test's when absent */
+  readonly node?: Pod;
 }
 
 export interface Agent {
@@ -141,7 +143,11 @@ class AgentProcess implements Agent {
   #stderr = '';
   #rest = '';
 
-  constructor(folders: Folders, cgroup: string, program: string, args: readonly string[]) {
+  constructor(
+    folders: Folders,
+    cgroup: string,
+    { program, args, node }: Pick<AgentOptions, 'program' | 'args' | 'node'>,
+  ) {
     this.configFolder = folders.config;
     this.#socket = folders.socket;
     rmSync(folders.socket, { force: true });
@@ -150,10 +156,12 @@ class AgentProcess implements Agent {
       ...['--state-dir', folders.state, '--admin', folders.socket, '--metrics', '127.0.0.1:0'],
     ];
     /* inside the cgroup it attaches to: its own sockets in pods must meet the programs as well */
+    const place = node ? ['nsenter', `--net=${node.netnsPath}`, '--'] : [];
+    const main = program ?? mainProgram();
     const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
     this.#child = spawn(
       'sh',
-      ['-c', enter, cgroup, process.execPath, program, 'agent', ...options, ...args],
+      ['-c', enter, cgroup, ...place, process.execPath, main, 'agent', ...options, ...(args ?? [])],
       { stdio: ['ignore', 'inherit', 'pipe'] },
     );
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
@@ -264,8 +272,7 @@ export function launchAgent(options: AgentOptions): Agent {
       .map((resource) => stringify(resource))
       .join('---\n'),
   );
-  const program = options.program ?? mainProgram();
-  const agent = new AgentProcess(folders, mesh.cgroup, program, options.args ?? []);
+  const agent = new AgentProcess(folders, mesh.cgroup, options);
   mesh.defer(() => agent.close());
   return agent;
 }

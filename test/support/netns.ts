@@ -80,6 +80,8 @@ export interface Mesh {
   /** a folder that is removed with the mesh */
   readonly folder: string;
   readonly pods: readonly Pod[];
+  /** the bridge's namespace, the pods' gateway: the node, for an agent that is started in it */
+  readonly node: Pod;
   pod(name: string): Pod;
   spawn(program: string, args: readonly string[], options?: RunOptions): Spawned;
   /** Runs to the end, whatever the exit code. */
@@ -98,6 +100,7 @@ class NetnsMesh implements Mesh {
   readonly cgroup: string;
   readonly folder: string;
   readonly pods: readonly Pod[];
+  readonly node: Pod;
   readonly #deferred: (() => void | Promise<void>)[] = [];
   readonly #children = new Set<ChildProcess>();
   readonly #destroyOnExit = (): void => this.#destroy();
@@ -123,11 +126,17 @@ class NetnsMesh implements Mesh {
       v4: `10.${subnet}.${index + 1}`,
       v6: `${subnet6}::${index + 1}`,
     }));
+    this.node = {
+      ...{ spec: { name: 'node' }, name: 'node', netns: this.#bridge },
+      netnsPath: join(NETNS_FOLDER, this.#bridge),
+      v4: `10.${subnet}.254`,
+      v6: `${subnet6}::fe`,
+    };
     process.once('exit', this.#destroyOnExit);
     process.once('SIGINT', this.#destroyOnSignal);
     process.once('SIGTERM', this.#destroyOnSignal);
     try {
-      this.#build(`10.${subnet}.254`, `${subnet6}::fe`);
+      this.#build(this.node.v4, this.node.v6);
     } catch (error) {
       this.#destroy();
       throw error;

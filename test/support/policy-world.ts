@@ -181,6 +181,15 @@ export class PolicyWorld {
     this.#tell(round);
   }
 
+  /** What the evaluator says of every attempt of ask(). */
+  expected(round: Round): boolean[] {
+    const { v4, v6 } = this.mesh.pod(DESTINATION);
+    return this.#sources.flatMap((source) => {
+      const to = parseIp(ipFamily(source.address) === 4 ? v4 : v6)!;
+      return [...PORTS, UNNAMED_PORT].map((port) => expected(round, source, to, port));
+    });
+  }
+
   /** Every source, both families, every port; with what the evaluator says of this round. */
   async ask(round: Round): Promise<Asked[]> {
     const server = this.mesh.pod(DESTINATION);
