@@ -613,7 +613,8 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 		rec->server_sock = (__u64)tp;
 		rec->server_cookie = conn->cookie;
 		__sync_fetch_and_or(&rec->ends, ENDS_SERVER);
-		if (rec->flags & RECORD_AGENT && rec->client_port) {
+		/* An application sees whom the agent speaks for; the agent itself looks the record up by the real 4-tuple. */
+		if (!agent && rec->flags & RECORD_AGENT && rec->client_port) {
 			view = bpf_sk_storage_get(&peer_views, sk, NULL,
 						  BPF_SK_STORAGE_GET_F_CREATE);
 			if (view) {

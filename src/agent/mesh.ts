@@ -26,8 +26,8 @@ export interface MeshOptions {
   readonly log: Log;
   /** name of this node; undefined: its pods say */
   readonly node: string | undefined;
-  /** before the kernel learns of it */
-  readonly onPlan: (state: PlanState) => void;
+  /** before the kernel learns of it; whether it changes what is in force at a pod, in the kernel or not */
+  readonly onPlan: (state: PlanState) => boolean;
   /** policies or identities changed: live connections must be looked at again */
   readonly onPolicyChange: () => void;
 }
@@ -106,13 +106,13 @@ export class Mesh {
       folder.saveNumbers({ numbers: next.numbers, since: numbersSince });
     }
     this.#state = next;
-    onPlan(next);
+    const inForce = onPlan(next);
     reconciler.apply(operations, next.plan);
     if (this.#applied++ === 0) reconciler.prune();
     const touchesPolicy = operations.some(
       ({ map }) => map === 'policies' || map === 'cidrTables' || map === 'locals' || map === 'pods',
     );
-    if (touchesPolicy) {
+    if (touchesPolicy || inForce) {
       settings.nextEpoch();
       onPolicyChange();
     }

@@ -112,13 +112,14 @@ export class AgentTelemetry {
     this.#events.close();
   }
 
-  /** The agent's own legs are left out: the connection they belong to is told once. */
+  /** The agent's own legs are left out, unless one was cut: the connection they belong to is told once. */
   #closed(record: FlowRecord, generation: number): void {
-    if (record.flags & RecordFlags.AGENT) return;
-    if (this.#isRefused(record)) return;
-    const kept = this.#cut(record, generation) ?? this.#kinds.of(record, generation);
+    const leg = (record.flags & RecordFlags.AGENT) !== 0;
+    const cut = this.#cut(record, generation);
+    if ((leg && !cut) || this.#isRefused(record)) return;
+    const kept = cut ?? this.#kinds.of(record, generation);
     this.#access.closed(kept.line, record);
-    this.#metrics.connectionClosed(kept.sets, record);
+    if (!leg) this.#metrics.connectionClosed(kept.sets, record);
     kept.policy.add();
   }
 

@@ -28,10 +28,12 @@ export class Workers {
     });
   }
 
-  /** Before the kernel is told of it. */
-  plan(state: PlanState): void {
+  /** Before the kernel is told of it. False: the policies in force at this node's pods stay as they are. */
+  plan(state: PlanState): boolean {
     const changes = this.#feed.next(state);
-    if (changes) for (const thread of this.#threads) thread.setPolicies(changes);
+    if (!changes) return false;
+    for (const thread of this.#threads) thread.setPolicies(changes);
+    return true;
   }
 
   get count(): number {
