@@ -3,7 +3,7 @@
  * may be thousands, cost one look-up per identity.
  */
 import type { Match, StringMatch } from '../../../model/authorization.ts';
-import { parseSpiffe, SPIFFE_SCHEME } from '../../../model/identity.ts';
+import { SPIFFE_SCHEME, type parseSpiffe } from '../../../model/identity.ts';
 import { matchesAccount, matchesPrincipal, matchesString } from './evaluate.ts';
 
 /** Gives identities for which every condition gives the same answer the same text. */
