@@ -390,6 +390,8 @@ static __always_inline bool network_forbids(__u32 source, __u32 destination, __u
 	__u32 *egress = bpf_map_lookup_elem(&isolated, &source),
 	      *ingress = bpf_map_lookup_elem(&isolated, &destination);
 
+	if (source == destination)
+		return false;
 	if (!(egress && *egress & ISOLATED_EGRESS) && !(ingress && *ingress & ISOLATED_INGRESS))
 		return false;
 	key.port[0] = port >> 8;

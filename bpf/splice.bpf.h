@@ -56,7 +56,10 @@ static __always_inline bool still_allowed(struct conn *conn, struct config *cfg)
 	reason = policy_check(conn->destination_pod, conn->source_identity, port,
 			      client ? conn->peer.remote : conn->peer.local, &policy);
 	if (!reason || reason == POLICY_ASK) {
-		if (network_forbids(conn->source_pod, conn->destination_pod, port)) {
+		if (!(conn->flags & CONN_PLAIN) &&
+		    network_forbids(conn->source_pod, conn->destination_pod, port)) {
+			if (client)
+				count_reason(REASON_NETWORK_POLICY);
 			conn->reason = REASON_NETWORK_POLICY;
 			conn->flags |= CONN_PLAIN;
 		}

@@ -153,7 +153,7 @@ export class Flows {
     const key = number ? keyOf(this.#state().numbers.policies, number) : undefined;
     if (key === undefined) return { policy: '', rule: byPolicy ? NO_ALLOW : '' };
     const { policy, rule } = parseRuleKey(key);
-    return { policy, rule: String(rule) };
+    return { policy, rule: rule === undefined ? '' : String(rule) };
   }
 
   #dryRun(

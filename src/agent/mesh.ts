@@ -3,11 +3,12 @@
  * A change reaches the kernel within the same turn of the event loop.
  */
 import { diffPlans } from '../compile/kernel/diff.ts';
+import { NodeNetwork } from '../compile/kernel/node-network.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
 import { prunePlanNumbers } from '../compile/kernel/prune.ts';
 import type { Finding } from '../model/finding.ts';
-import type { EnrolledPod } from '../model/enrolment.ts';
+import type { NodeEnrolment } from '../model/enrolment.ts';
 import type { MeshUpdate } from '../model/messages.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Log } from '../log.ts';
@@ -34,7 +35,7 @@ export interface MeshOptions {
 
 export interface MeshChange {
   readonly mesh?: MeshUpdate;
-  readonly enrolled?: readonly EnrolledPod[];
+  readonly enrolled?: NodeEnrolment;
   /** read only when somebody asks: it walks the whole mesh */
   readonly findings?: () => readonly Finding[];
 }
@@ -43,7 +44,8 @@ export class Mesh {
   readonly #options: MeshOptions;
   readonly #store = new SnapshotStore();
   #state: PlanState;
-  #enrolled: readonly EnrolledPod[] = [];
+  #enrolled: NodeEnrolment = { pods: [], networkPolicies: [] };
+  readonly #network = new NodeNetwork();
   #findings: () => readonly Finding[] = () => [];
   #applied = 0;
 
@@ -100,19 +102,23 @@ export class Mesh {
     } = this.#options;
     const started = performance.now();
     const previous = this.#state;
-    const next = nextPlan(previous, this.#store.current, this.#enrolled, node);
+    const { pods, networkPolicies } = this.#enrolled;
+    const next = nextPlan(previous, this.#store.current, pods, node);
     const operations = diffPlans(previous.plan, next.plan);
     if (next.numbers !== previous.numbers) {
       folder.saveNumbers({ numbers: next.numbers, since: numbersSince });
     }
     this.#state = next;
     const inForce = onPlan(next);
+    const network = this.#network.next(pods, networkPolicies, next.plan.pods);
+    const pairs = reconciler.setNetwork(network);
     reconciler.apply(operations, next.plan);
+    reconciler.setNetwork(network); /* of the pods that have only now got their numbers */
     if (this.#applied++ === 0) reconciler.prune();
     const touchesPolicy = operations.some(
       ({ map }) => map === 'policies' || map === 'cidrTables' || map === 'locals' || map === 'pods',
     );
-    if (touchesPolicy || inForce) {
+    if (touchesPolicy || inForce || pairs) {
       settings.nextEpoch();
       onPolicyChange();
     }

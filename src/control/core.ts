@@ -9,7 +9,7 @@
  */
 import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
-import type { EnrolledPod } from '../model/enrolment.ts';
+import type { NodeEnrolment } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
 import { MeshConfigFile } from './mesh-config-file.ts';
@@ -27,6 +27,8 @@ import { MeshChecks } from './validate/mesh/mesh-checks.ts';
 const LOG_SHARE = 0.01;
 const LOG_BURST_MS = 50;
 
+const NOBODY: NodeEnrolment = { pods: [], networkPolicies: [] };
+
 export interface CoreOptions {
   /** their names differ, and so do their origins */
   readonly sources: readonly Source[];
@@ -36,7 +38,7 @@ export interface CoreOptions {
   readonly log: Log;
   /** which pods live on this node; absent: none */
   readonly enrolment?: {
-    apply(changes: readonly ResourceChange[]): readonly EnrolledPod[];
+    apply(changes: readonly ResourceChange[]): NodeEnrolment;
   };
   readonly onUpdate: (update: ControlUpdate) => void;
   /** origins that were told anew or are gone; after the update */
@@ -193,7 +195,7 @@ export class ControlCore {
   #update(changes: readonly ResourceChange[]): ControlUpdate {
     const mesh = this.#translator.apply(changes);
     this.#check(changes);
-    const enrolled = this.#options.enrolment?.apply(changes) ?? [];
+    const enrolled = this.#options.enrolment?.apply(changes) ?? NOBODY;
     this.#findings = undefined;
     const findings = (): readonly Finding[] => this.findings();
     return {

@@ -2,9 +2,11 @@
  * The one writer of kernel state: takes plan operations in the order diff.ts gives them and makes the maps and the pods'
  * programs say the same. An operation the kernel refuses (a full map) is said, kept and tried again; the others still apply.
  */
+import { NO_NETWORK_RULES, type NetworkRules } from '../compile/kernel/network.ts';
 import type { PlanOperation } from '../compile/kernel/diff.ts';
 import type { KernelPlan } from '../compile/kernel/plan.ts';
 import type { Log } from '../log.ts';
+import { NetworkTable } from './network-table.ts';
 import type { PodFailure } from './pod-failure.ts';
 import { PodTable, type CapturedPod, type PodTableOptions } from './pod-table.ts';
 import { PolicyTables } from './policy-tables.ts';
@@ -16,6 +18,8 @@ export class Reconciler {
   readonly services: ServiceTable;
   readonly #pods: PodTable;
   readonly #policies: PolicyTables;
+  readonly #network: NetworkTable;
+  #networkRules = NO_NETWORK_RULES;
   readonly #log: Log;
   /** refused by the kernel, by map and key; with what was last logged of each */
   readonly #refused = new Map<string, { operation: PlanOperation; message: string }>();
@@ -28,6 +32,7 @@ export class Reconciler {
     const map = (name: string) => path.map(name);
     this.#policies = new PolicyTables({ binding, map });
     this.services = new ServiceTable(map);
+    this.#network = new NetworkTable({ map, log });
     this.#pods = new PodTable({ ...options, policies: this.#policies });
   }
 
@@ -73,6 +78,23 @@ export class Reconciler {
     }
   }
 
+  /** What NetworkPolicies let talk; true when it was another thing before. */
+  setNetwork(rules: NetworkRules): boolean {
+    const changed = rules !== this.#networkRules;
+    this.#networkRules = rules;
+    this.#writeNetwork();
+    return changed;
+  }
+
+  /** Numbers of pods come and go with their capture. */
+  #writeNetwork(): void {
+    try {
+      this.#network.write(this.#networkRules, (uid) => this.#pods.byUid(uid)?.id);
+    } catch (err) {
+      this.#log.error({ err }, 'the kernel refused what NetworkPolicies say: it is tried again');
+    }
+  }
+
   #writePolicies(uids: readonly string[]): void {
     try {
       this.#pods.writePolicies(uids);
@@ -90,6 +112,7 @@ export class Reconciler {
   retry(): void {
     this.#revision++;
     this.#pods.retry();
+    this.#writeNetwork();
     if (!this.#plan) return;
     for (const { operation } of [...this.#refused.values()]) this.#try(operation, this.#plan);
   }

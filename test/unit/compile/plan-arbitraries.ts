@@ -123,6 +123,9 @@ export const enrolled: fc.Arbitrary<EnrolledPod[]> = fc.uniqueArray(
       .map((modes) => new Map(modes)),
     images: fc.subarray(['i1', 'i2']),
     probePorts: fc.subarray([80, 8080]),
+    labels: fc.constant(new Map()),
+    namespaceLabels: fc.constant(new Map()),
+    ports: fc.constant([]),
   }).map((fields) => ({
     ...fields,
     uid: uidOf(fields.name),

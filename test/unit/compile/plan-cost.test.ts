@@ -95,6 +95,9 @@ function enrolment(index: number): EnrolledPod {
     splice: 'default',
     portModes: new Map(),
     probePorts: [],
+    labels: new Map(),
+    namespaceLabels: new Map(),
+    ports: [],
     images: [],
     origin: { file: 'f.yaml', resource: `Pod a/${name}`, path: '' },
   };

@@ -65,6 +65,7 @@ test('10,000 policies × 1,000 identities', (t) => {
     ...{ uid: first!.workload.uid, namespace: `n${n}`, name: 'w0' },
     ...{ netns: `n${n}`, netnsPath: `/run/netns/n${n}`, captureProxy: false, splice: 'default' },
     ...{ portModes: new Map(), probePorts: [], images: [] },
+    ...{ labels: new Map(), namespaceLabels: new Map(), ports: [] },
     origin: { file: 'f.yaml', resource: `Pod n${n}/w0`, path: '' },
   }));
   const start = performance.now();

@@ -65,8 +65,13 @@ export function ruleKey(policy: string, rule: number): string {
   return `${policy}#${rule}`;
 }
 
-export function parseRuleKey(key: string): { readonly policy: string; readonly rule: number } {
+/** `rule` is undefined in keys of earlier versions, which numbered whole policies. */
+export function parseRuleKey(key: string): {
+  readonly policy: string;
+  readonly rule: number | undefined;
+} {
   const at = key.lastIndexOf('#');
+  if (at < 0) return { policy: key, rule: undefined };
   return { policy: key.slice(0, at), rule: Number(key.slice(at + 1)) };
 }
 
