@@ -26,8 +26,10 @@ enum abi_limits {
 	MAX_LB_SLOTS = 1048576,
 	MAX_AFFINITY =
 		32768, /* (client pod, Service port) pairs of one node that session affinity remembers */
-	MAX_CIDR_RULES = 65536,
+	MAX_CIDR_RULES = 262144,
 	MAX_TUNNELS = 524288, /* addresses reached over HBONE */
+	MAX_PROBES = 16384, /* declared probe ports of enrolled pods */
+	MAX_PAIRS = 131072, /* port prefixes of pairs of pods that NetworkPolicy lets talk */
 	MAX_TRUST = 8192,
 	MAX_LISTENING = 16384, /* listening ports of enrolled pods */
 	MAX_FLOODS = 8192,
@@ -77,6 +79,7 @@ enum reason {
 	REASON_NETNS_MISMATCH, /* the server's namespace is not the destination pod's */
 	REASON_UNKNOWN_READER, /* who reads the server's socket is not known */
 	REASON_FLOOD, /* floods of small messages, which TCP carries faster, were met here before */
+	REASON_NETWORK_POLICY, /* a NetworkPolicy does not let this pair talk: what the CNI does is left to it */
 	REASON_MAX,
 };
 
@@ -103,6 +106,8 @@ enum counter {
 	COUNTER_CAPTURED_IN, /* handed to 15006 */
 	COUNTER_TUNNELLED_OUT, /* handed to 15001, to go over HBONE */
 	COUNTER_TUNNELLED_IN, /* HBONE connections handed to 15008 */
+	COUNTER_ASKED, /* handed to the agent because its policy is decided in user space */
+	COUNTER_PROBES, /* of the node, let through to a declared probe port */
 	COUNTER_MAX,
 };
 
@@ -151,7 +156,9 @@ enum conn_flags {
 	CONN_AGENT = 32, /* a socket of the agent */
 	CONN_PAIRED = 64,
 	CONN_LOWAT = 128, /* TCP_NOTSENT_LOWAT is set */
-	CONN_TUNNELLED = 256, /* its bytes go, or came, over HBONE */
+	CONN_NODE = 256, /* at the server: the client is in the node's own namespace */
+	CONN_SECOND_LEG = 512, /* the agent's, inside the server's pod: policy speaks of the first */
+	CONN_TUNNELLED = 1024, /* its bytes go, or came, over HBONE */
 };
 
 enum flow_path {
@@ -166,6 +173,17 @@ enum verdict {
 	VERDICT_ALLOW,
 	VERDICT_DENY,
 	VERDICT_CIDR, /* depends on the source address: look in cidr_rules */
+	VERDICT_ASK, /* does not fit these tables: the agent decides, before the application accepts */
+};
+
+enum policy_identity {
+	IDENTITY_NONE, /* a connection without one */
+	IDENTITY_ANY = 0xffffffff, /* in a policy table: whoever has no entry of his own */
+};
+
+enum isolation {
+	ISOLATED_INGRESS = 1, /* some NetworkPolicy says who may reach the pod */
+	ISOLATED_EGRESS = 2, /* … whom the pod may reach */
 };
 
 enum lb_policy {
@@ -337,7 +355,10 @@ struct affinity {
 	__u32 pad;
 };
 
-/* inner map of policies: (source identity, port) → policy_verdict; port 0 is "any other port", identity 0 "no identity" */
+/*
+ * inner map of policies: (source identity, port) → policy_verdict; port 0 is "any other port", identity 0 "no identity",
+ * (IDENTITY_ANY, 0) everybody else
+ */
 struct policy_key {
 	__u32 identity;
 	__u32 port;
@@ -345,7 +366,7 @@ struct policy_key {
 
 struct policy_verdict {
 	__u32 verdict; /* enum verdict */
-	__u32 policy; /* number of the policy that decided, 0: default */
+	__u32 policy; /* VERDICT_DENY: number of the rule that decided, 0: no ALLOW matched */
 	__u32 cidr_table; /* VERDICT_CIDR: table of cidr_rules */
 	__u32 pad;
 };
@@ -355,6 +376,18 @@ struct cidr_key {
 	__u32 prefixlen; /* 32 + bits of the 128-bit address */
 	__u32 table;
 	__u8 addr[16];
+};
+
+/*
+ * pairs: LPM trie of what NetworkPolicies let talk among isolated pods; the fixed part are the pods, then the port, whose
+ * ranges are prefixes
+ */
+struct pair_key {
+	__u32 prefixlen; /* 64 + bits of the port */
+	__u32 source;
+	__u32 destination;
+	__u8 port[2]; /* network order */
+	__u16 pad;
 };
 
 /* trust: who may read spliced bytes */
@@ -538,7 +571,7 @@ struct conn {
 	__u16 pad;
 	__u32 epoch;
 	__u32 lease; /* 1: holds a lease of its reader's pod and of the node */
-	__u32 policy; /* number of the policy that allowed it */
+	__u32 policy; /* of a revoked one: number of the rule that denies it */
 };
 
 /* What iterators print for one socket: version first, grows at the end only. */

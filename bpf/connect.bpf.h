@@ -70,8 +70,8 @@ static __always_inline bool connect_allowed(const struct pod *pod, const struct 
 	};
 
 	denial.reason = policy_check(local->pod, pod->identity, to->port, source, &denial.policy);
-	if (!denial.reason)
-		return true;
+	if (!denial.reason || denial.reason == POLICY_ASK)
+		return true; /* asked at the destination */
 	addr_copy(key.local, source);
 	addr_copy(key.remote, to->addr);
 	event_denied(&key, &denial);

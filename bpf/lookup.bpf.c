@@ -63,6 +63,17 @@ static __always_inline bool assign(struct bpf_sk_lookup *ctx, __u8 role, __u32 p
 	return !err;
 }
 
+/*
+ * Only with a record of the node's own namespace: its address alone proves nothing, NodePort and masqueraded clients have
+ * it too.
+ */
+static __always_inline bool is_probe(__u32 port)
+{
+	struct port_key key = { .pod = pod_id, .port = port };
+
+	return bpf_map_lookup_elem(&probes, &key) != NULL;
+}
+
 SEC("sk_lookup")
 int podwire_lookup(struct bpf_sk_lookup *ctx)
 {
@@ -115,9 +126,19 @@ int podwire_lookup(struct bpf_sk_lookup *ctx)
 	}
 	if (agent_port)
 		return refuse(&client, rec, REASON_AGENT_PORT, 0);
+	if (rec && rec->flags & RECORD_NODE && is_probe(local_port)) {
+		count(COUNTER_PROBES);
+		return SK_PASS; /* straight to the application */
+	}
 	if (rec && !(pod_flags & POD_TUNNEL_ONLY))
 		identity = rec->identity;
 	reason = policy_check(pod_id, identity, local_port, client.local, &policy);
+	if (reason == POLICY_ASK) {
+		if (!assign(ctx, LISTENER_INBOUND, client.local_port))
+			return refuse(&client, rec, REASON_NO_AGENT, 0);
+		count(COUNTER_ASKED);
+		return SK_PASS;
+	}
 	if (reason)
 		return refuse(&client, rec, reason, policy);
 	if (pod_flags & POD_CAPTURE_PROXY && !(rec && rec->netns == pod_netns)) {

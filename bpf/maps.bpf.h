@@ -63,6 +63,15 @@ struct {
 	__type(value, struct policy_verdict);
 } cidr_rules SEC(".maps");
 
+/* Declared probe ports of pods: the node's own namespace reaches them whatever the policy says. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PROBES);
+	__type(key, struct port_key);
+	__type(value, __u32);
+} probes SEC(".maps");
+
 /* The agent's listening sockets; the kernel removes them when the agent dies, which is how connect and sk_lookup see it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);

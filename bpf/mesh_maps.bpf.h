@@ -47,6 +47,22 @@ struct {
 	__type(value, __u32);
 } port_modes SEC(".maps");
 
+/* enum isolation, by pod id */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PODS);
+	__type(key, __u32);
+	__type(value, __u32);
+} isolated SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PAIRS);
+	__type(key, struct pair_key);
+	__type(value, __u32);
+} pairs SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -387,6 +387,25 @@ static __always_inline __u32 server_reason(const struct flow_key *key, const str
 	return trust_reason(pod, key->remote_port, owner, false);
 }
 
+/*
+ * Spliced bytes skip netfilter.  The handshake did not, so the CNI let it pass; but what it would do with the bytes (after a
+ * change, or by a rule it has not got yet) is left to it for pairs that NetworkPolicy does not let talk.
+ */
+static __always_inline bool network_forbids(__u32 source, __u32 destination, __u32 port)
+{
+	struct pair_key key = { .prefixlen = 80, .source = source, .destination = destination };
+	__u32 *egress = bpf_map_lookup_elem(&isolated, &source),
+	      *ingress = bpf_map_lookup_elem(&isolated, &destination);
+
+	if (source == destination)
+		return false;
+	if (!(egress && *egress & ISOLATED_EGRESS) && !(ingress && *ingress & ISOLATED_INGRESS))
+		return false;
+	key.port[0] = port >> 8;
+	key.port[1] = port;
+	return !bpf_map_lookup_elem(&pairs, &key);
+}
+
 static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
 					   const struct flow_key *key, const struct record *rec,
 					   const struct local *local)
@@ -412,6 +431,8 @@ static __always_inline __u32 client_reason(struct tcp_sock *tp, struct pod *pod,
 	reason = server_reason(key, rec, local);
 	if (reason)
 		return reason;
+	if (local && network_forbids(rec->pod, local->pod, key->remote_port))
+		return REASON_NETWORK_POLICY;
 	if (flood_expected(&rec->client_trust, local ? local->pod : pod->id, key->remote_port))
 		return REASON_FLOOD;
 	return has_sleeper(tp, true) ? REASON_WAITER : REASON_NONE;
@@ -477,8 +498,11 @@ static __always_inline void on_active(struct bpf_sock_ops *ops, struct bpf_sock 
 		conn->trust = rec->client_trust;
 		conn->turn = rec->turn;
 		conn->epoch = rec->epoch;
-		if (rec->flags & RECORD_AGENT)
+		if (rec->flags & RECORD_AGENT) {
 			conn->flags |= CONN_AGENT;
+			if (local && local->netns == netns)
+				conn->flags |= CONN_SECOND_LEG;
+		}
 		if (rec->flags & RECORD_TUNNELLED)
 			conn->flags |= CONN_TUNNELLED;
 		rec->client_sock = (__u64)tp;
@@ -595,12 +619,17 @@ static __always_inline void on_passive(struct bpf_sock_ops *ops, struct bpf_sock
 		conn->turn = rec->turn;
 		conn->service = rec->service;
 		conn->peer_cookie = rec->cookie;
+		if (rec->flags & RECORD_NODE)
+			conn->flags |= CONN_NODE;
+		if (rec->flags & RECORD_AGENT && rec->netns == netns)
+			conn->flags |= CONN_SECOND_LEG;
 		addr_copy(conn->dialled, rec->dialled);
 		conn->dialled_port = rec->dialled_port;
 		rec->server_sock = (__u64)tp;
 		rec->server_cookie = conn->cookie;
 		__sync_fetch_and_or(&rec->ends, ENDS_SERVER);
-		if (rec->flags & RECORD_AGENT && rec->client_port) {
+		/* An application sees whom the agent speaks for; the agent itself looks the record up by the real 4-tuple. */
+		if (!agent && rec->flags & RECORD_AGENT && rec->client_port) {
 			view = bpf_sk_storage_get(&peer_views, sk, NULL,
 						  BPF_SK_STORAGE_GET_F_CREATE);
 			if (view) {

@@ -46,18 +46,26 @@ static __always_inline bool find_peer(struct conn *conn)
 static __always_inline bool still_allowed(struct conn *conn, struct config *cfg)
 {
 	bool client = conn->flags & CONN_CLIENT;
-	__u32 reason, policy;
+	__u32 port = client ? conn->peer.local_port : conn->peer.remote_port, reason, policy;
 
 	if (conn->epoch == cfg->epoch)
 		return true;
 	conn->epoch = cfg->epoch;
-	if (conn->peer.netns || !conn->destination_pod)
+	if (conn->peer.netns || !conn->destination_pod || conn->flags & CONN_SECOND_LEG)
 		return true; /* within a pod */
-	reason = policy_check(conn->destination_pod, conn->source_identity,
-			      client ? conn->peer.local_port : conn->peer.remote_port,
+	reason = policy_check(conn->destination_pod, conn->source_identity, port,
 			      client ? conn->peer.remote : conn->peer.local, &policy);
-	if (!reason)
+	if (!reason || reason == POLICY_ASK) {
+		if (!(conn->flags & CONN_PLAIN) &&
+		    network_forbids(conn->source_pod, conn->destination_pod, port)) {
+			if (client)
+				count_reason(REASON_NETWORK_POLICY);
+			conn->reason = REASON_NETWORK_POLICY;
+			conn->flags |= CONN_PLAIN;
+		}
 		return true;
+	}
+	conn->policy = policy;
 	conn->reason = REASON_REVOKED;
 	conn->flags |= CONN_REVOKED | CONN_PLAIN;
 	return false;

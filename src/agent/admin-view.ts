@@ -139,7 +139,10 @@ export class AgentAdminView implements AdminView {
     const { mesh, reconciler } = this.#parts;
     return policyViews(
       mesh.state.snapshot,
-      reconciler.captured().map(({ entry }) => entry),
+      reconciler.captured().map(({ entry: { uid, namespace, name } }) => ({
+        ...{ uid, namespace, name },
+        userSpace: reconciler.userSpace(uid),
+      })),
     );
   }
 

@@ -34,6 +34,8 @@ import { Learning } from './learning.ts';
 import { Listeners } from './listeners.ts';
 import { Mesh } from './mesh.ts';
 import type { AgentDeps, AgentParts } from './parts.ts';
+import { startPodRetry } from './pod-retry.ts';
+import { PodVerdicts } from './pod-verdicts.ts';
 import { ProvenIdentities } from './proven-identities.ts';
 import { Revocation } from './revocation.ts';
 import { decideSplicing } from './splice-decision.ts';
@@ -41,8 +43,6 @@ import { StateFolder } from './state-folder.ts';
 import { AgentTelemetry, withCuts } from './telemetry.ts';
 import { Tunnels } from './tunnels.ts';
 import { keepaliveSeconds, Upkeep } from './upkeep.ts';
-
-const RETRY_PODS_MS = 1000;
 
 export interface Running {
   readonly addresses: { readonly admin: string; readonly metrics: string | null };
@@ -163,9 +163,11 @@ async function build(
     log,
   });
   resources.add('learning', () => learning.close());
+  const verdicts = new PodVerdicts(() => mesh.state);
   const revocation = new Revocation({
     connections,
     reconciler,
+    verdicts,
     killer: learning.killer,
     cuts,
     state: () => mesh.state,
@@ -182,6 +184,7 @@ async function build(
     settings,
     log,
     node: options.node,
+    onPlan: (plan) => workers.plan(plan),
     onPolicyChange: () => {
       revocation.schedule();
       learning.adoptSoon();
@@ -210,15 +213,13 @@ async function build(
   path.attach();
   learning.start();
   readiness.clear('attached');
-  const retry = setInterval(() => {
-    if (reconciler.failures().length + reconciler.pending === 0) return;
-    reconciler.retry();
+  const retry = startPodRetry(reconciler, () => {
     tunnels.update();
     learning.adoptSoon();
-  }, RETRY_PODS_MS);
-  resources.add('retry', () => clearInterval(retry));
+  });
+  resources.add('retry', () => retry.close());
 
-  const flows = new Flows({ reconciler, state: () => mesh.state, identities });
+  const flows = new Flows({ reconciler, verdicts, state: () => mesh.state, identities });
   const parts: AgentParts = {
     binding,
     path,
@@ -235,7 +236,7 @@ async function build(
     certificates,
   };
   const telemetry = new AgentTelemetry({ parts, workers, readiness, version, log });
-  workers.onTunnels(telemetry);
+  workers.observe(telemetry);
   telemetry.start();
   resources.add('telemetry', () => telemetry.close());
   const upkeep = new Upkeep({

@@ -16,13 +16,14 @@ export function pathOf({ client, server }: Connection): ConnectionView['path'] {
 export function connectionView(one: Connection, flow: LiveFlow, nowNs: bigint): ConnectionView {
   const view = (one.client ?? one.server)!;
   const path = pathOf(one);
+  const reason = one.client?.reason || one.server?.reason || Reason.NONE;
   return {
     id: flow.id.toString(),
     source: endView({ ...flow.source, port: flow.sourcePort }),
     destination: endView(flow.destination),
     service: flow.service?.hostname ?? '',
     path,
-    reason: path === 'plain' ? (reasonNames[view.reason] ?? '') : '',
+    reason: path === 'plain' && reason !== Reason.NONE ? (reasonNames[reason] ?? '') : '',
     ageMs: Math.round(Number(nowNs - view.bornNs) / 1e6),
     bytesSent: flow.bytesSent,
     bytesReceived: flow.bytesReceived,

@@ -1,31 +1,38 @@
 /** Why the agent itself ended connections, until the kernel reports their end: the access log then names the reason. */
+import type { RuleName } from '../telemetry/flow-info.ts';
+
 export type CutReason = 'revoked' | 'stalled-reader';
+
+/** Why, and of a revoked connection the rule that no longer lets it be. */
+export interface Cut extends RuleName {
+  readonly reason: CutReason;
+}
 
 /** Sockets that never report (their pod was removed at the same time) must not pile up. */
 const MAX_WAITING = 65_536;
 
 export class Cuts {
-  readonly #reasons = new Map<bigint, CutReason>();
+  readonly #waiting = new Map<bigint, Cut>();
   readonly #counts: Record<CutReason, number> = { revoked: 0, 'stalled-reader': 0 };
 
   /** `cookies`: of the ends of one connection */
-  add(cookies: readonly bigint[], reason: CutReason): void {
-    this.#counts[reason]++;
-    if (this.#reasons.size > MAX_WAITING) this.#reasons.clear();
-    for (const cookie of cookies) this.#reasons.set(cookie, reason);
+  add(cookies: readonly bigint[], cut: Cut): void {
+    this.#counts[cut.reason]++;
+    if (this.#waiting.size > MAX_WAITING) this.#waiting.clear();
+    for (const cookie of cookies) this.#waiting.set(cookie, cut);
   }
 
   /** None waits: there is nothing to take. */
   get empty(): boolean {
-    return this.#reasons.size === 0;
+    return this.#waiting.size === 0;
   }
 
-  /** The reason, once. */
-  take(cookies: readonly bigint[]): CutReason | undefined {
-    let found: CutReason | undefined;
+  /** What is known of it, once. */
+  take(cookies: readonly bigint[]): Cut | undefined {
+    let found: Cut | undefined;
     for (const cookie of cookies) {
-      found ??= this.#reasons.get(cookie);
-      this.#reasons.delete(cookie);
+      found ??= this.#waiting.get(cookie);
+      this.#waiting.delete(cookie);
     }
     return found;
   }

@@ -1,9 +1,11 @@
 /** Kernel events and live connections → what telemetry says about them: numbers become workloads, identities, services. */
 import { keyOf } from '../compile/kernel/number-table.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
+import { parseRuleKey } from '../compile/kernel/policy/policy-table.ts';
+import type { Decision } from '../compile/kernel/policy/evaluate.ts';
 import { ipFamily, parseIp } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
-import { workloadIdentity, type Workload } from '../model/workload.ts';
+import type { Workload } from '../model/workload.ts';
 import { addrFromText, addrToText, isZeroAddr } from '../kernel/abi/address.ts';
 import {
   AgentPort,
@@ -24,12 +26,18 @@ import type {
   FlowInfo,
   FlowKind,
   FlowPathName,
+  DryRunVerdict,
   LiveFlow,
   Reporter,
+  RuleName,
 } from '../telemetry/flow-info.ts';
+import type { Cut } from './cuts.ts';
+import type { ProxyDenial } from './data-plane/messages.ts';
+import type { PodVerdicts } from './pod-verdicts.ts';
 
 const ENDS_CLIENT = 1;
 const ENDS_SERVER = 2;
+const NO_ALLOW = 'no ALLOW matched';
 
 interface Numbers {
   readonly sourcePod: number;
@@ -48,58 +56,55 @@ interface Tuple {
 export class Flows {
   readonly #reconciler: Reconciler;
   readonly #state: () => PlanState;
+  readonly #verdicts: PodVerdicts;
   readonly #identities: ProvenIdentities;
 
   constructor(options: {
     reconciler: Reconciler;
     state: () => PlanState;
+    verdicts: PodVerdicts;
     identities: ProvenIdentities;
   }) {
     this.#reconciler = options.reconciler;
+    this.#verdicts = options.verdicts;
     this.#state = options.state;
     this.#identities = options.identities;
   }
 
   /** `cut`: why the agent ended it */
-  kind(event: FlowEvent, cut?: string): FlowKind {
+  kind(event: FlowEvent, cut?: Cut): FlowKind {
     const denied = event.type === EventType.DENIED;
     const deniedAt = event.destinationPod ? ENDS_SERVER : ENDS_CLIENT;
+    const { reason } = event;
     return {
       ...this.#info(event, tupleOf(event), denied ? deniedAt : event.ends),
       mutualTls: event.path === FlowPath.HBONE,
       path: (flowPathNames[event.path] ?? 'plain') as FlowPathName,
-      reason: cut ?? (denied || explains(event) ? (reasonNames[event.reason] ?? 'none') : 'none'),
-      policy: this.#policy(event.policy),
+      dryRun: this.#dryRun(event, event.key),
+      reason: denied || explains(event) ? (reasonNames[reason] ?? 'none') : 'none',
+      ...this.#rule(event.policy, reason === Reason.POLICY || reason === Reason.REVOKED),
+      ...cut,
     };
   }
 
-  /** Refused by a worker, which knows who it was. */
-  tunnelDenied(denial: {
-    podId: number;
-    source: string;
-    from: Uint8Array;
-    to: Tuple['destination'];
-    policy: string;
-  }): FlowKind {
-    const { podId, source, from, to, policy } = denial;
-    const numbers: Numbers = {
-      sourcePod: 0,
-      destinationPod: podId,
-      sourceIdentity: 0,
-      destinationIdentity: 0,
-      service: 0,
+  /** A connection that had reached a listener of the agent, and that policy did not let in. */
+  refused(denial: ProxyDenial): FlowKind {
+    const { podId, peer, target, sourcePod, sourceIdentity, tunnelled, policy, rule } = denial;
+    const numbers = {
+      ...{ sourcePod, sourceIdentity, destinationPod: podId, service: 0 },
+      destinationIdentity: this.#reconciler.identityOf(podId),
     };
-    const tuple: Tuple = { source: { addr: from, port: 0 }, destination: to, dialled: to };
-    const info = this.#info(numbers, tuple, ENDS_SERVER);
-    const { workload } = info.destination;
+    const source = { addr: addrFromText(peer.address), port: peer.port };
+    const destination = { addr: addrFromText(target.address), port: target.port };
+    const key = { local: source.addr, remote: destination.addr, remotePort: destination.port };
     return {
-      ...info,
-      source: { ...info.source, identity: source },
-      destination: { ...info.destination, identity: workload ? workloadIdentity(workload) : '' },
-      mutualTls: true,
-      path: 'hbone',
-      reason: 'policy',
-      policy,
+      ...this.#info(numbers, { source, destination, dialled: destination }, ENDS_SERVER),
+      mutualTls: tunnelled,
+      path: tunnelled ? 'hbone' : 'proxied',
+      reason: reasonNames[Reason.POLICY] ?? '',
+      policy: policy ?? '',
+      rule: rule === undefined ? NO_ALLOW : String(rule),
+      dryRun: this.#dryRun(numbers, key),
     };
   }
 
@@ -174,8 +179,28 @@ export class Flows {
     return { addr: addrFromText(address), port };
   }
 
-  #policy(number: number): string {
-    return number ? (keyOf(this.#state().numbers.policies, number) ?? '') : '';
+  #rule(number: number, byPolicy: boolean): RuleName {
+    const key = number ? keyOf(this.#state().numbers.policies, number) : undefined;
+    if (key === undefined) return { policy: '', rule: byPolicy ? NO_ALLOW : '' };
+    const { policy, rule } = parseRuleKey(key);
+    return { policy, rule: rule === undefined ? '' : String(rule) };
+  }
+
+  #dryRun(
+    { destinationPod, sourceIdentity }: Pick<Numbers, 'destinationPod' | 'sourceIdentity'>,
+    { local, remote, remotePort }: Pick<FlowEvent['key'], 'local' | 'remote' | 'remotePort'>,
+  ): DryRunVerdict | undefined {
+    const uid = destinationPod ? this.#reconciler.uidOf(destinationPod) : undefined;
+    const sourceAddr = parseIp(addrToText(local));
+    const destAddr = parseIp(addrToText(remote));
+    if (uid === undefined || !sourceAddr || !destAddr) return undefined;
+    const decision = this.#verdicts.dryRun(uid, {
+      sourceIdentity: this.identity(sourceIdentity) || undefined,
+      sourceAddr,
+      destAddr,
+      destPort: remotePort,
+    });
+    return decision && { allowed: decision.allowed, ...ruleName(decision) };
   }
 
   #info(numbers: Numbers, tuple: Tuple, ends: number): Omit<FlowInfo, 'mutualTls'> {
@@ -252,6 +277,12 @@ export function isAgents({ client, server }: Connection): boolean {
 
 export function carriesTunnels({ flags, key }: ConnView): boolean {
   return (flags & ConnFlags.AGENT) !== 0 && key.localPort === AgentPort.HBONE;
+}
+
+/** As logs and metrics name what decided. */
+export function ruleName({ allowed, policy, rule }: Decision): RuleName {
+  if (policy !== undefined && rule !== undefined) return { policy, rule: String(rule) };
+  return { policy: '', rule: allowed ? '' : NO_ALLOW };
 }
 
 /** Its reason says why it was not spliced, or why it was cut. */

@@ -87,7 +87,8 @@ export class Learning {
         beforeKill: ({ tgid, trust, pod }) => {
           void this.observer.denyStalled({ tgid, trust, workload: pod.workload });
         },
-        onKill: (kill) => cuts.add([kill.cookie], 'stalled-reader'),
+        onKill: (kill) =>
+          cuts.add([kill.cookie], { reason: 'stalled-reader', policy: '', rule: '' }),
         log: log.child({ component: 'detector' }),
       });
     this.detectors = [

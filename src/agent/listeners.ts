@@ -6,8 +6,8 @@ import { addrFromText, ZERO_ADDR } from '../kernel/abi/address.ts';
 import { AgentSock, AgentSockFlags, ListenerKey, ListenerRole } from '../kernel/abi/layout.gen.ts';
 import type { Binding } from '../kernel/binding.ts';
 import type { DataPath } from '../kernel/data-path.ts';
-import type { CapturedPod, PodListeners } from '../kernel/pod-table.ts';
-import type { PodEntry } from '../compile/kernel/pods.ts';
+import type { PodListeners } from '../kernel/pod-listeners.ts';
+import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { ListenerInfo } from '../proxy/tcp-proxy.ts';
 import type { Workers } from './data-plane/workers.ts';
 
@@ -46,31 +46,23 @@ export class Listeners implements PodListeners {
     this.#workers = options.workers;
   }
 
-  open(pod: CapturedPod): void {
+  open(pod: CapturedPod, roles: ReadonlySet<Role>): void {
     const before = this.#open.get(pod.id)?.roles ?? NO_ROLES;
-    const wanted = rolesOf(pod.entry);
-    if (wanted.size === 0 && before.size === 0) return;
-    this.#open.set(pod.id, { pod, roles: new Set([...before, ...wanted]) });
-    for (const role of wanted) {
+    if (roles.size === 0 && before.size === 0) return;
+    this.#open.set(pod.id, { pod, roles: new Set([...before, ...roles]) });
+    for (const role of roles) {
       if (before.has(role)) continue;
       for (let worker = 0; worker < this.#workers.count; worker++) this.#listen(pod, role, worker);
     }
   }
 
-  trim(pod: CapturedPod): void {
+  keep(pod: CapturedPod, roles: ReadonlySet<Role>): void {
     const before = this.#open.get(pod.id)?.roles ?? NO_ROLES;
-    const wanted = rolesOf(pod.entry);
-    const surplus = [...before].filter((role) => !wanted.has(role));
+    const surplus = [...before].filter((role) => !roles.has(role));
     if (surplus.length === 0) return;
-    if (wanted.size === 0) this.#open.delete(pod.id);
-    else this.#open.set(pod.id, { pod, roles: wanted });
+    if (roles.size === 0) this.#open.delete(pod.id);
+    else this.#open.set(pod.id, { pod, roles });
     this.#close(pod.id, surplus);
-  }
-
-  close({ id }: CapturedPod): void {
-    const roles = this.#open.get(id)?.roles ?? NO_ROLES;
-    this.#open.delete(id);
-    this.#close(id, [...roles]);
   }
 
   /** New connections go as if the agent were gone; what has reached a listener is still accepted, and the workers finish. */
@@ -115,22 +107,17 @@ export class Listeners implements PodListeners {
         storage: { map: this.#path.map('agent_socks'), value: LISTENER },
         slot: { map: this.#path.map('listeners'), key: slotKey(pod.id, role, family, worker) },
       });
-      const { netnsPath } = pod.entry;
+      const { netnsPath, uid: podUid } = pod.entry;
       this.#workers.listen(
         worker,
-        { role, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
+        {
+          ...{ role, podUid, podId: pod.id, netnsPath, netnsCookie: pod.netnsCookie, family, port },
+          provenance: !pod.entry.tunnelOnly,
+        },
         fd,
       );
     }
   }
-}
-
-function rolesOf({ captureProxy, tunnel }: PodEntry): ReadonlySet<Role> {
-  const roles = new Set<Role>();
-  if (captureProxy || tunnel) roles.add('outbound');
-  if (captureProxy) roles.add('inbound');
-  if (tunnel) roles.add('hbone');
-  return roles;
 }
 
 function slotKey(pod: number, role: Role, family: 4 | 6, worker: number): Uint8Array {

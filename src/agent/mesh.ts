@@ -3,12 +3,13 @@
  * A change reaches the kernel within the same turn of the event loop.
  */
 import { diffPlans } from '../compile/kernel/diff.ts';
+import { NodeNetwork } from '../compile/kernel/node-network.ts';
 import type { Numbers } from '../compile/kernel/numbers.ts';
 import { initialPlanState, nextPlan, type PlanState } from '../compile/kernel/plan.ts';
 import type { TunnelMode } from '../compile/kernel/tunnels.ts';
 import { prunePlanNumbers } from '../compile/kernel/prune.ts';
 import type { Finding } from '../model/finding.ts';
-import type { EnrolledPod } from '../model/enrolment.ts';
+import type { NodeEnrolment } from '../model/enrolment.ts';
 import type { MeshUpdate } from '../model/messages.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Log } from '../log.ts';
@@ -27,6 +28,8 @@ export interface MeshOptions {
   readonly log: Log;
   /** name of this node; undefined: its pods say */
   readonly node: string | undefined;
+  /** before the kernel learns of it; whether it changes what is in force at a pod, in the kernel or not */
+  readonly onPlan: (state: PlanState) => boolean;
   /** policies or identities changed: live connections must be looked at again */
   readonly onPolicyChange: () => void;
   /** pods of this node came or went, or have another identity: the SPIFFE ids of all of them */
@@ -38,7 +41,7 @@ export interface MeshOptions {
 
 export interface MeshChange {
   readonly mesh?: MeshUpdate;
-  readonly enrolled?: readonly EnrolledPod[];
+  readonly enrolled?: NodeEnrolment;
   /** read only when somebody asks: it walks the whole mesh */
   readonly findings?: () => readonly Finding[];
 }
@@ -47,7 +50,8 @@ export class Mesh {
   readonly #options: MeshOptions;
   readonly #store = new SnapshotStore();
   #state: PlanState;
-  #enrolled: readonly EnrolledPod[] = [];
+  #enrolled: NodeEnrolment = { pods: [], networkPolicies: [] };
+  readonly #network = new NodeNetwork();
   #findings: () => readonly Finding[] = () => [];
   #onPods: (uids: readonly string[]) => void = () => {};
   #applied = 0;
@@ -74,7 +78,7 @@ export class Mesh {
   update(change: MeshChange): void {
     if (change.enrolled !== undefined) {
       this.#enrolled = change.enrolled;
-      this.#onPods(change.enrolled.map(({ uid }) => uid));
+      this.#onPods(change.enrolled.pods.map(({ uid }) => uid));
     }
     this.#findings = change.findings ?? this.#findings;
     if (change.mesh !== undefined) this.#store.apply(change.mesh);
@@ -90,7 +94,7 @@ export class Mesh {
   /** Told of the uids of the pods that are to be captured, now and when they change. */
   onPods(listener: (uids: readonly string[]) => void): void {
     this.#onPods = listener;
-    listener(this.#enrolled.map(({ uid }) => uid));
+    listener(this.#enrolled.pods.map(({ uid }) => uid));
   }
 
   /** of the captured pod with this number in the kernel's maps; undefined: it is gone */
@@ -115,24 +119,30 @@ export class Mesh {
       settings,
       log,
       node,
+      onPlan,
       onPolicyChange,
       onIdentities,
       onApplied,
     } = this.#options;
     const started = performance.now();
     const previous = this.#state;
-    const next = nextPlan(previous, this.#store.current, this.#enrolled, node);
+    const { pods, networkPolicies } = this.#enrolled;
+    const next = nextPlan(previous, this.#store.current, pods, node);
     const operations = diffPlans(previous.plan, next.plan);
     if (next.numbers !== previous.numbers) {
       folder.saveNumbers({ numbers: next.numbers, since: numbersSince });
     }
     this.#state = next;
+    const inForce = onPlan(next);
+    const network = this.#network.next(pods, networkPolicies, next.plan.pods);
+    const pairs = reconciler.setNetwork(network);
     reconciler.apply(operations, next.plan);
+    reconciler.setNetwork(network); /* of the pods that have only now got their numbers */
     if (this.#applied++ === 0) reconciler.prune();
     const touchesPolicy = operations.some(
       ({ map }) => map === 'policies' || map === 'cidrTables' || map === 'locals' || map === 'pods',
     );
-    if (touchesPolicy) {
+    if (touchesPolicy || inForce || pairs) {
       settings.nextEpoch();
       onPolicyChange();
     }

@@ -14,6 +14,8 @@ export interface PolicyPod {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
+  /** why some or all of its connections are decided in user space */
+  readonly userSpace?: string | undefined;
 }
 
 export function policyViews(snapshot: Snapshot, pods: readonly PolicyPod[]): PolicyView[] {
@@ -24,16 +26,31 @@ function kernelViews(snapshot: Snapshot, pods: readonly PolicyPod[]): PolicyView
   const inForce = pods.map((pod) => {
     const workload = snapshot.workloads.get(pod.uid);
     const policies = new Set(workload ? policyNames(snapshot, workload) : []);
-    return { name: nameOf(pod), policies };
+    return { name: nameOf(pod), form: formOf(pod), policies };
   });
-  return [...snapshot.authorizations].map(([key, policy]): PolicyView => ({
-    ...headOf(policy),
-    rules: policy.rules.length,
-    dryRun: policy.dryRun,
-    pods: inForce.filter(({ policies }) => policies.has(key)).map(({ name }) => name),
-    form: policy.dryRun ? 'none' : 'kernel',
-    text: ruleTexts(policy),
-  }));
+  return [...snapshot.authorizations].flatMap(([key, policy]) => {
+    const concerned = inForce.filter(({ policies }) => policies.has(key));
+    const kernel: PolicyView = {
+      ...headOf(policy),
+      rules: policy.rules.length,
+      dryRun: policy.dryRun,
+      pods: concerned.filter(({ form }) => form === 'kernel').map(({ name }) => name),
+      form: policy.dryRun ? 'none' : 'kernel',
+      text: ruleTexts(policy),
+    };
+    const asked = concerned.filter(({ form }) => form === 'user-space').map(({ name }) => name);
+    if (asked.length === 0) return [kernel];
+    const userSpace: PolicyView = {
+      ...kernel,
+      pods: asked,
+      form: policy.dryRun ? 'none' : 'user-space',
+    };
+    return kernel.pods.length > 0 ? [kernel, userSpace] : [userSpace];
+  });
+}
+
+function formOf({ userSpace }: PolicyPod): 'kernel' | 'user-space' {
+  return userSpace === undefined ? 'kernel' : 'user-space';
 }
 
 function headOf({ namespace, name, scope, action }: Authorization) {

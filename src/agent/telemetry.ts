@@ -12,13 +12,15 @@ import { registerCertificateMetrics } from '../telemetry/certificate-metrics.ts'
 import { ConnectionMetrics, type LabelSet } from '../telemetry/connection-metrics.ts';
 import { registerKernelMetrics, type KernelNumbers } from '../telemetry/kernel-metrics.ts';
 import { registerNodeMetrics } from '../telemetry/node-metrics.ts';
+import { PolicyMetrics, type PolicyCounts } from '../telemetry/policy-metrics.ts';
 import { MetricsRegistry } from '../telemetry/registry.ts';
 import { registerTunnelMetrics } from '../telemetry/tunnel-metrics.ts';
 import { registerXdsMetrics } from '../telemetry/xds-metrics.ts';
-import type { CutReason, Cuts } from './cuts.ts';
-import type { TunnelDenial, TunnelFailure } from './data-plane/messages.ts';
+import type { Cut, Cuts } from './cuts.ts';
+import type { ProxyDenial, TunnelFailure } from './data-plane/messages.ts';
 import type { Workers } from './data-plane/workers.ts';
 import { FlowKinds } from './flow-kinds.ts';
+import type { Endpoint } from '../proxy/transport.ts';
 import type { AgentParts } from './parts.ts';
 import { TunnelTelemetry } from './tunnel-telemetry.ts';
 
@@ -34,7 +36,11 @@ export interface AgentTelemetryOptions {
 interface Kept {
   readonly line: AccessLine;
   readonly sets: readonly LabelSet[];
+  readonly policy: PolicyCounts;
 }
+
+/** Connections refused in user space whose sockets have not ended yet. */
+const MAX_REFUSED = 65_536;
 
 export class AgentTelemetry {
   readonly registry: MetricsRegistry;
@@ -42,6 +48,8 @@ export class AgentTelemetry {
   readonly #events: Events;
   readonly #access: AccessLog;
   readonly #metrics: ConnectionMetrics;
+  readonly #policy: PolicyMetrics;
+  readonly #refused = new Set<string>();
   readonly #kinds: FlowKinds<Kept>;
   readonly #tunnels: TunnelTelemetry;
   readonly #log: Log;
@@ -62,6 +70,7 @@ export class AgentTelemetry {
         return flows.live(connections.list());
       },
     });
+    this.#policy = new PolicyMetrics({ registry: this.registry });
     this.#kinds = new FlowKinds({
       validity: () => [mesh.state, reconciler.revision],
       make: (event, generation) => this.#keep(event, generation),
@@ -77,7 +86,7 @@ export class AgentTelemetry {
         delivered: () => this.#delivered(),
       },
     });
-    this.#tunnels = new TunnelTelemetry({ flows, reconciler, log });
+    this.#tunnels = new TunnelTelemetry({ reconciler, log });
     registerTunnelMetrics({
       registry: this.registry,
       live: async () => (await options.workers.stats()).tunnels,
@@ -119,30 +128,26 @@ export class AgentTelemetry {
     this.#events.close();
   }
 
-  tunnelDenied(denial: TunnelDenial): void {
-    const kind = this.#tunnels.denied(denial);
-    if (kind === undefined) return;
-    this.#access.denied(deniedLine(kind), { sourcePort: denial.sourceAddress.port });
-    this.#metrics.connectionDenied(this.#metrics.deniedSets(kind));
-    this.#access.flush();
-  }
-
   tunnelFailed(failure: TunnelFailure): void {
     this.#tunnels.failed(failure);
   }
 
-  /** The agent's own legs are left out: the connection they belong to is told once. */
+  /** The agent's own legs are left out, unless one was cut: the connection they belong to is told once. */
   #closed(record: FlowRecord, generation: number): void {
-    if (record.flags & RecordFlags.AGENT) return;
-    const { line, sets } = this.#cut(record, generation) ?? this.#kinds.of(record, generation);
-    this.#access.closed(line, record);
-    this.#metrics.connectionClosed(sets, record);
+    const leg = (record.flags & RecordFlags.AGENT) !== 0;
+    const cut = this.#cut(record, generation);
+    if ((leg && !cut) || this.#isRefused(record)) return;
+    const kept = cut ?? this.#kinds.of(record, generation);
+    this.#access.closed(kept.line, record);
+    if (!leg) this.#metrics.connectionClosed(kept.sets, record);
+    kept.policy.add();
   }
 
   #denied(record: FlowRecord, generation: number): void {
-    const { line, sets } = this.#kinds.of(record, generation);
+    const { line, sets, policy } = this.#kinds.of(record, generation);
     this.#access.denied(line, record);
     this.#metrics.connectionDenied(sets);
+    policy.add();
   }
 
   /** Of a connection that the agent itself ended. */
@@ -153,12 +158,43 @@ export class AgentTelemetry {
     return cut && this.#keep(record.event(), generation, cut);
   }
 
-  #keep(event: FlowEvent, generation: number, cut?: CutReason): Kept {
+  #keep(event: FlowEvent, generation: number, cut?: Cut): Kept {
     const { connections, flows } = this.#parts;
     const kind = flows.kind(connections.inTodaysNumbers(generation, event), cut);
+    const policy = this.#policy.of(kind);
     return event.type === EventType.DENIED
-      ? { line: deniedLine(kind), sets: this.#metrics.deniedSets(kind) }
-      : { line: closedLine(kind), sets: this.#metrics.closedSets(kind) };
+      ? { line: deniedLine(kind), sets: this.#metrics.deniedSets(kind), policy }
+      : { line: closedLine(kind), sets: this.#metrics.closedSets(kind), policy };
+  }
+
+  /** Policy refused a connection in user space; the end of its sockets is still to be told by the kernel. */
+  refused(denial: ProxyDenial): void {
+    const kind = this.#parts.flows.refused(denial);
+    const { peer, target, tunnelled } = denial;
+    if (tunnelled) this.#tunnels.refused();
+    // of a tunnel's there are none
+    if (!tunnelled) this.#expect(peer, target);
+    this.#access.denied(deniedLine(kind), { sourcePort: peer.port });
+    this.#metrics.connectionDenied(this.#metrics.deniedSets(kind));
+    this.#policy.of(kind).add();
+    this.#access.flush();
+  }
+
+  #expect(peer: Endpoint, target: Endpoint): void {
+    if (this.#refused.size >= MAX_REFUSED) this.#refused.clear();
+    this.#refused.add(tupleText(peer, target));
+  }
+
+  /** Told already, when policy refused it. */
+  #isRefused(record: FlowRecord): boolean {
+    if (this.#refused.size === 0) return false;
+    const { local, localPort, remote, remotePort } = record.event().key;
+    return this.#refused.delete(
+      tupleText(
+        { address: addrToText(local), port: localPort },
+        { address: addrToText(remote), port: remotePort },
+      ),
+    );
   }
 
   /** Telemetry fails open: one event that cannot be told is counted, the others are. */
@@ -172,6 +208,10 @@ export class AgentTelemetry {
     this.#access.flush();
     this.#metrics.delivered();
   }
+}
+
+function tupleText(peer: Endpoint, target: Endpoint): string {
+  return `${peer.address} ${peer.port} ${target.address} ${target.port}`;
 }
 
 async function agentNumbers(

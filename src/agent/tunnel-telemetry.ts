@@ -1,10 +1,7 @@
-/** What the kernel does not see of tunnels: connections refused after their handshake, and tunnels that did not come about. */
-import { addrFromText } from '../kernel/abi/address.ts';
+/** What the kernel does not see of tunnels: those that did not come about. */
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Log } from '../log.ts';
-import type { FlowKind } from '../telemetry/flow-info.ts';
-import type { TunnelDenial, TunnelFailure } from './data-plane/messages.ts';
-import type { Flows } from './flows.ts';
+import type { TunnelFailure } from './data-plane/messages.ts';
 
 export interface TunnelFailureCount {
   readonly direction: TunnelFailure['direction'];
@@ -16,37 +13,20 @@ export interface TunnelFailureCount {
 const LOG_EVERY_MS = 1000;
 
 export class TunnelTelemetry {
-  readonly #flows: Flows;
   readonly #reconciler: Reconciler;
   readonly #log: Log;
   readonly #counts = new Map<string, TunnelFailureCount>();
   /** by kind of failure: when it was logged last, and how many since */
   readonly #logged = new Map<string, { at: number; since: number }>();
 
-  constructor(options: { flows: Flows; reconciler: Reconciler; log: Log }) {
-    this.#flows = options.flows;
+  constructor(options: { reconciler: Reconciler; log: Log }) {
     this.#reconciler = options.reconciler;
     this.#log = options.log;
   }
 
-  /** undefined: its pod is gone */
-  denied(denial: TunnelDenial): FlowKind | undefined {
-    const { podId, source, sourceAddress, port, policy } = denial;
+  /** By policy; telemetry tells of it as of any connection. */
+  refused(): void {
     this.#count('inbound', 'policy');
-    const uid = this.#reconciler.uidOf(podId);
-    const like = sourceAddress.address.includes(':');
-    const address = this.#reconciler
-      .captured()
-      .find(({ entry }) => entry.uid === uid)
-      ?.entry.addrs.find((own) => own.includes(':') === like);
-    if (address === undefined) return undefined;
-    return this.#flows.tunnelDenied({
-      podId,
-      source,
-      from: addrFromText(sourceAddress.address),
-      to: { addr: addrFromText(address), port },
-      policy: policy ?? '',
-    });
   }
 
   failed({ direction, podId, peer, reason }: TunnelFailure): void {

@@ -2,7 +2,6 @@
  * The mesh as data-plane workers see it: which pods of this node speak HBONE and under which policies, where a captured
  * connection leads, and the numbers of identities that certificates have proven.
  */
-import { policiesOf } from '../compile/kernel/policy/cache.ts';
 import type { PlanState } from '../compile/kernel/plan.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import { tunnelRoute, type TunnelRoute } from '../compile/tunnel-route.ts';
@@ -102,15 +101,14 @@ export class Tunnels {
   /** Most changes of a mesh concern no pod of this node: then nothing is computed. */
   #make(podId: number, entry: PodEntry, workload: Workload): Made {
     const { snapshot } = this.#options.state();
-    const { authorizations, scopedPolicies, services } = snapshot;
-    const of = [entry, workload, authorizations, scopedPolicies, services];
+    const { services } = snapshot;
+    const of = [entry, workload, services];
     const before = this.#made.get(podId);
     if (before && of.every((part, i) => part === before.of[i])) return before;
     const pod: TunnelPod = {
       podId,
       spiffe: entry.spiffe,
       addresses: entry.addrs,
-      policies: policiesOf(snapshot, workload),
       baggage: baggageText(workload),
       hosts: hostsOf(workload, services),
     };

@@ -9,7 +9,7 @@
  */
 import type { Log } from '../log.ts';
 import type { ControlUpdate } from '../model/control-update.ts';
-import type { EnrolledPod } from '../model/enrolment.ts';
+import type { NodeEnrolment } from '../model/enrolment.ts';
 import { byPlace, formatFinding, type Finding } from '../model/finding.ts';
 import type { Resource } from '../model/resource.ts';
 import { FollowedSecrets } from './followed-secrets.ts';
@@ -31,6 +31,8 @@ import { MeshChecks } from './validate/mesh/mesh-checks.ts';
 const LOG_SHARE = 0.01;
 const LOG_BURST_MS = 50;
 
+const NOBODY: NodeEnrolment = { pods: [], networkPolicies: [] };
+
 export interface CoreOptions {
   /** their names differ, and so do their origins */
   readonly sources: readonly Source[];
@@ -40,7 +42,7 @@ export interface CoreOptions {
   readonly log: Log;
   /** which pods live on this node; absent: none */
   readonly enrolment?: {
-    apply(changes: readonly ResourceChange[]): readonly EnrolledPod[];
+    apply(changes: readonly ResourceChange[]): NodeEnrolment;
   };
   readonly onUpdate: (update: ControlUpdate) => void;
   /** origins that were told anew or are gone; after the update */
@@ -220,7 +222,7 @@ export class ControlCore {
     const mesh = this.#translator.apply(changes);
     this.#check(changes);
     this.#secrets.follow(this.#translator.namedSecrets);
-    const enrolled = this.#options.enrolment?.apply(changes) ?? [];
+    const enrolled = this.#options.enrolment?.apply(changes) ?? NOBODY;
     this.#findings = undefined;
     const findings = (): readonly Finding[] => this.findings();
     return {

@@ -37,6 +37,7 @@ const SHARED_MAPS = [
   'records',
   'policies',
   'cidr_rules',
+  'probes',
   'listeners',
   'events',
 ] as const;

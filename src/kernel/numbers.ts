@@ -16,6 +16,7 @@ const WATCHED = [
   'services',
   'lb_slots',
   'cidr_rules',
+  'pairs',
   'trust',
   'listening',
 ] as const;

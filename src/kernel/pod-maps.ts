@@ -47,11 +47,13 @@ export class PodMaps {
   readonly #pods: TypedMap<bigint, Pod>;
   readonly #locals: TypedMap<IpKey, Local>;
   readonly #portModes: TypedMap<PortKey, number>;
+  readonly #probes: TypedMap<PortKey, number>;
 
   constructor(map: (name: string) => BpfMap) {
     this.#pods = new TypedMap('pods', map('pods'), u64, Pod);
     this.#locals = new TypedMap('locals', map('locals'), IpKey, Local);
     this.#portModes = new TypedMap('port_modes', map('port_modes'), PortKey, u32);
+    this.#probes = new TypedMap('probes', map('probes'), PortKey, u32);
   }
 
   has(cookie: bigint): boolean {
@@ -101,6 +103,19 @@ export class PodMaps {
 
   writePortMode(pod: number, port: number, mode: SpliceMode): void {
     this.#portModes.set({ pod, port }, MODES[mode]);
+  }
+
+  /** `before`: those it had */
+  writeProbes(pod: number, ports: readonly number[], before: readonly number[]): void {
+    for (const port of ports) if (!before.includes(port)) this.#probes.set({ pod, port }, 1);
+    for (const port of before) if (!ports.includes(port)) this.#probes.delete({ pod, port });
+  }
+
+  /** Removes the probe ports of every pod but these: what an earlier agent left. */
+  keepProbes(pods: ReadonlyMap<number, readonly number[]>): void {
+    for (const [key] of this.#probes.entries()) {
+      if (!pods.get(key.pod)?.includes(key.port)) this.#probes.delete(key);
+    }
   }
 
   deletePortMode(pod: number, port: number): void {

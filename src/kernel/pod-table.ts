@@ -3,7 +3,6 @@
  * for one pod (its namespace is not there yet) is kept, shown and tried again.
  */
 import type { KernelPlan } from '../compile/kernel/plan.ts';
-import type { PolicyTable } from '../compile/kernel/policy/compile.ts';
 import type { PodEntry } from '../compile/kernel/pods.ts';
 import type { SpliceMode } from '../model/enrolment.ts';
 import type { Log } from '../log.ts';
@@ -13,6 +12,8 @@ import type { DataPath } from './data-path.ts';
 import { knownPodIds, PodIds } from './pod-ids.ts';
 import { captureFinding, hostNetns, type PodFailure, takenNetns } from './pod-failure.ts';
 import { podFlags, PodMaps } from './pod-maps.ts';
+import type { PodListeners } from './pod-listeners.ts';
+import { PodPolicies, type PodPolicy } from './pod-policies.ts';
 import type { PolicyTables } from './policy-tables.ts';
 
 /** A pod the kernel knows. */
@@ -21,15 +22,6 @@ export interface CapturedPod {
   readonly id: number;
   readonly netnsCookie: bigint;
   readonly since: Date;
-}
-
-/** Who serves a pod's listeners; told before the kernel sends anything there, and after it has stopped. */
-export interface PodListeners {
-  /** those its entry asks for and that are not open yet */
-  open(pod: CapturedPod): void;
-  /** closes those its entry no longer asks for */
-  trim(pod: CapturedPod): void;
-  close(pod: CapturedPod): void;
 }
 
 export interface PodTableOptions {
@@ -45,7 +37,7 @@ export interface PodTableOptions {
 
 export class PodTable {
   readonly #options: PodTableOptions;
-  readonly #policies: PolicyTables;
+  readonly #policies: PodPolicies;
   readonly #maps: PodMaps;
   readonly #ids: PodIds;
   readonly #captured = new Map<string, CapturedPod>();
@@ -58,7 +50,12 @@ export class PodTable {
 
   constructor(options: PodTableOptions) {
     this.#options = options;
-    this.#policies = options.policies;
+    this.#policies = new PodPolicies({
+      tables: options.policies,
+      listeners: options.listeners,
+      captured: (uid) => this.#captured.get(uid),
+      table: (uid) => this.#plan?.policies.get(uid),
+    });
     const { binding, path, podsInUse } = options;
     this.#maps = new PodMaps((name) => path.map(name));
     this.#ids = new PodIds((id) => podsInUse().has(id));
@@ -101,26 +98,26 @@ export class PodTable {
     }
   }
 
+  /** Why some or all connections to the pod are decided in user space; undefined: none is. */
+  userSpace(uid: string): string | undefined {
+    return this.#policies.userSpace(uid);
+  }
+
+  /** undefined: capture() reports it, and writes the policy when the namespace is there */
+  #policyOf(entry: PodEntry | undefined): PodPolicy | undefined {
+    const cookie = entry && this.#cookie(entry);
+    if (!entry || cookie === undefined) return undefined;
+    return { uid: entry.uid, id: this.#ids.of(cookie), table: this.#plan?.policies.get(entry.uid) };
+  }
+
   writePolicy(entry: PodEntry): void {
-    const cookie = this.#cookie(entry);
-    const table = this.#plan?.policies.get(entry.uid);
-    if (cookie === undefined)
-      return; /* #capture reports it, and writes the policy when the namespace is there */
-    const id = this.#ids.of(cookie);
-    if (table) this.#policies.put(id, table);
-    else this.#policies.delete(id);
+    const policy = this.#policyOf(entry);
+    if (policy) this.#policies.put(policy);
   }
 
   /** Those of one plan together. */
   writePolicies(uids: readonly string[]): void {
-    const tables = new Map<number, PolicyTable>();
-    for (const uid of uids) {
-      const entry = this.#plan?.pods.get(uid);
-      const cookie = entry && this.#cookie(entry);
-      const table = this.#plan?.policies.get(uid);
-      if (cookie !== undefined && table) tables.set(this.#ids.of(cookie), table);
-    }
-    this.#policies.putAll(tables);
+    this.#policies.putAll(uids.flatMap((uid) => this.#policyOf(this.#plan?.pods.get(uid)) ?? []));
   }
 
   writePortMode(uid: string, port: number, mode: SpliceMode): void {
@@ -188,7 +185,7 @@ export class PodTable {
   }
 
   capture(entry: PodEntry): void {
-    const { binding, path, listeners, workers, log } = this.#options;
+    const { binding, path, workers, log } = this.#options;
     let before = this.#captured.get(entry.uid);
     try {
       /* The namespace it named before is no longer this pod's, whatever comes of the new one. */
@@ -205,9 +202,14 @@ export class PodTable {
         since: before?.since ?? new Date(),
       };
       const flags = podFlags(entry, true);
-      this.writePolicy(entry);
+      try {
+        this.writePolicy(entry);
+      } catch {
+        /* closed until the reconciler, which met the same, succeeds; not captured it would be open */
+      }
       for (const [port, mode] of entry.portModes) this.#maps.writePortMode(pod.id, port, mode);
-      listeners.open(pod);
+      this.#maps.writeProbes(pod.id, entry.probePorts, before?.entry.probePorts ?? []);
+      this.#policies.begin(pod);
       path.attachPod({
         netnsCookie: cookie,
         netnsPath: entry.netnsPath,
@@ -221,7 +223,7 @@ export class PodTable {
       this.#introduced.delete(entry.uid);
       this.#writePod(entry, cookie, flags);
       this.#writeLocals(entry, cookie);
-      listeners.trim(pod);
+      this.#policies.end(pod);
       this.#failed.delete(entry.uid);
       if (!before)
         log.info(
@@ -252,9 +254,10 @@ export class PodTable {
     for (const addr of pod.entry.addrs) this.#maps.deleteLocal(addr);
     this.#forget(pod.netnsCookie);
     this.#options.path.detachPod(pod.netnsCookie);
-    this.#policies.delete(pod.id);
+    this.#policies.delete(uid, pod.id);
+    this.#maps.writeProbes(pod.id, [], pod.entry.probePorts);
     for (const port of pod.entry.portModes.keys()) this.#maps.deletePortMode(pod.id, port);
-    this.#options.listeners.close(pod);
+    this.#policies.end(pod, true);
     this.#options.log.info({ pod: `${pod.entry.namespace}/${pod.entry.name}` }, 'pod released');
   }
 
@@ -265,7 +268,7 @@ export class PodTable {
 
   deletePolicy(uid: string): void {
     const pod = this.#captured.get(uid);
-    if (pod) this.#policies.delete(pod.id);
+    if (pod) this.#policies.delete(uid, pod.id);
   }
 
   deletePortMode(uid: string, port: number): void {
@@ -285,5 +288,6 @@ export class PodTable {
     for (const cookie of this.#ids.cookies()) if (!cookies.has(cookie)) this.#ids.release(cookie);
     for (const cookie of path.attachedPods()) if (!cookies.has(cookie)) path.detachPod(cookie);
     this.#maps.keepLocals(plan.locals.keys());
+    this.#maps.keepProbes(new Map(this.captured().map(({ id, entry }) => [id, entry.probePorts])));
   }
 }

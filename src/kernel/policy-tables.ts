@@ -3,7 +3,13 @@
  * waits until no program uses the old table any more (10 ms and more), so writes are few and in batches. A table that only
  * got more identities is not replaced but written to: nobody had them before, and a number it does not know is denied.
  */
-import type { CidrRule, PolicyEntry, PolicyTable } from '../compile/kernel/policy/compile.ts';
+import {
+  askTable,
+  type CidrRule,
+  type PolicyEntry,
+  type PolicyTable,
+} from '../compile/kernel/policy/policy-table.ts';
+import { PodwireError } from '../errors.ts';
 import { formatPrefix } from '../model/ip.ts';
 import { cidrFromText } from './abi/address.ts';
 import { CidrKey, PolicyKey, PolicyVerdict, Verdict } from './abi/layout.gen.ts';
@@ -16,7 +22,12 @@ const TABLE_BITS = 32;
 /** Of a table: room for identities that are still to come. */
 const MIN_SPARE = 64;
 
-const VERDICTS = { allow: Verdict.ALLOW, deny: Verdict.DENY, cidr: Verdict.CIDR } as const;
+const VERDICTS = {
+  allow: Verdict.ALLOW,
+  deny: Verdict.DENY,
+  cidr: Verdict.CIDR,
+  ask: Verdict.ASK,
+} as const;
 
 interface Written {
   readonly table: PolicyTable;
@@ -29,6 +40,10 @@ export class PolicyTables {
   readonly #binding: Binding;
   readonly #policies: BpfMap;
   readonly #rules: TypedMap<CidrKey, PolicyVerdict>;
+  /** CIDR tables the kernel has not taken whole: nothing may point to them */
+  readonly #incomplete = new Set<number>();
+  /** one table for all pods whose own one was refused: allocated beforehand, or it would be refused as well */
+  readonly #asking: BpfMap;
   /** what this agent wrote, by pod */
   readonly #written = new Map<number, Written>();
 
@@ -36,6 +51,7 @@ export class PolicyTables {
     this.#binding = options.binding;
     this.#policies = options.map('policies');
     this.#rules = new TypedMap('cidr_rules', options.map('cidr_rules'), CidrKey, PolicyVerdict);
+    this.#asking = this.#fill(askTable('refused by the kernel')).map;
   }
 
   put(podId: number, table: PolicyTable): void {
@@ -50,6 +66,7 @@ export class PolicyTables {
     const values = new Uint8Array(fresh.length * u32.size);
     const filled = new Map<number, Written>();
     try {
+      for (const [, table] of fresh) this.#requireRules(table);
       fresh.forEach(([podId, table], i) => {
         const written = this.#fill(table);
         filled.set(podId, written);
@@ -65,11 +82,27 @@ export class PolicyTables {
     for (const [podId, written] of filled) this.#written.set(podId, written);
   }
 
+  /** Whoever comes is asked of the agent. */
+  ask(podId: number): void {
+    this.#policies.update(u32.encode(podId), u32.encode(this.#asking.fd));
+    this.#forget(podId);
+  }
+
+  #requireRules({ cidrTables }: PolicyTable): void {
+    for (const table of cidrTables.keys()) {
+      if (!this.#incomplete.has(table)) continue;
+      throw new PodwireError('ERR_MAP_FULL', `CIDR table ${table} is not complete`, {
+        hint: 'fewer address conditions in the policies of this node, or a larger limit in bpf/abi.h',
+      });
+    }
+  }
+
   /** True when the pod's table in the kernel is this one now. */
   #extend(podId: number, table: PolicyTable): boolean {
     const written = this.#written.get(podId);
     if (written === undefined) return false;
     if (written.table === table) return true;
+    this.#requireRules(table);
     const { entries } = written.table;
     if (table.entries.length > written.room || !startsWith(table.entries, entries)) return false;
     write(written.map, table.entries.slice(entries.length));
@@ -109,15 +142,18 @@ export class PolicyTables {
   }
 
   putRules(table: number, rules: readonly CidrRule[]): void {
+    this.#incomplete.add(table);
     this.#rules.setMany(
       rules.map((rule) => [
         keyOf(table, rule),
         { verdict: VERDICTS[rule.verdict], policy: rule.policy, cidrTable: 0 },
       ]),
     );
+    this.#incomplete.delete(table);
   }
 
   deleteRules(table: number, rules: readonly CidrRule[]): void {
+    this.#incomplete.delete(table);
     this.#rules.deleteMany(rules.map((rule) => keyOf(table, rule)));
   }
 

@@ -2,9 +2,11 @@
  * The one writer of kernel state: takes plan operations in the order diff.ts gives them and makes the maps and the pods'
  * programs say the same. An operation the kernel refuses (a full map) is said, kept and tried again; the others still apply.
  */
+import { NO_NETWORK_RULES, type NetworkRules } from '../compile/kernel/network.ts';
 import type { PlanOperation } from '../compile/kernel/diff.ts';
 import type { KernelPlan } from '../compile/kernel/plan.ts';
 import type { Log } from '../log.ts';
+import { NetworkTable } from './network-table.ts';
 import type { PodFailure } from './pod-failure.ts';
 import { PodTable, type CapturedPod, type PodTableOptions } from './pod-table.ts';
 import { PolicyTables } from './policy-tables.ts';
@@ -18,6 +20,8 @@ export class Reconciler {
   readonly #pods: PodTable;
   readonly #policies: PolicyTables;
   readonly #tunnels: TunnelTable;
+  readonly #network: NetworkTable;
+  #networkRules = NO_NETWORK_RULES;
   readonly #log: Log;
   /** refused by the kernel, by map and key; with what was last logged of each */
   readonly #refused = new Map<string, { operation: PlanOperation; message: string }>();
@@ -31,6 +35,7 @@ export class Reconciler {
     this.#policies = new PolicyTables({ binding, map });
     this.services = new ServiceTable(map);
     this.#tunnels = new TunnelTable(map);
+    this.#network = new NetworkTable({ map, log });
     this.#pods = new PodTable({ ...options, policies: this.#policies });
   }
 
@@ -57,6 +62,11 @@ export class Reconciler {
     return this.#pods.byUid(this.#pods.uidOf(pod) ?? '')?.entry.identity ?? 0;
   }
 
+  /** Why some or all connections to a pod are decided in user space; undefined: none is. */
+  userSpace(uid: string): string | undefined {
+    return this.#pods.userSpace(uid);
+  }
+
   apply(operations: readonly PlanOperation[], plan: KernelPlan): void {
     this.#plan = plan;
     this.#revision++;
@@ -68,6 +78,23 @@ export class Reconciler {
       if (operation === policies[0]) this.#writePolicies(policies.map(({ key }) => key));
       if (operation === pods[0]) this.#pods.introduce(pods.map(({ key }) => key));
       this.#try(operation, plan);
+    }
+  }
+
+  /** What NetworkPolicies let talk; true when it was another thing before. */
+  setNetwork(rules: NetworkRules): boolean {
+    const changed = rules !== this.#networkRules;
+    this.#networkRules = rules;
+    this.#writeNetwork();
+    return changed;
+  }
+
+  /** Numbers of pods come and go with their capture. */
+  #writeNetwork(): void {
+    try {
+      this.#network.write(this.#networkRules, (uid) => this.#pods.byUid(uid)?.id);
+    } catch (err) {
+      this.#log.error({ err }, 'the kernel refused what NetworkPolicies say: it is tried again');
     }
   }
 
@@ -88,6 +115,7 @@ export class Reconciler {
   retry(): void {
     this.#revision++;
     this.#pods.retry();
+    this.#writeNetwork();
     if (!this.#plan) return;
     for (const { operation } of [...this.#refused.values()]) this.#try(operation, this.#plan);
   }

@@ -4,6 +4,7 @@
 import type { Ip } from './ip.ts';
 import type { Authorization } from './authorization.ts';
 import type { SpliceMode } from './enrolment.ts';
+import type { NetworkPolicy } from './network-policy.ts';
 import type { LoadBalancer, LocalityPreference } from './service.ts';
 import type { Locality } from './workload.ts';
 import type { NamespaceResource, SecretResource, ServiceAccountResource } from './resource/core.ts';
@@ -79,6 +80,8 @@ export interface PodResource extends ResourceMeta {
   readonly sameNodeTunnel?: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
+  /** ports the kubelet calls: probes, life-cycle handlers; sorted */
+  readonly probePorts: readonly number[];
 }
 
 export interface NodeResource extends ResourceMeta {
@@ -172,12 +175,17 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly l7?: AuthorizationPolicySpec;
 }
 
+export interface NetworkPolicyResource extends ResourceMeta, NetworkPolicy {
+  readonly kind: 'NetworkPolicy';
+}
+
 export type Resource =
   | PodResource
   | NodeResource
   | ServiceResource
   | EndpointSliceResource
   | AuthorizationPolicyResource
+  | NetworkPolicyResource
   | NamespaceResource
   | ServiceAccountResource
   | SecretResource

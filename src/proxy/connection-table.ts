@@ -1,9 +1,12 @@
 /** Owner of the proxy's live connections: counts them and ends those that are no longer allowed. */
-import type { Origin } from './transport.ts';
+import type { ListenerInfo } from './tcp-proxy.ts';
+import type { Endpoint, Origin } from './transport.ts';
 
 export interface ProxiedConnection {
   readonly origin: Origin;
-  readonly podId: number;
+  readonly listener: ListenerInfo;
+  /** the other end of the accepted link */
+  readonly peer: Endpoint;
   close(reset: boolean): void;
 }
 
@@ -13,6 +16,8 @@ export class ConnectionTable {
   failed = 0;
   /** connections that came to a listener by another way than connect4/6 or sk_lookup */
   refused = 0;
+  /** that policy did not let in */
+  denied = 0;
 
   add(connection: ProxiedConnection): void {
     this.#live.add(connection);

@@ -89,7 +89,7 @@ export function closedLine(kind: FlowKind): AccessLine {
     path: `${members({ path: kind.path })},"bytes_spliced":`,
     tail: end({
       not_spliced: kind.reason === 'none' || cut ? undefined : kind.reason,
-      policy: kind.policy || undefined,
+      ...ruleOf(kind),
       error: cut ? kind.reason : undefined,
       msg: 'connection complete',
     }),
@@ -102,10 +102,21 @@ export function deniedLine(kind: FlowKind): AccessLine {
     ends: endsOf(kind),
     path: '',
     tail: end({
-      policy: kind.policy || undefined,
+      ...ruleOf(kind),
       error: kind.reason,
       msg: 'connection failed',
     }),
+  };
+}
+
+/** The policy and rule that decided, and what dry-run policies would have done. */
+function ruleOf({ policy, rule, dryRun }: FlowKind): Record<string, string | undefined> {
+  return {
+    policy: policy || undefined,
+    rule: rule || undefined,
+    dry_run: dryRun && (dryRun.allowed ? 'allow' : 'deny'),
+    dry_run_policy: dryRun?.policy || undefined,
+    dry_run_rule: dryRun?.rule || undefined,
   };
 }
 

@@ -55,14 +55,26 @@ export interface ClosedNumbers extends FlowNumbers {
   readonly durationMs: number;
 }
 
+/** Which rule of which policy decided. */
+export interface RuleName {
+  /** "namespace/name"; '' when it was the default */
+  readonly policy: string;
+  /** its place among the policy's rules, from 0; 'no ALLOW matched' when it was that; '' where policy did not decide */
+  readonly rule: string;
+}
+
+export interface DryRunVerdict extends RuleName {
+  readonly allowed: boolean;
+}
+
 /**
  * Connections that ended, or were refused, with the same story: all that telemetry says of them but their numbers.  It is
  * made once and kept, so that one more connection costs a few additions and one line of text.
  */
-export interface FlowKind extends FlowInfo {
+export interface FlowKind extends FlowInfo, RuleName {
   readonly path: FlowPathName;
   /** name of enum reason: why not spliced, cut or refused; 'none' */
   readonly reason: string;
-  /** "namespace/name" of the policy that decided, '' when it was the default */
-  readonly policy: string;
+  /** what would have been, were the dry-run policies in force; undefined: the destination has none */
+  readonly dryRun: DryRunVerdict | undefined;
 }

@@ -56,7 +56,11 @@ export interface Lookup {
 
 export function openLookup(
   context: TestContext,
-  pod: { readonly flags?: number; readonly workers?: number } = {},
+  pod: {
+    readonly flags?: number;
+    readonly workers?: number;
+    readonly cidrRules?: number;
+  } = {},
 ): Lookup {
   const binding = loadBinding();
   const object = binding.openObject(join(repositoryRoot(), 'bpf/.output/lookup.bpf.o'));
@@ -68,6 +72,7 @@ export function openLookup(
   object.setRodata('pod_workers', u32.encode(pod.workers ?? 1));
   object.setMaxEntries('counters', binding.possibleCpus() * Counter.MAX);
   object.setMaxEntries('reasons', binding.possibleCpus() * Reason.MAX);
+  if (pod.cidrRules !== undefined) object.setMaxEntries('cidr_rules', pod.cidrRules);
   object.load();
   const program = object.program('podwire_lookup');
   const records = new TypedMap('records', object.map('records'), FlowKeyCodec, RecordCodec);

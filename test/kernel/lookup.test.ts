@@ -49,6 +49,7 @@ function allowOnly(lookup: Lookup, identity: number): void {
       { identity, port: 0, verdict: 'allow', policy: 1, cidrTable: 0 },
     ],
     cidrTables: new Map(),
+    userSpace: undefined,
   });
 }
 

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { compilePolicy, type PolicyTable } from '../../src/compile/kernel/policy/compile.ts';
+import { compilePolicy } from '../../src/compile/kernel/policy/compile.ts';
+import { type PolicyTable } from '../../src/compile/kernel/policy/policy-table.ts';
 import { evaluate } from '../../src/compile/kernel/policy/evaluate.ts';
 import { PolicyTables } from '../../src/kernel/policy-tables.ts';
 import { Reason, RecordFlags } from '../../src/kernel/abi/layout.gen.ts';
@@ -202,7 +203,7 @@ test('new identities are added to the table that is there, also beyond its room'
     const namespace = number % 2 === 0 ? 'a' : 'b';
     const added = compiled(new Map([[`spiffe://d/ns/${namespace}/sa/s${number}`, number]]));
     const fresh = added.entries.filter(({ identity }) => identity === number);
-    table = { entries: [...table.entries, ...fresh], cidrTables: new Map() };
+    table = { entries: [...table.entries, ...fresh], cidrTables: new Map(), userSpace: undefined };
     tables.put(POD.id, table);
     replaced.add(innerMap());
     assert.equal(passes(number), namespace === 'a', `${number} of ${namespace}`);

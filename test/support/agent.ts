@@ -38,8 +38,8 @@ export interface AgentOptions {
   readonly program?: string;
   /** all of the config folder, instead of what `pods` and `resources` say */
   readonly described?: readonly Resource[];
-  /** in the namespace of the mesh's bridge: one of several nodes */
-  readonly onNode?: boolean;
+  /** namespace it runs in: the node's own; the test's when absent */
+  readonly node?: Pod;
 }
 
 export interface Agent {
@@ -148,8 +148,7 @@ class AgentProcess implements Agent {
   constructor(
     folders: Folders,
     cgroup: string,
-    command: readonly string[],
-    args: readonly string[],
+    { program, args, node }: Pick<AgentOptions, 'program' | 'args' | 'node'>,
   ) {
     this.configFolder = folders.config;
     this.#socket = folders.socket;
@@ -159,10 +158,14 @@ class AgentProcess implements Agent {
       ...['--state-dir', folders.state, '--admin', folders.socket, '--metrics', '127.0.0.1:0'],
     ];
     /* inside the cgroup it attaches to: its own sockets in pods must meet the programs as well */
+    const place = node ? ['nsenter', `--net=${node.netnsPath}`, '--'] : [];
+    const main = program ?? mainProgram();
     const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
-    this.#child = spawn('sh', ['-c', enter, cgroup, ...command, 'agent', ...options, ...args], {
-      stdio: ['ignore', 'inherit', 'pipe'],
-    });
+    this.#child = spawn(
+      'sh',
+      ['-c', enter, cgroup, ...place, process.execPath, main, 'agent', ...options, ...(args ?? [])],
+      { stdio: ['ignore', 'inherit', 'pipe'] },
+    );
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     this.ended = new Promise((resolve, reject) => {
       this.#child.once('error', reject);
@@ -271,12 +274,7 @@ export function launchAgent(options: AgentOptions): Agent {
       .map((resource) => stringify(resource))
       .join('---\n'),
   );
-  const command = [
-    ...(options.onNode ? ['nsenter', `--net=${mesh.nodeNetnsPath}`, '--'] : []),
-    process.execPath,
-    options.program ?? mainProgram(),
-  ];
-  const agent = new AgentProcess(folders, mesh.cgroup, command, options.args ?? []);
+  const agent = new AgentProcess(folders, mesh.cgroup, options);
   mesh.defer(() => agent.close());
   return agent;
 }

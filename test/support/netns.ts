@@ -50,8 +50,6 @@ export interface RunResult {
 export interface RunOptions {
   /** undefined: in the mesh's cgroup, but in the host's namespace */
   readonly pod?: Pod;
-  /** in the namespace of the bridge, which stands for the node's */
-  readonly onNode?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly timeoutMs?: number;
@@ -82,8 +80,8 @@ export interface Mesh {
   /** a folder that is removed with the mesh */
   readonly folder: string;
   readonly pods: readonly Pod[];
-  /** namespace of the bridge: the pods' router, and the node itself where a test has several nodes */
-  readonly nodeNetnsPath: string;
+  /** the bridge's namespace, the pods' gateway: the node, for an agent that is started in it */
+  readonly node: Pod;
   /** of the pods */
   readonly subnets: { readonly v4: string; readonly v6: string };
   pod(name: string): Pod;
@@ -104,6 +102,7 @@ class NetnsMesh implements Mesh {
   readonly cgroup: string;
   readonly folder: string;
   readonly pods: readonly Pod[];
+  readonly node: Pod;
   readonly subnets: { readonly v4: string; readonly v6: string };
   readonly #deferred: (() => void | Promise<void>)[] = [];
   readonly #children = new Set<ChildProcess>();
@@ -131,19 +130,21 @@ class NetnsMesh implements Mesh {
       v4: `10.${subnet}.${index + 1}`,
       v6: `${subnet6}::${index + 1}`,
     }));
+    this.node = {
+      ...{ spec: { name: 'node' }, name: 'node', netns: this.#bridge },
+      netnsPath: join(NETNS_FOLDER, this.#bridge),
+      v4: `10.${subnet}.254`,
+      v6: `${subnet6}::fe`,
+    };
     process.once('exit', this.#destroyOnExit);
     process.once('SIGINT', this.#destroyOnSignal);
     process.once('SIGTERM', this.#destroyOnSignal);
     try {
-      this.#build(`10.${subnet}.254`, `${subnet6}::fe`);
+      this.#build(this.node.v4, this.node.v6);
     } catch (error) {
       this.#destroy();
       throw error;
     }
-  }
-
-  get nodeNetnsPath(): string {
-    return join(NETNS_FOLDER, this.#bridge);
   }
 
   get #bridge(): string {
@@ -188,8 +189,7 @@ class NetnsMesh implements Mesh {
   }
 
   spawn(program: string, args: readonly string[], options: RunOptions = {}): Spawned {
-    const netns = options.pod?.netnsPath ?? (options.onNode ? this.nodeNetnsPath : undefined);
-    const enter = netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--'];
+    const enter = options.pod ? ['nsenter', `--net=${options.pod.netnsPath}`, '--'] : [];
     const child = spawn('sh', ['-c', ENTER_CGROUP, this.cgroup, ...enter, program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },

@@ -73,7 +73,7 @@ export async function startNodeAgent(options: NodeAgentsOptions, own: NodeMesh):
   const { nodes, ca, resources = [], args = [] } = options;
   return startAgent({
     mesh: own,
-    onNode: true,
+    node: own.node,
     described: nodeResources(nodes, own, resources),
     args: [
       ...['--node', own.nodeName, '--ca-cert', ca.certificate, '--ca-key', ca.key],

@@ -34,7 +34,7 @@ export function createNodes(scope: Scope, specs: readonly NodeSpec[]): readonly 
 }
 
 function connect(wire: string, nodes: readonly NodeMesh[], node: NodeMesh, index: number): void {
-  const netns = node.nodeNetnsPath.split('/').at(-1)!;
+  const netns = node.node.netnsPath.split('/').at(-1)!;
   const inWire = [
     `link add node${index} type veth peer name wire0 netns ${netns}`,
     `link set node${index} master br0 up`,
@@ -55,6 +55,6 @@ function connect(wire: string, nodes: readonly NodeMesh[], node: NodeMesh, index
   ];
   command('ip', ['-n', netns, '-batch', '-'], inNode.join('\n'));
   for (const setting of ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']) {
-    command('nsenter', [`--net=${node.nodeNetnsPath}`, '--', 'sysctl', '-qw', setting]);
+    command('nsenter', [`--net=${node.node.netnsPath}`, '--', 'sysctl', '-qw', setting]);
   }
 }

@@ -11,6 +11,8 @@ import { PodKernelPort } from './kernel-port.ts';
 import type { MainThread } from './main-thread.ts';
 import type { TunnelPod, WorkerSetup, WorkerStats } from './messages.ts';
 import { Outbound } from './outbound.ts';
+import { PolicyGuard } from './policy-guard.ts';
+import { PolicyView, type PolicyChanges } from './policy-view.ts';
 import { TunnelPods } from './tunnel-pods.ts';
 
 /**
@@ -19,6 +21,8 @@ import { TunnelPods } from './tunnel-pods.ts';
  */
 const ACCEPT_GRACE_MS = 200;
 const DRAIN_POLL_MS = 20;
+/** What a busy worker admitted by the policy before is ended by itself a little later than the main thread ends the others. */
+const ENFORCE_AFTER_MS = 40;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -41,6 +45,7 @@ export class DataPlane {
   readonly #kernel: PodKernelPort;
   readonly #main: MainThread;
   readonly #table = new ConnectionTable();
+  readonly #policies = new PolicyView();
   readonly #pods = new TunnelPods();
   readonly #outbound: Outbound;
   readonly #proxy: TcpProxy;
@@ -70,6 +75,10 @@ export class DataPlane {
       kernel: this.#kernel,
       connect: (listener, origin) => this.#outbound.connect(listener, origin),
       table: this.#table,
+      guard: new PolicyGuard({
+        policies: this.#policies,
+        tell: (denial) => main.denied(denial),
+      }),
     });
     this.certificates.onRevocations(() => this.#cutRevoked());
   }
@@ -89,6 +98,15 @@ export class DataPlane {
     }
   }
 
+  /** Live connections are ended by the main thread first, which also says why. */
+  setPolicies(changes: PolicyChanges): void {
+    this.#policies.update(changes);
+    setTimeout(() => {
+      this.#proxy.enforce();
+      for (const tunnels of this.#inbound) tunnels.enforce();
+    }, ENFORCE_AFTER_MS);
+  }
+
   /** Of a pod that is gone nothing goes on: its peers would wait for answers that cannot come. */
   replacePods(pods: readonly TunnelPod[]): void {
     this.#pods.replace(pods);
@@ -101,13 +119,14 @@ export class DataPlane {
   }
 
   stats(): WorkerStats {
-    const { opened, failed, refused, size: live } = this.#table;
+    const { opened, failed, refused, denied, size: live } = this.#table;
     const inbound = [...this.#inbound];
     return {
       live,
       opened,
       failed,
       refused,
+      denied,
       tunnels: {
         outbound: this.#outbound.tunnels,
         inbound: inbound.reduce((sum, { tunnels }) => sum + tunnels, 0),
@@ -147,6 +166,7 @@ export class DataPlane {
       kernel: this.#kernel,
       main: this.#main,
       pods: this.#pods,
+      policies: this.#policies,
       certificates: this.certificates,
     });
     this.#inbound.add(tunnels);

@@ -1,4 +1,5 @@
 /** The listener of one pod at 15008: proven peers, their requests under the pod's policy, and the application behind. */
+import type { Decision } from '../../compile/kernel/policy/evaluate.ts';
 import { HboneServer, type InboundRequest } from '../../hbone/server.ts';
 import { parseSpiffe } from '../../model/identity.ts';
 import { parseIp } from '../../model/ip.ts';
@@ -7,6 +8,7 @@ import type { AcceptedSecureLink, Transport } from '../../proxy/transport.ts';
 import type { CertificateView } from './certificate-view.ts';
 import type { PodKernelPort } from './kernel-port.ts';
 import type { MainThread } from './main-thread.ts';
+import type { PolicyView } from './policy-view.ts';
 import type { TunnelPods } from './tunnel-pods.ts';
 
 const HANDSHAKE_MS = 10_000;
@@ -18,6 +20,7 @@ export interface InboundTunnelsOptions {
   readonly kernel: PodKernelPort;
   readonly main: MainThread;
   readonly pods: TunnelPods;
+  readonly policies: PolicyView;
   readonly certificates: CertificateView;
 }
 
@@ -79,6 +82,11 @@ export class InboundTunnels {
     return this.#server.connections;
   }
 
+  /** Ends the tunnels that policy no longer allows. */
+  enforce(): void {
+    this.#server.closeWhere(({ request }) => !this.#decide(request).allowed);
+  }
+
   /** No new connections; the peers are asked to leave. */
   retire(): void {
     this.#accepting.close();
@@ -110,14 +118,14 @@ export class InboundTunnels {
     this.#server.accept(accepted);
   }
 
-  #decide({ peer, remote, target }: InboundRequest) {
-    const { listener, pods } = this.#options;
-    return pods.decide(
-      listener.podId,
-      peer.spiffe,
-      { address: parseIp(remote.address)!, port: remote.port },
-      { address: parseIp(target.address)!, port: target.port },
-    );
+  #decide({ peer, remote, target }: InboundRequest): Decision {
+    const { listener, policies } = this.#options;
+    return policies.allows(listener.podUid, {
+      sourceIdentity: peer.spiffe,
+      sourceAddr: parseIp(remote.address)!,
+      destAddr: parseIp(target.address)!,
+      destPort: target.port,
+    });
   }
 
   #socket(kernel: PodKernelPort, { peer, remote, target }: InboundRequest): number {
@@ -133,13 +141,14 @@ export class InboundTunnels {
   #denied(request: InboundRequest): void {
     const { listener, main } = this.#options;
     const { peer, remote, target } = request;
-    const { policy } = this.#decide(request);
     main.denied({
+      ...this.#decide(request),
       podId: listener.podId,
-      source: peer.spiffe,
-      sourceAddress: { address: parseIp(remote.address)!, port: remote.port },
-      port: target.port,
-      policy,
+      peer: remote,
+      target,
+      sourcePod: 0,
+      sourceIdentity: this.#numbers.get(peer.spiffe)!,
+      tunnelled: true,
     });
   }
 }

@@ -1,5 +1,5 @@
 /** The proxy's view of the kernel: provenance records by the accepted 4-tuple, sockets inside pods. */
-import { addrFromText, addrToText, ZERO_ADDR } from '../../kernel/abi/address.ts';
+import { addrFromText, addrToText, isZeroAddr, ZERO_ADDR } from '../../kernel/abi/address.ts';
 import {
   AgentPort,
   AgentSock,
@@ -49,12 +49,12 @@ export class PodKernelPort implements KernelPort {
     }
     /* Only sk_lookup brings a connection here under another port than the listener's own. */
     if (local.port === listener.port || local.port === AgentPort.INBOUND) return undefined;
-    const spokenFor = record && record.clientPort !== 0;
+    const spokenFor = record && record.clientPort !== 0 ? clientOf(record, remote) : undefined;
     return {
       target: local,
       dialled: local,
-      client: spokenFor ? { address: addrToText(record.client), port: record.clientPort } : remote,
-      sourceIdentity: record?.identity ?? 0,
+      client: spokenFor ?? remote,
+      sourceIdentity: listener.provenance ? (record?.identity ?? 0) : 0,
       sourcePod: record?.pod ?? 0,
     };
   }
@@ -95,6 +95,12 @@ export class PodKernelPort implements KernelPort {
       storage: { map: this.#agentSocks, value: AgentSock.encode(value) },
     });
   }
+}
+
+/** Whom another agent's leg speaks for; one that leaves its own pod says the port only. */
+function clientOf(record: Provenance, remote: Endpoint): Endpoint {
+  const address = isZeroAddr(record.client) ? remote.address : addrToText(record.client);
+  return { address, port: record.clientPort };
 }
 
 function familyOf(endpoint: Endpoint): 4 | 6 {

@@ -3,8 +3,8 @@ import type {
   Answer,
   Answers,
   FromWorker,
+  ProxyDenial,
   Question,
-  TunnelDenial,
   TunnelFailure,
 } from './messages.ts';
 
@@ -53,7 +53,7 @@ export class MainThread {
     this.#say({ kind: 'want', spiffe });
   }
 
-  denied(denial: TunnelDenial): void {
+  denied(denial: ProxyDenial): void {
     this.#say({ kind: 'denied', denial });
   }
 

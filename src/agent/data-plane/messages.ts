@@ -1,10 +1,11 @@
 /** What the agent's main thread and its data-plane workers say to each other. */
 import type { IpPort, TunnelRoute } from '../../compile/tunnel-route.ts';
-import type { Authorization } from '../../model/authorization.ts';
-import type { Ip } from '../../model/ip.ts';
 import type { RevocationList } from '../../identity/revocation-list.ts';
+import type { Ip } from '../../model/ip.ts';
 import type { TlsCredentials } from '../../model/tls-credentials.ts';
-import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import type { ListenerInfo, Verdict } from '../../proxy/tcp-proxy.ts';
+import type { Endpoint } from '../../proxy/transport.ts';
+import type { PolicyChanges } from './policy-view.ts';
 
 export interface WorkerSetup {
   /** descriptors of the process: the worker duplicates them */
@@ -18,7 +19,6 @@ export interface TunnelPod {
   readonly podId: number;
   readonly spiffe: string;
   readonly addresses: readonly Ip[];
-  readonly policies: readonly Authorization[];
   /** what its requests and answers say of it */
   readonly baggage: string;
   /** its own port by host and port of the Services it serves */
@@ -44,16 +44,6 @@ export interface Answers {
 
 export type Answer = Answers[keyof Answers];
 
-/** A connection that a worker refused after its TLS handshake. */
-export interface TunnelDenial {
-  readonly podId: number;
-  readonly source: string;
-  readonly sourceAddress: IpPort;
-  readonly port: number;
-  /** "namespace/name", undefined: no ALLOW policy matched */
-  readonly policy: string | undefined;
-}
-
 /** A tunnel, or the TLS connection of tunnels, that did not come about. */
 export interface TunnelFailure {
   readonly direction: 'inbound' | 'outbound';
@@ -66,6 +56,8 @@ export interface TunnelFailure {
 
 export type ToWorker =
   | { readonly kind: 'listen'; readonly listener: ListenerInfo; readonly fd: number }
+  /** before the listeners of the pods they are about */
+  | { readonly kind: 'policies'; readonly changes: PolicyChanges }
   | {
       readonly kind: 'unlisten';
       readonly podId: number;
@@ -91,12 +83,25 @@ export interface WorkerStats {
   readonly opened: number;
   readonly failed: number;
   readonly refused: number;
+  readonly denied: number;
   readonly tunnels: {
     readonly outbound: number;
     readonly inbound: number;
     /** mTLS connections that carry them */
     readonly connections: number;
   };
+}
+
+/** A connection that a worker refused because of policy. */
+export interface ProxyDenial extends Verdict {
+  readonly podId: number;
+  /** the other end, and where it wanted to go */
+  readonly peer: Endpoint;
+  readonly target: Endpoint;
+  readonly sourcePod: number;
+  readonly sourceIdentity: number;
+  /** the identity was proven by certificate */
+  readonly tunnelled: boolean;
 }
 
 export type FromWorker =
@@ -107,5 +112,5 @@ export type FromWorker =
   | { readonly kind: 'stats'; readonly id: number; readonly stats: WorkerStats }
   | { readonly kind: 'drained'; readonly cut: number }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
-  | { readonly kind: 'denied'; readonly denial: TunnelDenial }
+  | { readonly kind: 'denied'; readonly denial: ProxyDenial }
   | { readonly kind: 'failed'; readonly failure: TunnelFailure };

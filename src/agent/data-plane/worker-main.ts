@@ -22,6 +22,9 @@ function main(): void {
         plane.listen(message.listener, message.fd);
         say({ kind: 'listening', fd: message.fd });
         break;
+      case 'policies':
+        plane.setPolicies(message.changes);
+        break;
       case 'unlisten':
         void plane.retire(
           ({ podId, role }) => podId === message.podId && message.roles.includes(role),

@@ -9,13 +9,14 @@ import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import type {
   Answer,
   FromWorker,
+  ProxyDenial,
   Question,
   ToWorker,
-  TunnelDenial,
   TunnelFailure,
   WorkerSetup,
   WorkerStats,
 } from './messages.ts';
+import type { PolicyChanges } from './policy-view.ts';
 
 const DRAIN_MS = 5000;
 export const NO_STATS: WorkerStats = {
@@ -23,6 +24,7 @@ export const NO_STATS: WorkerStats = {
   opened: 0,
   failed: 0,
   refused: 0,
+  denied: 0,
   tunnels: { outbound: 0, inbound: 0, connections: 0 },
 };
 
@@ -30,14 +32,17 @@ export const NO_STATS: WorkerStats = {
 export interface WorkerHost {
   /** what a new thread is told first */
   greeting(): readonly ToWorker[];
+  /** all of them */
+  policies(): PolicyChanges;
   /** a connection waits for the certificate of this identity */
   wanted(spiffe: string): void;
   answer(question: Question): Answer;
 }
 
-/** Who is told what becomes of tunnels. */
-export interface TunnelObserver {
-  tunnelDenied(denial: TunnelDenial): void;
+/** Who is told what became of connections. */
+export interface WorkerObserver {
+  /** policy refused a connection that had reached the agent */
+  refused(denial: ProxyDenial): void;
   tunnelFailed(failure: TunnelFailure): void;
 }
 
@@ -48,7 +53,7 @@ export class WorkerThread {
   readonly #closeFd: (fd: number) => void;
   readonly #host: WorkerHost;
   /** undefined: nobody listens yet */
-  observer: TunnelObserver | undefined;
+  observer: WorkerObserver | undefined;
   readonly #backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
   /** listening descriptors that no worker has taken yet */
   readonly #pending = new Set<number>();
@@ -123,7 +128,8 @@ export class WorkerThread {
     worker.on('message', (message: FromWorker) => this.#hear(worker, message));
     worker.on('error', (err) => this.#log.error({ err }, 'a data-plane worker failed'));
     worker.on('exit', () => this.#ended(worker));
-    for (const message of this.#host.greeting()) worker.postMessage(message);
+    const policies: ToWorker = { kind: 'policies', changes: this.#host.policies() };
+    for (const message of [policies, ...this.#host.greeting()]) worker.postMessage(message);
     return worker;
   }
 
@@ -149,7 +155,7 @@ export class WorkerThread {
         } satisfies ToWorker);
         break;
       case 'denied':
-        this.observer?.tunnelDenied(message.denial);
+        this.observer?.refused(message.denial);
         break;
       case 'failed':
         this.observer?.tunnelFailed(message.failure);

@@ -1,11 +1,14 @@
 /** The data-plane workers of the agent, one thread and one listener slot each. */
 import type { Log } from '../../log.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
+import type { PlanState } from '../../compile/kernel/plan.ts';
 import type { ToWorker, WorkerSetup, WorkerStats } from './messages.ts';
-import { NO_STATS, WorkerThread, type TunnelObserver, type WorkerHost } from './worker-thread.ts';
+import { PolicyFeed } from './policy-feed.ts';
+import { NO_STATS, WorkerThread, type WorkerHost, type WorkerObserver } from './worker-thread.ts';
 
 export class Workers {
   readonly #threads: readonly WorkerThread[];
+  readonly #feed = new PolicyFeed();
 
   constructor(options: {
     count: number;
@@ -14,13 +17,22 @@ export class Workers {
     /** the worker with this slot was replaced and needs its listeners again */
     onRestart: (worker: number) => void;
     closeFd: (fd: number) => void;
-    host: WorkerHost;
+    host: Omit<WorkerHost, 'policies'>;
   }) {
-    const { count, onRestart, ...each } = options;
+    const { count, onRestart, host, ...each } = options;
+    const whole: WorkerHost = { ...host, policies: () => this.#feed.all };
     this.#threads = Array.from(
       { length: count },
-      (_, worker) => new WorkerThread({ ...each, onRestart: () => onRestart(worker) }),
+      (_, worker) => new WorkerThread({ ...each, host: whole, onRestart: () => onRestart(worker) }),
     );
+  }
+
+  /** Before the kernel is told of it. False: the policies in force at this node's pods stay as they are. */
+  plan(state: PlanState): boolean {
+    const changes = this.#feed.next(state);
+    if (!changes) return false;
+    this.tell({ kind: 'policies', changes });
+    return true;
   }
 
   get count(): number {
@@ -35,7 +47,7 @@ export class Workers {
     for (const thread of this.#threads) thread.unlisten(podId, roles);
   }
 
-  onTunnels(observer: TunnelObserver): void {
+  observe(observer: WorkerObserver): void {
     for (const thread of this.#threads) thread.observer = observer;
   }
 
@@ -52,6 +64,7 @@ export class Workers {
         opened: sum.opened + one.opened,
         failed: sum.failed + one.failed,
         refused: sum.refused + one.refused,
+        denied: sum.denied + one.denied,
         tunnels: {
           outbound: sum.tunnels.outbound + one.tunnels.outbound,
           inbound: sum.tunnels.inbound + one.tunnels.inbound,

@@ -12,7 +12,7 @@ import type { NumberTable } from './number-table.ts';
 import type { Allocators } from './numbers.ts';
 import { compilePod, type LocalEntry, type PodEntry, type PortModeEntry } from './pods.ts';
 import type { PolicyCache } from './policy/cache.ts';
-import type { CidrRule, PolicyTable } from './policy/compile.ts';
+import { askTable, POLICY_LIMITS, type CidrRule, type PolicyTable } from './policy/policy-table.ts';
 import type { TunnelMode } from './tunnels.ts';
 
 /** The maps of the plan that the node's pods fill; see KernelPlan. */
@@ -135,7 +135,7 @@ export function planPolicies(
     if (table === undefined) edit.delete(uid);
     else put(edit, previous.policies, uid, table);
   }
-  const policies = edit.done();
+  const policies = shedPrefixes(edit.done(), previous.policies);
   if (policies.changedSince(previous.policies).length === 0) return previous;
   const used = new Map<string, readonly CidrRule[]>();
   for (const { cidrTables } of policies.values()) {
@@ -145,6 +145,31 @@ export function planPolicies(
   for (const number of previous.cidrTables.keys()) if (!used.has(number)) tables.delete(number);
   for (const [number, rules] of used) put(tables, previous.cidrTables, number, rules);
   return { policies, cidrTables: tables.done() };
+}
+
+/**
+ * Prefix tables of the whole node, old and new ones together, must fit into one map: where they do not, the pods with the
+ * last uids have all their connections decided in user space.
+ */
+function shedPrefixes(
+  policies: SharedMap<PolicyTable>,
+  previous: SharedMap<PolicyTable>,
+): SharedMap<PolicyTable> {
+  const edit = policies.edit();
+  const counted = new Set<number>();
+  let rules = 0;
+  const heavy = [...policies].filter(([, { cidrTables }]) => cidrTables.size > 0);
+  for (const [uid, { cidrTables }] of heavy.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const fresh = [...cidrTables].filter(([number]) => !counted.has(number));
+    const more = fresh.reduce((sum, [, table]) => sum + table.length, 0);
+    if (rules + more > POLICY_LIMITS.nodePrefixes) {
+      put(edit, previous, uid, askTable('the policies of this node depend on too many prefixes'));
+      continue;
+    }
+    rules += more;
+    for (const [number] of fresh) counted.add(number);
+  }
+  return edit.done();
 }
 
 /** Equal values stay the same objects: diff.ts compares references first. */

@@ -23,7 +23,7 @@ import {
   type Enrolment,
 } from './node-pods.ts';
 import type { LocalEntry, PodEntry, PortModeEntry } from './pods.ts';
-import type { CidrRule, PolicyTable } from './policy/compile.ts';
+import type { CidrRule, PolicyTable } from './policy/policy-table.ts';
 import { PolicyCache } from './policy/cache.ts';
 import { planTunnels, type Tunnel, type TunnelMode } from './tunnels.ts';
 import { compileService, serviceEntryKeys, type Backend, type ServiceEntry } from './services.ts';

@@ -25,6 +25,7 @@ export interface PodEntry {
   readonly tunnelOnly: boolean;
   readonly splice: SpliceMode;
   readonly portModes: ReadonlyMap<number, SpliceMode>;
+  readonly probePorts: readonly number[];
   readonly serviceAccount: string;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
@@ -70,6 +71,7 @@ export function compilePod(
     tunnelOnly: tunnel && (mode === 'everywhere' || enrolled.sameNodeTunnel === true),
     splice: enrolled.splice,
     portModes: enrolled.portModes,
+    probePorts: enrolled.probePorts,
     serviceAccount: workload.serviceAccount || 'default',
     canonicalName: workload.canonicalName,
     canonicalRevision: workload.canonicalRevision,

@@ -185,6 +185,7 @@ function workloadPod(entry: WorkloadEntryResource): Resource[] {
     captureProxy: false,
     splice: 'never',
     portModes: new Map(),
+    probePorts: [],
   };
   return [pod];
 }

@@ -9,6 +9,7 @@ import { readEndpointSlice } from './endpoint-slice.ts';
 import { idKind, readCustomResource, type ValidateOptions } from './custom-resource.ts';
 import { describe, Fields, type Problem } from './fields.ts';
 import { defaultNamespace, resourceId } from './metadata.ts';
+import { readNetworkPolicy } from './network-policy.ts';
 import { readNode } from './node.ts';
 import { readPod } from './pod.ts';
 import { readService } from './service.ts';
@@ -46,6 +47,7 @@ const KINDS: readonly Kind[] = [
   { kind: 'Namespace', group: '', read: readNamespace },
   { kind: 'ServiceAccount', group: '', read: readServiceAccount },
   { kind: 'Secret', group: '', read: readSecret },
+  { kind: 'NetworkPolicy', group: 'networking.k8s.io', read: readNetworkPolicy },
   { kind: 'AuthorizationPolicy', group: ISTIO_SECURITY, read: readAuthorizationPolicy },
   custom('PeerAuthentication', ISTIO_SECURITY),
   custom('RequestAuthentication', ISTIO_SECURITY),

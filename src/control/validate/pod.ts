@@ -19,6 +19,7 @@ import {
 } from './annotations.ts';
 import { describe, isPort, type Fields } from './fields.ts';
 import { readMetadata } from './metadata.ts';
+import { readProbePorts } from './probe-ports.ts';
 
 const KNOWN = [
   NETNS_ANNOTATION,
@@ -76,6 +77,7 @@ export function readPod(root: Fields, file: string): PodResource | undefined {
     ...readTunnel(meta.labels, annotations),
     splice: splice.pod,
     portModes: splice.ports,
+    probePorts: readProbePorts([...containers, ...spec.mappings('initContainers')]),
   };
 }
 

@@ -8,7 +8,7 @@
  */
 
 /** Of everything in this file that the kernel's side also knows. */
-export const ABI_HASH = '65fa6faa81df90fc';
+export const ABI_HASH = 'd388ce18ffd20573';
 
 export interface StructCodec<T> {
   readonly size: number;
@@ -62,8 +62,10 @@ export const AbiLimits = {
   MAX_BACKENDS: 262144,
   MAX_LB_SLOTS: 1048576,
   MAX_AFFINITY: 32768,
-  MAX_CIDR_RULES: 65536,
+  MAX_CIDR_RULES: 262144,
   MAX_TUNNELS: 524288,
+  MAX_PROBES: 16384,
+  MAX_PAIRS: 131072,
   MAX_TRUST: 8192,
   MAX_LISTENING: 16384,
   MAX_FLOODS: 8192,
@@ -110,7 +112,8 @@ export const Reason = {
   NETNS_MISMATCH: 25,
   UNKNOWN_READER: 26,
   FLOOD: 27,
-  MAX: 28,
+  NETWORK_POLICY: 28,
+  MAX: 29,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
 export const reasonNames: readonly string[] = [
@@ -118,7 +121,7 @@ export const reasonNames: readonly string[] = [
   'revoked', 'stalled-reader', 'connection-limit', 'record-quota', 'map-full', 'peer-not-local',
   'older-than-agent', 'early-data', 'waiter', 'socket-option', 'learning-client', 'learning-server',
   'denied-client', 'denied-server', 'annotation', 'self-connect', 'insert-failed', 'splice-off',
-  'netns-mismatch', 'unknown-reader', 'flood',
+  'netns-mismatch', 'unknown-reader', 'flood', 'network-policy',
 ];
 
 /** enum counter */
@@ -145,14 +148,16 @@ export const Counter = {
   CAPTURED_IN: 19,
   TUNNELLED_OUT: 20,
   TUNNELLED_IN: 21,
-  MAX: 22,
+  ASKED: 22,
+  PROBES: 23,
+  MAX: 24,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 export const counterNames: readonly string[] = [
   'connects', 'records', 'record-failed', 'spliced', 'redirect-messages', 'redirect-bytes',
   'tcp-messages', 'tcp-bytes', 'leg-inflight', 'leg-full', 'leg-owned', 'leg-flood', 'leg-budget',
   'leg-memory', 'redirect-failed', 'overlaps', 'events-lost', 'lb-picks', 'captured-out',
-  'captured-in', 'tunnelled-out', 'tunnelled-in',
+  'captured-in', 'tunnelled-out', 'tunnelled-in', 'asked', 'probes',
 ];
 
 /** enum pod_flags */
@@ -231,7 +236,9 @@ export const ConnFlags = {
   AGENT: 32,
   PAIRED: 64,
   LOWAT: 128,
-  TUNNELLED: 256,
+  NODE: 256,
+  SECOND_LEG: 512,
+  TUNNELLED: 1024,
 } as const;
 export type ConnFlags = (typeof ConnFlags)[keyof typeof ConnFlags];
 export const connFlagsNames: { readonly [value: number]: string } = {
@@ -243,7 +250,9 @@ export const connFlagsNames: { readonly [value: number]: string } = {
   32: 'agent',
   64: 'paired',
   128: 'lowat',
-  256: 'tunnelled',
+  256: 'node',
+  512: 'second-leg',
+  1024: 'tunnelled',
 };
 
 /** enum flow_path */
@@ -264,11 +273,34 @@ export const Verdict = {
   ALLOW: 1,
   DENY: 2,
   CIDR: 3,
+  ASK: 4,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export const verdictNames: readonly string[] = [
-  'none', 'allow', 'deny', 'cidr',
+  'none', 'allow', 'deny', 'cidr', 'ask',
 ];
+
+/** enum policy_identity */
+export const PolicyIdentity = {
+  NONE: 0,
+  ANY: 4294967295,
+} as const;
+export type PolicyIdentity = (typeof PolicyIdentity)[keyof typeof PolicyIdentity];
+export const policyIdentityNames: { readonly [value: number]: string } = {
+  0: 'none',
+  4294967295: 'any',
+};
+
+/** enum isolation */
+export const Isolation = {
+  INGRESS: 1,
+  EGRESS: 2,
+} as const;
+export type Isolation = (typeof Isolation)[keyof typeof Isolation];
+export const isolationNames: { readonly [value: number]: string } = {
+  1: 'ingress',
+  2: 'egress',
+};
 
 /** enum lb_policy */
 export const LbPolicy = {
@@ -1178,6 +1210,51 @@ export const CidrKey: StructCodec<CidrKey> = {
   size: CIDR_KEY_SIZE,
   encode: encodeCidrKey,
   decode: decodeCidrKey,
+};
+
+/** struct pair_key */
+export interface PairKey {
+  readonly prefixlen: number;
+  readonly source: number;
+  readonly destination: number;
+  readonly port: Uint8Array;
+}
+
+export const PAIR_KEY_SIZE = 16;
+
+export function readPairKey(view: DataView, offset: number): PairKey {
+  need(view, offset, PAIR_KEY_SIZE, 'pair_key');
+  return {
+    prefixlen: view.getUint32(offset, true),
+    source: view.getUint32(offset + 4, true),
+    destination: view.getUint32(offset + 8, true),
+    port: getBytes(view, offset + 12, 2),
+  };
+}
+
+export function writePairKey(view: DataView, offset: number, value: PairKey): void {
+  need(view, offset, PAIR_KEY_SIZE, 'pair_key');
+  view.setUint32(offset, value.prefixlen, true);
+  view.setUint32(offset + 4, value.source, true);
+  view.setUint32(offset + 8, value.destination, true);
+  setBytes(view, offset + 12, 2, value.port, 'pair_key.port');
+  view.setUint16(offset + 14, 0, true);
+}
+
+export function encodePairKey(value: PairKey): Uint8Array {
+  const bytes = new Uint8Array(PAIR_KEY_SIZE);
+  writePairKey(viewOf(bytes), 0, value);
+  return bytes;
+}
+
+export function decodePairKey(bytes: Uint8Array, offset = 0): PairKey {
+  return readPairKey(viewOf(bytes), offset);
+}
+
+export const PairKey: StructCodec<PairKey> = {
+  size: PAIR_KEY_SIZE,
+  encode: encodePairKey,
+  decode: decodePairKey,
 };
 
 /** struct trust_key */
@@ -2743,6 +2820,17 @@ export const STRUCT_LAYOUTS: readonly StructLayout[] = [
       ['prefixlen', 0, 4, 'u32'],
       ['table', 4, 4, 'u32'],
       ['addr', 8, 16, 'u8[16]'],
+    ],
+  },
+  {
+    name: 'pair_key',
+    size: 16,
+    fields: [
+      ['prefixlen', 0, 4, 'u32'],
+      ['source', 4, 4, 'u32'],
+      ['destination', 8, 4, 'u32'],
+      ['port', 12, 2, 'u8[2]'],
+      ['pad', 14, 2, 'u16'],
     ],
   },
   {

@@ -133,6 +133,10 @@ export const enrolled: fc.Arbitrary<EnrolledPod[]> = fc.uniqueArray(
       .uniqueArray(fc.tuple(port, fc.constantFrom(...SPLICE_MODES)), { selector: ([p]) => p })
       .map((modes) => new Map(modes)),
     images: fc.subarray(['i1', 'i2']),
+    probePorts: fc.subarray([80, 8080]),
+    labels: fc.constant(new Map()),
+    namespaceLabels: fc.constant(new Map()),
+    ports: fc.constant([]),
   }).map((fields) => ({
     ...fields,
     uid: uidOf(fields.name),

@@ -94,6 +94,10 @@ function enrolment(index: number): EnrolledPod {
     captureProxy: false,
     splice: 'default',
     portModes: new Map(),
+    probePorts: [],
+    labels: new Map(),
+    namespaceLabels: new Map(),
+    ports: [],
     images: [],
     origin: { file: 'f.yaml', resource: `Pod a/${name}`, path: '' },
   };

@@ -5,7 +5,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decide, hostPrefix, principalOf } from '../../../src/compile/kernel/policy/evaluate.ts';
+import {
+  candidatesOf,
+  decide,
+  hostPrefix,
+  principalOf,
+} from '../../../src/compile/kernel/policy/evaluate.ts';
 import type { Ip } from '../../../src/model/ip.ts';
 import type { PeerAuthenticationSpec } from '../../../src/model/resource/security.ts';
 import type { Resource } from '../../../src/model/resource.ts';
@@ -44,7 +49,8 @@ function strictPorts(translated: Translated, path = 'shop/web'): number[] {
   });
   const destination = hostPrefix('10.0.0.1' as Ip);
   const passes = (spiffe: string | undefined, port: number): boolean =>
-    decide(policies, { ...principalOf(spiffe), source: SOURCE, destination, port }).allowed;
+    decide(candidatesOf(policies), { ...principalOf(spiffe), source: SOURCE, destination, port })
+      .allowed;
   for (const port of PORTS) assert.ok(passes('spiffe://cluster.local/ns/a/sa/b', port));
   return PORTS.filter((port) => !passes(undefined, port));
 }

@@ -229,7 +229,7 @@ test('two pods in one network namespace: the second is in the mesh and not enrol
   assert.deepEqual(watched.codes, ['NETNS_CONFLICT']);
   assert.deepEqual(watched.workloads, ['shop/a', 'shop/b']);
   assert.deepEqual(
-    watched.last!.enrolled.map(({ uid, netnsPath }) => [uid, netnsPath]),
+    watched.last!.enrolled.pods.map(({ uid, netnsPath }) => [uid, netnsPath]),
     [['Kubernetes//Pod/shop/a', '/run/netns/n1']],
   );
 });
@@ -264,7 +264,7 @@ test('annotations of enrolled pods', async (t) => {
     'd.yaml': enrolled('d', '10.0.0.4', 'istio.io/dataplane-mode: none'),
     'e.yaml': enrolled('e', '10.0.0.5', 'podwire.io/weight: 5'),
   });
-  const [a, b, c, e] = watched.last!.enrolled;
+  const [a, b, c, e] = watched.last!.enrolled.pods;
   assert.deepEqual(
     [a!.splice, [...a!.portModes]],
     [

@@ -76,6 +76,8 @@ export function flow(id: number, more: Partial<Flow> = {}): Flow {
     redirectedBytes: 2100,
     durationMs: 12.4,
     policy: '',
+    rule: '',
+    dryRun: undefined,
     ...more,
   };
 }

@@ -12,7 +12,16 @@ import type { Snapshot } from '../../../model/snapshot.ts';
 import type { Workload } from '../../../model/workload.ts';
 import type { NumberTable } from '../number-table.ts';
 import type { Allocators } from '../numbers.ts';
-import { byIdentity, compilePolicy, NO_IDENTITY, type PolicyTable } from './compile.ts';
+import { compilePolicy } from './compile.ts';
+import {
+  askTable,
+  byIdentity,
+  isAskTable,
+  NO_IDENTITY,
+  POLICY_LIMITS,
+  TOO_MANY_ENTRIES,
+  type PolicyTable,
+} from './policy-table.ts';
 
 type Identities = readonly (readonly [string, number])[];
 
@@ -156,10 +165,14 @@ function addressKey(policies: readonly Authorization[], workload: Workload): str
 
 /** `more` was compiled of the same policies for other identities. */
 function extend(table: PolicyTable, more: PolicyTable): PolicyTable {
+  if (isAskTable(table) || isAskTable(more)) return isAskTable(table) ? table : more;
   const fresh = more.entries.filter(({ identity }) => identity !== NO_IDENTITY);
+  if (table.entries.length + fresh.length > POLICY_LIMITS.entries)
+    return askTable(TOO_MANY_ENTRIES);
   return {
     entries: byIdentity([...table.entries, ...fresh]),
     cidrTables: new Map([...table.cidrTables, ...more.cidrTables]),
+    userSpace: table.userSpace ?? more.userSpace,
   };
 }
 

@@ -5,9 +5,12 @@
  * not know.  Identity 0 is a connection without one.  An entry whose answer depends on the source address points to a
  * table of prefixes instead.  Every answer is the evaluator's own, for one representative of all connections it stands for:
  * identities that no condition tells apart are evaluated once.
+ *
+ * What these tables cannot say, or only at a size the kernel has no room for, is not cut short: the verdict is "ask", and
+ * the agent decides with the same evaluator before the application accepts.
  */
 import type { Authorization, Match } from '../../../model/authorization.ts';
-import { parseSpiffe, SPIFFE_SCHEME } from '../../../model/identity.ts';
+import { parseSpiffe } from '../../../model/identity.ts';
 import {
   formatPrefix,
   ipFamily,
@@ -19,38 +22,25 @@ import {
 import {
   decide,
   hostPrefix,
-  matchesAccount,
-  matchesPrincipal,
-  matchesString,
   principalOf,
+  type Candidates,
   type Decision,
+  type Subject,
 } from './evaluate.ts';
-
-export interface CidrRule {
-  readonly prefix: Prefix;
-  readonly verdict: 'allow' | 'deny';
-  /** number of the policy that decided, 0: the default */
-  readonly policy: number;
-}
-
-export interface PolicyEntry {
-  readonly identity: number;
-  readonly port: number;
-  readonly verdict: 'allow' | 'deny' | 'cidr';
-  readonly policy: number;
-  /** verdict cidr: number of the table, else 0 */
-  readonly cidrTable: number;
-}
-
-/** of a connection without one */
-export const NO_IDENTITY = 0;
-
-export interface PolicyTable {
-  /** by identity: a table that only got new identities starts like the one before, entry for entry */
-  readonly entries: readonly PolicyEntry[];
-  /** the tables the entries point to, by number */
-  readonly cidrTables: ReadonlyMap<number, readonly CidrRule[]>;
-}
+import { identityClassifier } from './identity-classes.ts';
+import { RuleIndex } from './rule-index.ts';
+import {
+  askTable,
+  byIdentity,
+  NO_IDENTITY,
+  OTHER_PORT,
+  POLICY_LIMITS,
+  ruleKey,
+  TOO_MANY_ENTRIES,
+  type CidrRule,
+  type PolicyEntry,
+  type PolicyTable,
+} from './policy-table.ts';
 
 export interface PolicyInput {
   readonly policies: readonly Authorization[];
@@ -60,13 +50,12 @@ export interface PolicyInput {
   readonly identities: Iterable<readonly [string, number]>;
   /** parseSpiffe, or one that remembers */
   readonly parse?: typeof parseSpiffe;
+  /** by rule, see ruleKey() */
   readonly policyNumber: (key: string) => number;
   /** number of a CIDR table, by its content: equal tables are one, and a table never changes under its number */
   readonly cidrTableNumber: (content: string) => number;
 }
 
-/** Entry of a table for all ports that no policy mentions; no connection has such a port, so no condition names it. */
-const OTHER_PORT = 0;
 const UNMENTIONED = -1;
 const ANY_ADDRESS = ['0.0.0.0/0', '::/0'].map((text) => parsePrefix(text)!);
 
@@ -74,45 +63,130 @@ const ANY_ADDRESS = ['0.0.0.0/0', '::/0'].map((text) => parsePrefix(text)!);
 export function compilePolicy(input: PolicyInput): PolicyTable | undefined {
   const policies = input.policies.filter((policy) => !policy.dryRun);
   if (policies.length === 0) return undefined;
-  const matches = policies.flatMap((policy) =>
-    policy.rules.flatMap((rule) => rule.clauses.flatMap((clause) => clause.matches)),
-  );
-  const prefixes = mentionedPrefixes(matches, input.addresses);
-  const ports = mentionedPorts(matches);
-  const classOf = identityClassifier(matches, input.parse ?? parseSpiffe);
-
-  const cidrTables = new Map<number, readonly CidrRule[]>();
-  const answers = new Map<string, readonly PolicyAnswer[]>();
-  const answersFor = (spiffe: string | undefined): readonly PolicyAnswer[] => {
-    const key = classOf(spiffe);
-    let known = answers.get(key);
-    if (known === undefined) {
-      known = compactPorts(
-        [OTHER_PORT, ...ports].map((port) => {
-          const asked = port === OTHER_PORT ? UNMENTIONED : port;
-          const rules = rulesFor(policies, spiffe, asked, prefixes, input);
-          return { port, ...answerOf(rules, input, cidrTables) };
-        }),
-      );
-      answers.set(key, known);
-    }
-    return known;
-  };
-
-  const entries: PolicyEntry[] = [];
-  for (const answer of answersFor(undefined)) entries.push(entryOf(NO_IDENTITY, answer));
-  for (const [spiffe, identity] of input.identities) {
-    for (const answer of answersFor(spiffe)) entries.push(entryOf(identity, answer));
-  }
-  return { entries: byIdentity(entries), cidrTables };
-}
-
-/** Sorts in place; stable, so an identity's ports keep their order. */
-export function byIdentity(entries: PolicyEntry[]): PolicyEntry[] {
-  return entries.sort((a, b) => a.identity - b.identity);
+  return new Compilation(policies, input).table();
 }
 
 type PolicyAnswer = Omit<PolicyEntry, 'identity'>;
+
+class Compilation {
+  readonly #input: PolicyInput;
+  readonly #index: RuleIndex;
+  readonly #classOf: (spiffe: string | undefined) => string;
+  readonly #answers = new Map<string, readonly PolicyAnswer[]>();
+  readonly #cidrTables = new Map<number, readonly CidrRule[]>();
+  #work = 0;
+  #userSpace: string | undefined;
+
+  constructor(policies: readonly Authorization[], input: PolicyInput) {
+    this.#input = input;
+    this.#index = new RuleIndex(policies);
+    const matches = policies.flatMap(({ rules }) => rules.flatMap(matchesOf));
+    this.#classOf = identityClassifier(matches, input.parse ?? parseSpiffe);
+  }
+
+  table(): PolicyTable {
+    const entries: PolicyEntry[] = [];
+    const clients: Iterable<readonly [string | undefined, number]> = [
+      [undefined, NO_IDENTITY],
+      ...this.#input.identities,
+    ];
+    for (const [spiffe, identity] of clients) {
+      for (const answer of this.#answersFor(spiffe)) entries.push(entryOf(identity, answer));
+      if (this.#work > POLICY_LIMITS.work)
+        return askTable('identities, ports and prefixes of the policies are too many to compile');
+      if (entries.length > POLICY_LIMITS.entries) return askTable(TOO_MANY_ENTRIES);
+    }
+    return {
+      entries: byIdentity(entries),
+      cidrTables: this.#cidrTables,
+      userSpace: this.#userSpace,
+    };
+  }
+
+  #answersFor(spiffe: string | undefined): readonly PolicyAnswer[] {
+    const key = this.#classOf(spiffe);
+    let known = this.#answers.get(key);
+    if (known === undefined) {
+      known = this.#evaluate(principalOf(spiffe));
+      this.#answers.set(key, known);
+    }
+    return known;
+  }
+
+  #evaluate(client: Pick<Subject, 'principal' | 'identity'>): PolicyAnswer[] {
+    const candidates = this.#index.candidates(client);
+    const rules = [...candidates.deny, ...candidates.allow];
+    const matches = rules.flatMap(({ rule }) => matchesOf(rule));
+    const prefixes = mentionedPrefixes(matches, this.#input.addresses);
+    const ports = [...mentionedPorts(matches), OTHER_PORT];
+    const compared = matches.reduce((sum, match) => sum + conditionsOn(match), rules.length + 1);
+    this.#work += ports.length * prefixes.length * (compared + prefixes.length / 2);
+    if (this.#work > POLICY_LIMITS.work) return []; /* table() gives up */
+    if (prefixes.length > POLICY_LIMITS.prefixes) {
+      return [this.#ask(`an answer depends on more than ${POLICY_LIMITS.prefixes} prefixes`)];
+    }
+    return compactPorts(
+      ports.map((port) => {
+        const asked = port === OTHER_PORT ? UNMENTIONED : port;
+        return { ...this.#answer(prefixes, { candidates, client, port: asked }), port };
+      }),
+    );
+  }
+
+  #ask(reason: string): PolicyAnswer {
+    this.#userSpace = reason;
+    return { port: OTHER_PORT, verdict: 'ask', policy: 0, cidrTable: 0 };
+  }
+
+  /** One answer per prefix; a prefix that says what the next shorter one says is left out. */
+  #answer(prefixes: readonly Prefix[], question: Question): Omit<PolicyAnswer, 'port'> {
+    const rules: CidrRule[] = [];
+    for (const prefix of prefixes) {
+      const rule = this.#ruleFor(prefix, question);
+      if (rule === undefined)
+        return this.#ask('the pod has several addresses, and policies tell them apart');
+      // Shorter prefixes come first, so the last one that holds this is the longest.
+      const outer = rules.findLast((other) => prefixContains(other.prefix, prefix));
+      if (outer?.verdict !== rule.verdict || outer.policy !== rule.policy) rules.push(rule);
+    }
+    const [first] = rules;
+    if (first === undefined) return { verdict: 'deny', policy: 0, cidrTable: 0 };
+    const { verdict, policy } = first;
+    if (rules.every((rule) => rule.verdict === verdict && rule.policy === policy)) {
+      return { verdict, policy, cidrTable: 0 };
+    }
+    const content = rules
+      .map((rule) => `${formatPrefix(rule.prefix)}=${rule.verdict}:${rule.policy}`)
+      .join(' ');
+    const cidrTable = this.#input.cidrTableNumber(content);
+    this.#cidrTables.set(cidrTable, rules);
+    return { verdict: 'cidr', policy: 0, cidrTable };
+  }
+
+  /** undefined: the answer depends on which of the pod's addresses was dialled */
+  #ruleFor(source: Prefix, { candidates, client, port }: Question): CidrRule | undefined {
+    let decision: Decision | undefined;
+    for (const address of this.#input.addresses) {
+      // A connection has one family, so the source's says which of the pod's addresses was dialled.
+      if (ipFamily(address) !== ipFamily(source.address)) continue;
+      const destination = hostPrefix(address);
+      const next = decide(candidates, { ...client, source, destination, port });
+      if (decision !== undefined && decision.allowed !== next.allowed) return undefined;
+      decision ??= next;
+    }
+    if (decision?.allowed === true) return { prefix: source, verdict: 'allow', policy: 0 };
+    const { policy, rule } = decision ?? {};
+    const named = policy !== undefined && rule !== undefined;
+    const number = named ? this.#input.policyNumber(ruleKey(policy, rule)) : 0;
+    return { prefix: source, verdict: 'deny', policy: number };
+  }
+}
+
+interface Question {
+  readonly candidates: Candidates;
+  readonly client: Pick<Subject, 'principal' | 'identity'>;
+  readonly port: number;
+}
 
 /** Field by field: there is one per identity of the mesh and pod of the node, and a spread costs ten times as much. */
 function entryOf(
@@ -122,71 +196,29 @@ function entryOf(
   return { identity, port, verdict, policy, cidrTable };
 }
 
-/** One answer per prefix; a prefix that says what the next shorter one says is left out. */
-function rulesFor(
-  policies: readonly Authorization[],
-  spiffe: string | undefined,
-  port: number,
-  prefixes: readonly Prefix[],
-  input: PolicyInput,
-): CidrRule[] {
-  const rules: CidrRule[] = [];
-  for (const prefix of prefixes) {
-    const rule = ruleFor(policies, spiffe, port, prefix, input);
-    // Shorter prefixes come first, so the last one that holds this is the longest.
-    const outer = rules.findLast((other) => prefixContains(other.prefix, prefix));
-    if (outer?.verdict !== rule.verdict || outer.policy !== rule.policy) rules.push(rule);
-  }
-  return rules;
-}
-
-function ruleFor(
-  policies: readonly Authorization[],
-  spiffe: string | undefined,
-  port: number,
-  source: Prefix,
-  input: PolicyInput,
-): CidrRule {
-  let decision: Decision | undefined;
-  for (const address of input.addresses) {
-    // A connection has one family, so the source's says which of the pod's addresses was dialled.
-    if (ipFamily(address) !== ipFamily(source.address)) continue;
-    const destination = hostPrefix(address);
-    decision = decide(policies, { ...principalOf(spiffe), source, destination, port });
-    if (!decision.allowed) break;
-  }
-  const policy = decision?.policy === undefined ? 0 : input.policyNumber(decision.policy);
-  return { prefix: source, verdict: decision?.allowed === true ? 'allow' : 'deny', policy };
-}
-
-function answerOf(
-  rules: readonly CidrRule[],
-  input: PolicyInput,
-  cidrTables: Map<number, readonly CidrRule[]>,
-): Omit<PolicyAnswer, 'port'> {
-  const [first] = rules;
-  if (first === undefined) return { verdict: 'deny', policy: 0, cidrTable: 0 };
-  const { verdict, policy } = first;
-  if (rules.every((rule) => rule.verdict === verdict && rule.policy === policy)) {
-    return { verdict, policy, cidrTable: 0 };
-  }
-  const content = rules
-    .map((rule) => `${formatPrefix(rule.prefix)}=${rule.verdict}:${rule.policy}`)
-    .join(' ');
-  const cidrTable = input.cidrTableNumber(content);
-  cidrTables.set(cidrTable, rules);
-  return { verdict: 'cidr', policy: 0, cidrTable };
-}
-
-/** Ports that answer like "any other port" need no entry. */
+/**
+ * Ports that answer like "any other port" need no entry. That one is the last: entries of a new identity are added to a
+ * table in use, and what is wider than the others must not be there before them.
+ */
 function compactPorts(answers: readonly PolicyAnswer[]): PolicyAnswer[] {
-  const [other] = answers;
+  const other = answers.at(-1);
   return answers.filter(
     (answer) =>
       answer === other ||
       answer.verdict !== other?.verdict ||
       answer.policy !== other.policy ||
       answer.cidrTable !== other.cidrTable,
+  );
+}
+
+function matchesOf({ clauses }: Authorization['rules'][number]): readonly Match[] {
+  return clauses.flatMap(({ matches }) => matches);
+}
+
+function conditionsOn(match: Match): number {
+  const { sourceIps, notSourceIps, destinationPorts, notDestinationPorts } = match;
+  return (
+    sourceIps.length + notSourceIps.length + destinationPorts.length + notDestinationPorts.length
   );
 }
 
@@ -211,30 +243,4 @@ function mentionedPorts(matches: readonly Match[]): number[] {
     ...match.notDestinationPorts,
   ]);
   return [...new Set(ports)].filter((port) => port !== OTHER_PORT).sort((a, b) => a - b);
-}
-
-/** Identities for which every condition gives the same answer get the same text. */
-function identityClassifier(
-  matches: readonly Match[],
-  parse: typeof parseSpiffe,
-): (spiffe: string | undefined) => string {
-  const principals = matches.flatMap((match) => [...match.principals, ...match.notPrincipals]);
-  const namespaces = matches.flatMap((match) => [...match.namespaces, ...match.notNamespaces]);
-  const accounts = matches.flatMap((match) => [
-    ...match.serviceAccounts,
-    ...match.notServiceAccounts,
-  ]);
-  const parsed = namespaces.length + accounts.length > 0;
-  return (spiffe) => {
-    const identity = spiffe === undefined || !parsed ? undefined : parse(spiffe);
-    const namespace = identity?.namespace ?? '';
-    let bits = '';
-    if (principals.length > 0) {
-      const principal = spiffe?.slice(SPIFFE_SCHEME.length) ?? '';
-      for (const match of principals) bits += matchesPrincipal(match, principal) ? '1' : '0';
-    }
-    for (const match of namespaces) bits += matchesString(match, namespace) ? '1' : '0';
-    for (const match of accounts) bits += matchesAccount(match, identity) ? '1' : '0';
-    return bits;
-  };
 }

@@ -44,24 +44,55 @@ export interface Subject {
 }
 
 export function evaluate(policies: readonly Authorization[], connection: Connection): Decision {
-  return decide(policies, {
+  const enforced = policies.filter((policy) => !policy.dryRun);
+  return decide(candidatesOf(enforced), subjectOf(connection));
+}
+
+/** A rule that may match, and where it stands. */
+export interface Candidate {
+  readonly rule: Rule;
+  readonly policy: Authorization;
+  /** of the policy's rules */
+  readonly index: number;
+}
+
+/** The rules of a set of policies, in the order of the policies; perhaps without those that cannot match anyway. */
+export interface Candidates {
+  readonly deny: readonly Candidate[];
+  readonly allow: readonly Candidate[];
+  /** an ALLOW policy is among the policies, with or without rules */
+  readonly closed: boolean;
+}
+
+export function candidatesOf(policies: readonly Authorization[]): Candidates {
+  const of = (wanted: Authorization['action']): Candidate[] =>
+    policies
+      .filter(({ action }) => action === wanted)
+      .flatMap((policy) => policy.rules.map((rule, index) => ({ rule, policy, index })));
+  const closed = policies.some(({ action }) => action === 'ALLOW');
+  return { deny: of('DENY'), allow: of('ALLOW'), closed };
+}
+
+export function decide({ deny, allow, closed }: Candidates, subject: Subject): Decision {
+  const denied = deny.find(({ rule }) => matchesRule(rule, subject));
+  if (denied !== undefined) return decisionBy(denied, false);
+  if (!closed) return { allowed: true, policy: undefined, rule: undefined };
+  const allowed = allow.find(({ rule }) => matchesRule(rule, subject));
+  if (allowed !== undefined) return decisionBy(allowed, true);
+  return { allowed: false, policy: undefined, rule: undefined };
+}
+
+function decisionBy({ policy, index }: Candidate, allowed: boolean): Decision {
+  return { allowed, policy: authorizationKey(policy), rule: index };
+}
+
+export function subjectOf(connection: Connection): Subject {
+  return {
     ...principalOf(connection.sourceIdentity),
     source: hostPrefix(connection.sourceAddr),
     destination: hostPrefix(connection.destAddr),
     port: connection.destPort,
-  });
-}
-
-export function decide(policies: readonly Authorization[], subject: Subject): Decision {
-  const enforced = policies.filter((policy) => !policy.dryRun);
-  const deny = firstMatch(enforced, 'DENY', subject);
-  if (deny !== undefined) return deny;
-  if (!enforced.some((policy) => policy.action === 'ALLOW')) {
-    return { allowed: true, policy: undefined, rule: undefined };
-  }
-  return (
-    firstMatch(enforced, 'ALLOW', subject) ?? { allowed: false, policy: undefined, rule: undefined }
-  );
+  };
 }
 
 /** Principals are compared without the scheme; without an identity both parts are empty. */
@@ -104,19 +135,6 @@ export function matchesAccount(
   );
 }
 
-function firstMatch(
-  policies: readonly Authorization[],
-  action: Authorization['action'],
-  subject: Subject,
-): Decision | undefined {
-  for (const policy of policies) {
-    if (policy.action !== action) continue;
-    const rule = policy.rules.findIndex((candidate) => matchesRule(candidate, subject));
-    if (rule >= 0) return { allowed: action === 'ALLOW', policy: authorizationKey(policy), rule };
-  }
-  return undefined;
-}
-
 function matchesRule(rule: Rule, subject: Subject): boolean {
   return rule.clauses.every(
     ({ matches }) => matches.length === 0 || matches.some((match) => matchesAll(match, subject)),
@@ -125,12 +143,22 @@ function matchesRule(rule: Rule, subject: Subject): boolean {
 
 function matchesAll(match: Match, subject: Subject): boolean {
   if (isEmpty(match)) return false;
-  const { principal, identity, source, destination, port } = subject;
-  const namespace = identity?.namespace ?? '';
+  const { source, destination, port } = subject;
   return (
     field(match.destinationIps, match.notDestinationIps, (p) => prefixContains(p, destination)) &&
     field(match.sourceIps, match.notSourceIps, (p) => prefixContains(p, source)) &&
     field(match.destinationPorts, match.notDestinationPorts, (p) => p === port) &&
+    matchesClient(match, subject)
+  );
+}
+
+/** What the match says of the client's identity; true where it says nothing. */
+export function matchesClient(
+  match: Match,
+  { principal, identity }: Pick<Subject, 'principal' | 'identity'>,
+): boolean {
+  const namespace = identity?.namespace ?? '';
+  return (
     field(match.serviceAccounts, match.notServiceAccounts, (m) => matchesAccount(m, identity)) &&
     field(match.principals, match.notPrincipals, (m) => matchesPrincipal(m, principal)) &&
     field(match.namespaces, match.notNamespaces, (m) => matchesString(m, namespace))
@@ -145,6 +173,6 @@ function field<T>(
   return (positive.length === 0 || positive.some(test)) && !negative.some(test);
 }
 
-function isEmpty(match: Match): boolean {
+export function isEmpty(match: Match): boolean {
   return Object.values(match).every((list) => (list as readonly unknown[]).length === 0);
 }

@@ -59,6 +59,7 @@ export function pod(path: string, ip: string, labels: Labels, node = 'n1'): PodR
     captureProxy: false,
     splice: 'never',
     portModes: new Map(),
+    probePorts: [],
   };
 }
 
