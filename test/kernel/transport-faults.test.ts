@@ -1,4 +1,4 @@
-/** The batched transport at its limits: many links, no descriptors left, garbage, and workers that end in the middle. */
+/** The batched transport when things go wrong: handlers that throw, no descriptors left, garbage, workers that end in the middle. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -9,7 +9,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { join } from 'node:path';
-import { addrFromText } from '../../src/kernel/abi/address.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
 import { BatchedTransport } from '../../src/proxy/batched-transport.ts';
 import type { TlsRefusal } from '../../src/proxy/transport.ts';
@@ -18,85 +17,41 @@ import { skipReason } from '../support/node.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import { freshSocket, listeningSocket } from '../support/sockets.ts';
 import { SpiffeAuthority } from '../support/spiffe-authority.ts';
-import { makeNetns, openDescriptors, startWorker } from './native-fixture.ts';
+import { openDescriptors, startWorker } from './native-fixture.ts';
 
 const skip = skipReason();
 const run = promisify(execFile);
 const dist = (path: string): string => pathToFileURL(join(repositoryRoot(), 'dist', path)).href;
 const ID = 'spiffe://cluster.local/ns/default/sa/';
 
-function rssMiB(): number {
-  globalThis.gc?.();
-  return process.memoryUsage().rss / 2 ** 20;
-}
-
-test('10,000 links in a namespace, and nothing left of them', { skip }, async (context) => {
-  const binding = loadBinding();
-  const netnsPath = makeNetns(context);
-  const transport = new BatchedTransport({ port: binding });
-  const before = openDescriptors();
-  const rssBefore = rssMiB();
-  const { fd, port } = binding.listenIn({
-    ...{ netnsPath, family: 4, addr: addrFromText('127.0.0.1'), port: 0, backlog: 4096 },
-    resetOnClose: true,
-  });
-  const recorders: LinkRecorder[] = [];
-  const listener = transport.listen(fd, ({ link }) => {
-    const recorder = new LinkRecorder(link);
-    recorder.onData = (chunk) => link.send(chunk);
-    recorder.onEnd = () => link.end();
-    recorders.push(recorder.start());
-  });
-  const clients: LinkRecorder[] = [];
-  for (let batch = 0; batch < 50; batch++) {
-    const links = await Promise.all(
-      Array.from({ length: 100 }, () => {
-        const socket = binding.socketIn({ netnsPath, family: 4, resetOnClose: true });
-        return transport.connect(socket, { address: '127.0.0.1', port });
-      }),
-    );
-    for (const link of links) clients.push(new LinkRecorder(link).start());
-  }
-  const rss = rssMiB() - rssBefore;
-  for (let round = 1; round <= 3; round++) {
-    for (const { link } of clients) assert.equal(link.send(randomBytes(100)), true);
-    await Promise.all(clients.map((client) => client.until(() => client.bytes === 100 * round)));
-  }
-  assert.equal(recorders.length, 5000);
-  for (const { link } of clients) link.end();
-  const errors = await Promise.all([...clients, ...recorders].map(({ closed }) => closed));
-  assert.deepEqual(
-    errors.filter((error) => error),
-    [],
-  );
-  listener.close();
-  assert.equal(openDescriptors(), before);
-  transport.close();
-  assert.ok(rss < 80, `${rss.toFixed(0)} MiB for 10,000 links`);
-  context.diagnostic(`${((rss * 1024) / 10_000).toFixed(2)} KiB a link, recorder and all`);
-});
-
-test('timers and messages come between the turns of a flood', { skip }, async () => {
-  const transport = new BatchedTransport({ port: loadBinding() });
+test('what a handler throws is uncaught, and the others go on', { skip }, async () => {
+  const body = `(async () => {
+    const { BatchedTransport } = await import(data.module);
+    const transport = new BatchedTransport({ port: addon });
+    const thrown = [];
+    process.on('uncaughtException', (error) => thrown.push(error.message));
+    let accepted = 0;
+    transport.listen(data.fd, ({ link }) => {
+      const bad = ++accepted % 2 === 1;
+      link.start({ data(chunk) { if (bad) throw new Error('bad'); link.send(chunk); }, end() {}, drain() {}, close() {} });
+    });
+    parentPort.on('message', () => parentPort.postMessage(thrown));
+    parentPort.postMessage('ready');
+  })();`;
   const { fd, port } = listeningSocket();
-  const flood = Buffer.alloc(65536);
-  const listener = transport.listen(fd, ({ link }) => new LinkRecorder(link).start());
-  const link = await transport.connect(freshSocket(), { address: '127.0.0.1', port });
-  const client = new LinkRecorder(link).start();
-  let stop = false;
-  const pump = (): void => {
-    while (!stop && link.send(flood));
-  };
-  client.onDrain = pump;
-  pump();
-  let ticks = 0;
-  const timer = setInterval(() => ticks++, 5);
-  await sleep(500);
-  clearInterval(timer);
-  stop = true;
-  assert.ok(link.bytesWritten > 10 << 20, `${link.bytesWritten} bytes`);
-  assert.ok(ticks >= 20, `${ticks} ticks of 100`);
-  listener.close();
+  const worker = startWorker(body, { module: dist('src/proxy/batched-transport.js'), fd });
+  await once(worker, 'message');
+  const transport = new BatchedTransport({ port: loadBinding() });
+  const links: LinkRecorder[] = [];
+  for (let i = 0; i < 4; i++) {
+    const link = await transport.connect(freshSocket(), { address: '127.0.0.1', port });
+    links.push(new LinkRecorder(link).start());
+  }
+  for (const { link } of links) link.send(Uint8Array.of(7));
+  await Promise.all([links[1]!, links[3]!].map((one) => one.until(() => one.bytes === 1)));
+  worker.postMessage('thrown?');
+  assert.deepEqual((await once(worker, 'message'))[0], ['bad', 'bad']);
+  await worker.terminate();
   transport.close();
 });
 
