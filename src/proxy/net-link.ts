@@ -8,10 +8,14 @@ import type { Link, LinkHandlers } from './transport.ts';
  */
 export type CloseOrderly = (fd: number) => void;
 
+/** Whether this turn of the event loop has written already, and holds back what more there is. */
+const Turn = { QUIET: 0, WRITTEN: 1, CORKED: 2 } as const;
+
 export class NetLink implements Link {
   readonly #socket: Socket;
   readonly #closeOrderly: CloseOrderly;
   #error: Error | undefined;
+  #turn: number = Turn.QUIET;
 
   constructor(socket: Socket, closeOrderly: CloseOrderly) {
     this.#socket = socket;
@@ -52,7 +56,18 @@ export class NetLink implements Link {
     else socket.resume();
   }
 
+  /** The first of a turn leaves at once; what follows in the same turn leaves together. */
   send(chunk: Uint8Array): boolean {
+    if (this.#turn === Turn.WRITTEN) {
+      this.#turn = Turn.CORKED;
+      this.#socket.cork();
+    } else if (this.#turn === Turn.QUIET) {
+      this.#turn = Turn.WRITTEN;
+      setImmediate(() => {
+        if (this.#turn === Turn.CORKED) this.#socket.uncork();
+        this.#turn = Turn.QUIET;
+      });
+    }
     return this.#socket.write(chunk);
   }
 
@@ -65,15 +80,18 @@ export class NetLink implements Link {
   }
 
   end(): void {
+    if (this.#turn === Turn.CORKED) {
+      this.#turn = Turn.WRITTEN;
+      this.#socket.uncork();
+    }
     this.#socket.end();
   }
 
+  /**
+   * Not resetAndDestroy(): it waits until all is written, and after a half-close it closes nothing (libuv refuses with EINVAL).
+   */
   close(reset: boolean): void {
-    if (reset) {
-      this.#socket.resetAndDestroy();
-    } else {
-      this.#allowOrderlyClose();
-      this.#socket.destroy();
-    }
+    if (!reset) this.#allowOrderlyClose();
+    this.#socket.destroy();
   }
 }

@@ -52,8 +52,8 @@ export class NetTransport implements Transport {
     return { close: () => server.close() };
   }
 
-  async connect(fd: number, to: Endpoint): Promise<Link> {
-    return new NetLink(await this.#connected(fd, to), this.#closeOrderly);
+  async connect(fd: number, to: Endpoint, timeoutMs?: number): Promise<Link> {
+    return new NetLink(await this.#connected(fd, to, timeoutMs), this.#closeOrderly);
   }
 
   listenTls(
@@ -82,10 +82,13 @@ export class NetTransport implements Transport {
   }
 
   async connectTls(fd: number, to: Endpoint, profile: TlsClientProfile): Promise<SecureLink> {
-    const raw = await this.#connected(fd, to);
+    const start = Date.now();
+    const raw = await this.#connected(fd, to, profile.handshakeTimeoutMs);
     raw.on('error', () => undefined);
     raw.setNoDelay(true);
-    const { socket, peer } = await handshake(raw, profile, this.#contexts);
+    const handshakeTimeoutMs = Math.max(1, profile.handshakeTimeoutMs - (Date.now() - start));
+    const rest = { ...profile, handshakeTimeoutMs };
+    const { socket, peer } = await handshake(raw, rest, this.#contexts);
     return this.#secureLink(raw, socket, peer);
   }
 
@@ -96,15 +99,28 @@ export class NetTransport implements Transport {
     return new SecureNetLink({ raw, socket, peer, buffers, closeOrderly });
   }
 
-  #connected(fd: number, to: Endpoint): Promise<Socket> {
+  #connected(fd: number, to: Endpoint, timeoutMs?: number): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = new Socket({ fd, allowHalfOpen: true });
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => socket.destroy(timedOut(to)), timeoutMs);
       socket.pause();
-      socket.once('error', reject);
+      socket.once('error', (error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
       socket.connect({ host: to.address, port: to.port }, () => {
-        socket.removeListener('error', reject);
+        clearTimeout(timer);
+        socket.removeAllListeners('error');
         resolve(socket);
       });
     });
   }
+}
+
+function timedOut(to: Endpoint): Error {
+  const error = new Error(`connect ETIMEDOUT ${to.address}:${to.port}`);
+  return Object.assign(error, { code: 'ETIMEDOUT' });
 }

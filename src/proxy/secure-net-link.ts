@@ -11,6 +11,11 @@ import type { WriteBuffers } from './write-buffers.ts';
 /** What may be on its way to the kernel before senders have to wait. */
 const MAX_QUEUED_BYTES = 256 * 1024;
 
+interface Batch {
+  readonly bytes: Buffer;
+  used: number;
+}
+
 export class SecureNetLink implements SecureLink {
   readonly peer: TlsPeer;
   readonly #socket: TLSSocket;
@@ -18,9 +23,11 @@ export class SecureNetLink implements SecureLink {
   readonly #raw: Socket;
   readonly #buffers: WriteBuffers;
   readonly #closeOrderly: CloseOrderly;
-  #batch: Buffer | undefined;
-  #used = 0;
+  #batch: Batch | undefined;
+  readonly #full: Batch[] = [];
   #queued = 0;
+  #scheduled = false;
+  #writing = false;
   #waiting = false;
   #ended = false;
   #closed = false;
@@ -61,7 +68,7 @@ export class SecureNetLink implements SecureLink {
   }
 
   get bytesWritten(): number {
-    return this.#socket.bytesWritten + this.#used;
+    return this.#socket.bytesWritten + this.#queued;
   }
 
   start(handlers: LinkHandlers): void {
@@ -77,35 +84,53 @@ export class SecureNetLink implements SecureLink {
   send(chunk: Uint8Array): boolean {
     if (this.#ended || this.#socket.destroyed) return false;
     for (let at = 0; at < chunk.length;) {
-      if (!this.#batch) {
-        this.#batch = this.#buffers.take();
-        process.nextTick(() => this.#flush());
-      }
-      const count = Math.min(chunk.length - at, this.#batch.length - this.#used);
-      this.#batch.set(
-        at === 0 && count === chunk.length ? chunk : chunk.subarray(at, at + count),
-        this.#used,
-      );
-      this.#used += count;
+      this.#batch ??= this.#newBatch();
+      const { bytes } = this.#batch;
+      const count = Math.min(chunk.length - at, bytes.length - this.#batch.used);
+      const part = count === chunk.length ? chunk : chunk.subarray(at, at + count);
+      bytes.set(part, this.#batch.used);
+      this.#batch.used += count;
+      this.#queued += count;
       at += count;
-      if (this.#used === this.#batch.length) this.#flush();
+      if (this.#batch.used < bytes.length) continue;
+      this.#full.push(this.#batch);
+      this.#batch = undefined;
     }
-    if (this.#queued + this.#used < MAX_QUEUED_BYTES) return true;
+    if (this.#queued < MAX_QUEUED_BYTES) return true;
     this.#waiting = true;
     return false;
   }
 
+  #newBatch(): Batch {
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      process.nextTick(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    }
+    return { bytes: this.#buffers.take(), used: 0 };
+  }
+
+  /** One write at a time: what comes meanwhile fills the next batch, and costs one write too. */
   #flush(): void {
-    const batch = this.#batch;
-    if (!batch) return;
-    const bytes = this.#used;
-    this.#batch = undefined;
-    this.#used = 0;
-    if (this.#socket.destroyed) return;
-    this.#queued += bytes;
-    this.#socket.write(batch.subarray(0, bytes), () => {
-      this.#queued -= bytes;
-      this.#buffers.give(batch);
+    if (this.#writing || this.#socket.destroyed) return;
+    let batch = this.#full.shift();
+    if (!batch) {
+      batch = this.#batch;
+      this.#batch = undefined;
+    }
+    if (!batch) {
+      if (this.#ended) this.#socket.end();
+      return;
+    }
+    const { bytes, used } = batch;
+    this.#writing = true;
+    this.#socket.write(bytes.subarray(0, used), () => {
+      this.#writing = false;
+      this.#buffers.give(bytes);
+      this.#queued -= used;
+      this.#flush();
       if (!this.#waiting || this.#queued > MAX_QUEUED_BYTES / 2 || this.#socket.destroyed) return;
       this.#waiting = false;
       this.#handlers?.drain();
@@ -121,24 +146,16 @@ export class SecureNetLink implements SecureLink {
   }
 
   end(): void {
-    this.#flush();
+    if (this.#ended) return;
     this.#ended = true;
-    this.#socket.end();
+    this.#flush();
   }
 
   close(reset: boolean): void {
     if (this.#closed) return;
     this.#ended = true;
     this.#closed = true;
-    if (reset) {
-      /* Inside a callback of the TLS socket Node crashes when the connection goes away below it. */
-      setImmediate(() => {
-        this.#raw.resetAndDestroy();
-        this.#socket.destroy();
-      });
-    } else {
-      this.#allowOrderlyClose();
-      this.#socket.destroy();
-    }
+    if (!reset) this.#allowOrderlyClose();
+    this.#socket.destroy();
   }
 }

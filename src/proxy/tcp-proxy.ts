@@ -3,6 +3,7 @@
  * on, a reset on one side becomes a reset on the other.
  */
 import type { ConnectionTable, ProxiedConnection } from './connection-table.ts';
+import { join } from './pipe.ts';
 import type { AcceptedLink, Endpoint, Link, Origin, Transport } from './transport.ts';
 
 /** What the proxy needs of the kernel, injected by the composition root. */
@@ -62,39 +63,11 @@ export class TcpProxy {
       },
     };
     this.#table.add(connection);
-    let open = 2;
-    const closed = (peer: Link, error?: Error): void => {
-      if (--open === 0) this.#table.remove(connection);
-      /* An orderly end needs nothing here: both directions have been ended, and what is queued may still leave. */
-      else if (error) peer.close(true);
-    };
-    pipe(downstream, upstream, closed);
-    pipe(upstream, downstream, closed);
+    join(downstream, upstream, () => this.#table.remove(connection));
   }
 
   #connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
     const to: Endpoint = origin.target;
     return this.#transport.connect(this.#kernel.upstreamSocket(listener, origin), to);
   }
-}
-
-/** Bytes of `from` go to `to`; `closed` hears when `from` has ended for good. */
-function pipe(from: Link, to: Link, closed: (peer: Link, error?: Error) => void): void {
-  let ended = false;
-  from.start({
-    data(chunk) {
-      if (!to.send(chunk)) from.pause();
-    },
-    end() {
-      ended = true;
-      to.end();
-    },
-    /* `from` takes bytes again: its peer may go on reading. */
-    drain() {
-      to.resume();
-    },
-    close(error) {
-      closed(to, error ?? (ended ? undefined : new Error('closed without end')));
-    },
-  });
 }

@@ -63,8 +63,11 @@ export interface AcceptedLink {
 export interface Transport {
   /** Serves a listening descriptor until close(). The kernel may have queued connections already. */
   listen(fd: number, onAccept: (accepted: AcceptedLink) => void): { close(): void };
-  /** Connects a socket made elsewhere (in a pod's namespace). */
-  connect(fd: number, to: Endpoint): Promise<Link>;
+  /**
+   * Connects a socket made elsewhere (in a pod's namespace); without `timeoutMs` for as long as the kernel tries. Rejects with
+   * an Error whose `code` is the errno's name.
+   */
+  connect(fd: number, to: Endpoint, timeoutMs?: number): Promise<Link>;
   /**
    * The same with TLS: `onAccept` hears of connections whose peer is proven, `onRefused` of each other one, which is closed
    * already.
@@ -136,6 +139,7 @@ export interface TlsClientProfile {
   readonly credentials: TlsCredentials;
   /** the peer must have one of these SPIFFE ids */
   readonly acceptedIds: readonly string[];
+  /** from the call on, the TCP handshake included */
   readonly handshakeTimeoutMs: number;
 }
 

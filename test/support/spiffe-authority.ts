@@ -35,6 +35,8 @@ export interface LeafOptions {
   readonly notAfter?: number;
   readonly usages?: readonly ('server' | 'client')[];
   readonly rsa?: boolean;
+  /** a leaf that is an authority */
+  readonly ca?: boolean;
   readonly version?: number;
   readonly crls?: string;
   /** roots to trust, instead of this authority's */
@@ -102,8 +104,12 @@ export class SpiffeAuthority {
       notBefore: options.notBefore,
       notAfter: options.notAfter,
       extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        ...(options.ca
+          ? authorityExtensions(KeyUsageFlags.digitalSignature)
+          : [
+              new BasicConstraintsExtension(false, undefined, true),
+              new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+            ]),
         new ExtendedKeyUsageExtension(purposes),
         ...(names.length > 0 ? [new SubjectAlternativeNameExtension(names, true)] : []),
       ],
@@ -153,10 +159,10 @@ export class SpiffeAuthority {
   }
 }
 
-function authorityExtensions(): Extension[] {
+function authorityExtensions(more = 0): Extension[] {
   return [
     new BasicConstraintsExtension(true, undefined, true),
-    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign | more, true),
   ];
 }
 

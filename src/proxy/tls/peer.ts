@@ -12,6 +12,8 @@ export function peerOf(socket: TLSSocket, revocation: RevocationLists | undefine
   if (socket.alpnProtocol !== ALPN) throw new TlsError('no-alpn');
   const certificate = socket.getPeerX509Certificate();
   if (!certificate) throw new TlsError('no-certificate');
+  /* An authority's certificate speaks for others, never for a workload. */
+  if (certificate.ca) throw new TlsError('untrusted', 'an authority');
   const names = namesOf(certificate);
   if (revocation) assertNotRevoked(certificate, revocation);
   const [spiffe] = names.spiffeIds;

@@ -172,6 +172,10 @@ for (const { name, create } of TRANSPORTS) {
         () => authority.issue('', { uris: ['spiffe://cluster.local/workload/a'] }),
         'no-spiffe-id',
       ],
+      'the certificate of an authority': [
+        () => authority.issue(id('client'), { ca: true }),
+        'untrusted',
+      ],
       'a server certificate': [
         () => authority.issue(id('client'), { usages: ['server'] }),
         'untrusted',
