@@ -18,6 +18,12 @@ fail() {
 pkg-config --exists libbpf || fail 'libbpf is missing: install libbpf-dev (Debian) or libbpf-devel (Fedora)'
 [ -f node_modules/node-addon-api/napi.h ] || fail 'node-addon-api is missing: run npm ci'
 
+# Functions only: they come from the node binary.
+has_openssl_headers() {
+	[ -f "$1/include/node/openssl/ssl.h" ] || pkg-config --exists 'openssl >= 3' ||
+		fail 'no headers of OpenSSL 3: Node'"'"'s own (in the tarball of nodejs.org) or libssl-dev (Debian), openssl-devel (Fedora)'
+}
+
 find_nodedir() {
 	prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 	for dir in "${NODEDIR:-}" "${npm_config_nodedir:-}" "$(npm config get nodedir 2>/dev/null)" "$prefix"; do
@@ -43,11 +49,12 @@ with_compiler() {
 	"${CXX:-g++}" -shared -fPIC -O3 -std=gnu++20 -Wall -Wextra -fvisibility=hidden -fvisibility-inlines-hidden \
 		-DNODE_GYP_MODULE_NAME=podwire -DNAPI_VERSION=9 -D_GNU_SOURCE \
 		-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -DNAPI_CPP_EXCEPTIONS -DBUILDING_NODE_EXTENSION \
-		-Inode_modules/node-api-headers/include -Inode_modules/node-addon-api $(pkg-config --cflags libbpf libuv) \
+		-Inode_modules/node-api-headers/include -Inode_modules/node-addon-api $(pkg-config --cflags libbpf libuv openssl) \
 		native/*.cc $(pkg-config --libs libbpf) -o "$output.tmp" && mv "$output.tmp" "$output"
 }
 
 nodedir=$(find_nodedir)
+has_openssl_headers "$nodedir"
 if [ -n "$nodedir" ]; then
 	with_node_gyp "$nodedir" >"$log" 2>&1 || { cat "$log" >&2; fail 'node-gyp failed'; }
 elif [ -f node_modules/node-api-headers/include/node_api.h ]; then

@@ -149,10 +149,23 @@ bool UseProfile(SSL_CTX* context, bool server) {
   return SSL_CTX_set_alpn_protos(context, kAlpn, sizeof kAlpn) == 0;
 }
 
+// Whether the OpenSSL of this node can be used: not with the headers of a newer one, nor in a node
+// without it, where the symbols are missing.
+bool IsUsable() {
+  for (const char* symbol : {"SSL_CTX_new", "SSL_CTX_set_cert_verify_callback", "BIO_meth_new"}) {
+    if (dlsym(RTLD_DEFAULT, symbol) == nullptr) return false;
+  }
+  /* 0xMNN00PP0: major and minor; within a major a newer library takes what older headers made */
+  const unsigned long running = OpenSSL_version_num() >> 20;
+  constexpr unsigned long kBuilt = OPENSSL_VERSION_NUMBER >> 20;
+  return running >> 8 == kBuilt >> 8 && running >= kBuilt;
+}
+
 // binding.tlsContext({ server, certificateChain, privateKey, roots, crls? })
 Napi::Value MakeContext(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto options = info[0].As<Napi::Object>();
+  if (!IsUsable()) throw Napi::Error::New(env, "this node has no usable OpenSSL");
   ERR_clear_error();
   TlsContext::Source source;
   source.server = options.Get("server").ToBoolean();
@@ -165,18 +178,10 @@ Napi::Value MakeContext(const Napi::CallbackInfo& info) {
   return Construct(env, &AddonData::tls_context, source);
 }
 
-// binding.tlsLibrary(): what node was linked with, or undefined when it cannot be used: the headers
-// of a newer OpenSSL than the one that runs, or a node without it.
+// binding.tlsLibrary(): its version, or undefined
 Napi::Value TlsLibrary(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  for (const char* symbol : {"SSL_CTX_new", "SSL_CTX_set_cert_verify_callback", "BIO_meth_new"}) {
-    if (dlsym(RTLD_DEFAULT, symbol) == nullptr) return env.Undefined();
-  }
-  /* 0xMNN00PP0: major and minor; within a major a newer library takes what older headers made */
-  const unsigned long running = OpenSSL_version_num() >> 20;
-  constexpr unsigned long kBuilt = OPENSSL_VERSION_NUMBER >> 20;
-  if (running >> 8 != kBuilt >> 8 || running < kBuilt) return env.Undefined();
-  return Napi::String::New(env, OpenSSL_version(OPENSSL_VERSION));
+  if (!IsUsable()) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), OpenSSL_version(OPENSSL_VERSION));
 }
 
 }  // namespace

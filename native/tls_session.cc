@@ -89,17 +89,18 @@ bool HasAlpn(const SSL* ssl) {
 
 }  // namespace
 
-SlotBio::SlotBio() : method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "podwire")) {
-  BIO_meth_set_read_ex(method_, BioRead);
-  BIO_meth_set_write_ex(method_, [](BIO* bio, const char* data, size_t size, size_t* written) {
-    BIO_clear_retry_flags(bio);
-    TlsSession* session = SlotOf(bio)->tls.get();
-    return BioWrite(bio, data, size, written, session->more_, &session->error_);
-  });
-  BIO_meth_set_ctrl(method_, BioControl);
-}
-
-BIO* SlotBio::New(Slot* slot) const {
+BIO* SlotBio::New(Slot* slot) {
+  if (method_ == nullptr) {
+    method_ = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "podwire");
+    if (method_ == nullptr) return nullptr;
+    BIO_meth_set_read_ex(method_, BioRead);
+    BIO_meth_set_write_ex(method_, [](BIO* bio, const char* data, size_t size, size_t* written) {
+      BIO_clear_retry_flags(bio);
+      TlsSession* session = SlotOf(bio)->tls.get();
+      return BioWrite(bio, data, size, written, session->more_, &session->error_);
+    });
+    BIO_meth_set_ctrl(method_, BioControl);
+  }
   BIO* bio = BIO_new(method_);
   if (bio == nullptr) return nullptr;
   BIO_set_data(bio, slot);
@@ -112,7 +113,7 @@ TlsSession::TlsSession(SSL_CTX* context, bool server, std::vector<std::string> a
   SSL_CTX_up_ref(context);
 }
 
-TlsSession::Progress TlsSession::Handshake(const SlotBio& bio, Slot* slot) {
+TlsSession::Progress TlsSession::Handshake(SlotBio& bio, Slot* slot) {
   ERR_clear_error();
   if (ssl_ == nullptr) {
     ssl_ = SSL_new(context_);

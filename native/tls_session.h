@@ -34,14 +34,16 @@ enum class TlsRefusal : int32_t {
 // A socket's bytes for OpenSSL; one for each transport.
 class SlotBio {
  public:
-  SlotBio();
+  SlotBio() = default;
   SlotBio(const SlotBio&) = delete;
   SlotBio& operator=(const SlotBio&) = delete;
-  ~SlotBio() { BIO_meth_free(method_); }
-  BIO* New(Slot* slot) const;
+  ~SlotBio() {
+    if (method_ != nullptr) BIO_meth_free(method_);
+  }
+  BIO* New(Slot* slot);
 
  private:
-  BIO_METHOD* method_;
+  BIO_METHOD* method_ = nullptr;  // made with the first: without TLS there may be no OpenSSL
 };
 
 class TlsSession {
@@ -59,7 +61,7 @@ class TlsSession {
   }
 
   // The first bytes make the session: sockets that never speak cost little.
-  Progress Handshake(const SlotBio& bio, Slot* slot);
+  Progress Handshake(SlotBio& bio, Slot* slot);
   TlsRefusal Refusal() const { return refusal_; }
 
   // Up to `size` bytes, several records.  *got may be more than 0 with any result.

@@ -200,34 +200,42 @@ uint32_t TransportCore::Poll() {
     Put(kClosed, notices_[told].id, notices_[told].error, notices_[told].alert);
   }
   notices_.erase(notices_.begin(), notices_.begin() + static_cast<ptrdiff_t>(told));
-  std::vector<uint32_t> ready;
-  ready.swap(ready_);
-  for (const uint32_t id : ready) {
-    Slot* slot = slots_.Find(id);
-    if (slot == nullptr) continue;
-    slot->reads_again = false;
-    if (!slot->wants_read || slot->saw_end) continue;
-    if (HasRoom()) {
-      ReadTls(slot);
-    } else {
-      ReadLater(slot);
-    }
-  }
+  ReadReady();
+  /* What found no room the last time goes first: the set would tell the same ones first again. */
+  size_t done = 0;
+  while (done < unread_.size() && HasRoom()) Dispatch(unread_[done++]);
+  unread_.erase(unread_.begin(), unread_.begin() + static_cast<ptrdiff_t>(done));
   epoll_event happened[kBatch];
   const int count = HasRoom() ? epoll_wait(epoll_.Get(), happened, kBatch, 0) : 0;
-  /* What finds no room is told again: the set is level-triggered, and goes round. */
-  for (int i = 0; i < count && HasRoom(); i++) {
-    if (happened[i].data.u32 == kWakeId) {
-      uint64_t value;
-      if (read(wake_.Get(), &value, sizeof value) < 0) continue;
-      awake_ = false;
-      continue;
-    }
-    Slot* slot = slots_.Find(happened[i].data.u32);
-    if (slot != nullptr) HandleEvent(slot, happened[i].events);
-  }
+  int at = 0;
+  while (at < count && HasRoom()) Dispatch(happened[at++]);
+  if (at < count) unread_.assign(happened + at, happened + count);
   polling_ = false;
   return event_count_;
+}
+
+/* With half of the room at most: these must not keep the others' events out. */
+void TransportCore::ReadReady() {
+  std::vector<uint32_t> ready;
+  ready.swap(ready_);
+  size_t at = 0;
+  for (; at < ready.size() && HasRoom() && arena_used_ < kReadArena / 2; at++) {
+    Slot* slot = slots_.Find(ready[at]);
+    if (slot == nullptr) continue;
+    slot->reads_again = false;
+    if (slot->wants_read && !slot->saw_end) ReadTls(slot);
+  }
+  ready_.insert(ready_.begin(), ready.begin() + static_cast<ptrdiff_t>(at), ready.end());
+}
+
+void TransportCore::Dispatch(const epoll_event& event) {
+  if (event.data.u32 == kWakeId) {
+    uint64_t value;
+    if (read(wake_.Get(), &value, sizeof value) >= 0) awake_ = false;
+    return;
+  }
+  Slot* slot = slots_.Find(event.data.u32);
+  if (slot != nullptr) HandleEvent(slot, event.events);
 }
 
 void TransportCore::WakeIfPending() {

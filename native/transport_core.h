@@ -73,6 +73,8 @@ class TransportCore {
   void Put(int32_t type, uint32_t id, int32_t a = 0, int32_t b = 0);
   bool HasRoom() const;
 
+  void ReadReady();
+  void Dispatch(const epoll_event& event);
   void HandleEvent(Slot* slot, uint32_t events);
   void Accept(Slot* listener);
   void PutAccepted(const Slot* listener, const Slot* slot, const sockaddr_storage& remote);
@@ -119,9 +121,10 @@ class TransportCore {
   uint32_t event_count_ = 0;
   size_t arena_used_ = 0;
   int handshakes_ = 0;
-  std::vector<Notice> notices_;   // ends that no event has told yet
-  std::vector<uint32_t> ready_;   // TLS sessions with bytes of their own
-  std::vector<int32_t> next_op_;  // chains of a flush
+  std::vector<Notice> notices_;      // ends that no event has told yet
+  std::vector<epoll_event> unread_;  // told by epoll, but there was no room
+  std::vector<uint32_t> ready_;      // TLS sessions with bytes of their own
+  std::vector<int32_t> next_op_;     // chains of a flush
   std::vector<Slot*> touched_;
   std::unique_ptr<uint8_t[]> stage_;  // records are made of contiguous bytes
 };
