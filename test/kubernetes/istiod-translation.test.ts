@@ -21,11 +21,6 @@ const SETTLED_MS = 8_000;
 
 const INTENDED: readonly Intended[] = [
   {
-    path: /^workloads > .*\/Pod\/.* > tunnelProtocol$/,
-    why: 'podwire control does not read ambient.istio.io/redirection: its agents do not speak HBONE yet',
-    is: (theirs, ours) => theirs === 'HBONE' && ours === 'NONE',
-  },
-  {
     path: /^workloads > .*\/Pod\/.* > workloadType$/,
     why: 'Istio 1.25 says POD of every pod',
     is: (theirs) => theirs === 'POD',
