@@ -329,7 +329,7 @@ void TransportCore::FinishConnect(Slot* slot) {
 
 void TransportCore::Handshake(Slot* slot) {
   if (++handshakes_ > kHandshakesPerPoll) return;
-  switch (slot->tls->Handshake(bio_, slot)) {
+  switch (slot->tls->Handshake(&bio_, slot)) {
     case TlsSession::Progress::kWaiting:
       break;
     case TlsSession::Progress::kDone:
@@ -582,7 +582,7 @@ bool TransportCore::WriteTls(Slot* slot, const iovec* parts, int count) {
       }
       data = stage_.get();
     }
-    if (!slot->tls->Write(data, size)) {
+    if (!slot->tls->Write(data, size, next < count)) {
       Fail(slot, slot->tls->Error());
       return false;
     }
