@@ -43,7 +43,10 @@ export interface Subject {
   readonly port: number;
 }
 
+const ALLOWED: Decision = { allowed: true, policy: undefined, rule: undefined };
+
 export function evaluate(policies: readonly Authorization[], connection: Connection): Decision {
+  if (policies.length === 0) return ALLOWED;
   return decide(policies, {
     ...principalOf(connection.sourceIdentity),
     source: hostPrefix(connection.sourceAddr),
@@ -56,9 +59,7 @@ export function decide(policies: readonly Authorization[], subject: Subject): De
   const enforced = policies.filter((policy) => !policy.dryRun);
   const deny = firstMatch(enforced, 'DENY', subject);
   if (deny !== undefined) return deny;
-  if (!enforced.some((policy) => policy.action === 'ALLOW')) {
-    return { allowed: true, policy: undefined, rule: undefined };
-  }
+  if (!enforced.some((policy) => policy.action === 'ALLOW')) return ALLOWED;
   return (
     firstMatch(enforced, 'ALLOW', subject) ?? { allowed: false, policy: undefined, rule: undefined }
   );
