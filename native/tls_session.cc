@@ -71,8 +71,7 @@ bool HasAlpn(const SSL* ssl) {
 }  // namespace
 
 SlotBio::SlotBio()
-    : method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "podwire")),
-      gathered_(new uint8_t[kGatherBytes]) {
+    : method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "podwire")), gathered_(new uint8_t[kGatherBytes]) {
   BIO_meth_set_read_ex(method_, BioRead);
   BIO_meth_set_write_ex(method_, [](BIO* bio, const char* data, size_t size, size_t* written) {
     BIO_clear_retry_flags(bio);

@@ -590,7 +590,7 @@ bool TransportCore::WriteTls(Slot* slot, const iovec* parts, int count) {
     const auto* data = static_cast<const uint8_t*>(parts[at].iov_base);
     size_t size = parts[at].iov_len;
     int next = at + 1;
-    if (next < count && size < kStageBytes) {
+    if (next < count && size + parts[next].iov_len <= kStageBytes) {
       memcpy(stage_.get(), data, size);
       for (; next < count && size + parts[next].iov_len <= kStageBytes; next++) {
         memcpy(stage_.get() + size, parts[next].iov_base, parts[next].iov_len);

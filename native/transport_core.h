@@ -119,8 +119,8 @@ class TransportCore {
   uint32_t event_count_ = 0;
   size_t arena_used_ = 0;
   int handshakes_ = 0;
-  std::vector<Notice> notices_;   // ends that no event has told yet
-  std::vector<uint32_t> ready_;   // TLS sessions with bytes of their own, and connects that are over
+  std::vector<Notice> notices_;  // ends that no event has told yet
+  std::vector<uint32_t> ready_;  // TLS sessions with bytes of their own, and connects that are over
   std::vector<int32_t> next_op_;  // chains of a flush
   std::vector<Slot*> touched_;
   std::unique_ptr<uint8_t[]> stage_;  // records are made of contiguous bytes

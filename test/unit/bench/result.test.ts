@@ -29,7 +29,7 @@ suite('result of the bench', () => {
         'gbps',
         'iptablesRules',
         'meshCpuSecondsPer100k',
-      'meshCpuSecondsPerGb',
+        'meshCpuSecondsPerGb',
         'meshRssMiB',
         'opsPerSecond',
         'p50Us',
