@@ -26,14 +26,16 @@ UniqueFd OpenNetns(Napi::Env env, const char* path) {
 
 NetnsVisit::NetnsVisit(Napi::Env env, const std::optional<std::string>& path) {
   if (!path) return;
-  UniqueFd home = OpenNetns(env, kHomePath);
+  /* opened once: procfs costs more than all the rest of a visit */
+  static thread_local UniqueFd home;
+  if (home.Get() < 0) home = OpenNetns(env, kHomePath);
   const UniqueFd target = OpenNetns(env, path->c_str());
   if (setns(target.Get(), CLONE_NEWNET) != 0) throw Refusal(env, errno, "setns", *path);
-  home_ = std::move(home);
+  home_ = home.Get();
 }
 
 NetnsVisit::~NetnsVisit() {
-  if (home_.Get() < 0 || setns(home_.Get(), CLONE_NEWNET) == 0) return;
+  if (home_ < 0 || setns(home_, CLONE_NEWNET) == 0) return;
   fprintf(stderr, "podwire: cannot return to the agent's network namespace: %s\n", strerror(errno));
   abort();
 }

@@ -21,7 +21,7 @@ class NetnsVisit {
   NetnsVisit& operator=(const NetnsVisit&) = delete;
 
  private:
-  UniqueFd home_;
+  int home_ = -1;
 };
 
 }  // namespace podwire

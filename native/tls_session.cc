@@ -17,25 +17,6 @@ constexpr size_t kRecordBytes = 16384;
 
 Slot* SlotOf(BIO* bio) { return static_cast<Slot*>(BIO_get_data(bio)); }
 
-// Sent at once when nothing waits; what the socket does not take is queued, so OpenSSL never has to
-// write a record twice.
-int BioWrite(BIO* bio, const char* data, size_t size, size_t* written, bool more, int* error) {
-  Slot* slot = SlotOf(bio);
-  const auto* bytes = reinterpret_cast<const uint8_t*>(data);
-  size_t sent = 0;
-  if (slot->queue.Empty()) {
-    const ssize_t result = send(slot->fd, data, size, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-    if (result < 0 && errno != EAGAIN && errno != EINTR) {
-      *error = errno;
-      return 0;
-    }
-    if (result > 0) sent = static_cast<size_t>(result);
-  }
-  if (sent < size) slot->queue.Append(bytes + sent, size - sent);
-  *written = size;
-  return 1;
-}
-
 int BioRead(BIO* bio, char* data, size_t size, size_t* got) {
   BIO_clear_retry_flags(bio);
   const ssize_t result = recv(SlotOf(bio)->fd, data, size, 0);
@@ -93,11 +74,15 @@ BIO* SlotBio::New(Slot* slot) {
   if (method_ == nullptr) {
     method_ = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "podwire");
     if (method_ == nullptr) return nullptr;
+    gathered_.reset(new uint8_t[kGatherBytes]);
     BIO_meth_set_read_ex(method_, BioRead);
     BIO_meth_set_write_ex(method_, [](BIO* bio, const char* data, size_t size, size_t* written) {
       BIO_clear_retry_flags(bio);
-      TlsSession* session = SlotOf(bio)->tls.get();
-      return BioWrite(bio, data, size, written, session->more_, &session->error_);
+      Slot* slot = SlotOf(bio);
+      TlsSession* session = slot->tls.get();
+      if (!session->bio_->Put(slot, data, size, session->more_, &session->error_)) return 0;
+      *written = size;
+      return 1;
     });
     BIO_meth_set_ctrl(method_, BioControl);
   }
@@ -108,16 +93,49 @@ BIO* SlotBio::New(Slot* slot) {
   return bio;
 }
 
+bool SlotBio::Put(Slot* slot, const void* data, size_t size, bool more, int* error) {
+  if (gathered_bytes_ == 0 && !more) return Send(slot, data, size, error);
+  if (gathered_bytes_ + size > kGatherBytes) {
+    const size_t gathered = gathered_bytes_;
+    gathered_bytes_ = 0;
+    if (!Send(slot, gathered_.get(), gathered, error)) return false;
+    if (size > kGatherBytes) return Send(slot, data, size, error);
+  }
+  memcpy(gathered_.get() + gathered_bytes_, data, size);
+  gathered_bytes_ += size;
+  if (more) return true;
+  size = gathered_bytes_;
+  gathered_bytes_ = 0;
+  return Send(slot, gathered_.get(), size, error);
+}
+
+// At once when nothing waits; what the socket does not take is queued, so OpenSSL never has to
+// write a record twice.
+bool SlotBio::Send(Slot* slot, const void* data, size_t size, int* error) {
+  size_t sent = 0;
+  if (slot->queue.Empty()) {
+    const ssize_t result = send(slot->fd, data, size, MSG_NOSIGNAL);
+    if (result < 0 && errno != EAGAIN && errno != EINTR) {
+      *error = errno;
+      return false;
+    }
+    if (result > 0) sent = static_cast<size_t>(result);
+  }
+  if (sent < size) slot->queue.Append(static_cast<const uint8_t*>(data) + sent, size - sent);
+  return true;
+}
+
 TlsSession::TlsSession(SSL_CTX* context, bool server, std::vector<std::string> accepted)
     : context_(context), server_(server), accepted_(std::move(accepted)) {
   SSL_CTX_up_ref(context);
 }
 
-TlsSession::Progress TlsSession::Handshake(SlotBio& bio, Slot* slot) {
+TlsSession::Progress TlsSession::Handshake(SlotBio* bio, Slot* slot) {
   ERR_clear_error();
+  bio_ = bio;
   if (ssl_ == nullptr) {
     ssl_ = SSL_new(context_);
-    BIO* socket = ssl_ == nullptr ? nullptr : bio.New(slot);
+    BIO* socket = ssl_ == nullptr ? nullptr : bio->New(slot);
     if (socket == nullptr) return Progress::kRefused;
     SSL_set_bio(ssl_, socket, socket);
     SSL_set_app_data(ssl_, this);
@@ -223,13 +241,14 @@ TlsSession::Input TlsSession::Read(uint8_t* data, size_t size, size_t* got) {
   return Input::kBytes;
 }
 
-bool TlsSession::Write(const uint8_t* data, size_t size) {
+bool TlsSession::Write(const uint8_t* data, size_t size, bool more) {
   ERR_clear_error();
   while (size > 0) {
     const size_t record = std::min(size, kRecordBytes);
-    more_ = record < size;
+    more_ = more || record < size;
     size_t written = 0;
     if (SSL_write_ex(ssl_, data, record, &written) != 1) {
+      bio_->Drop();
       NoteFailure(error_);
       return false;
     }

@@ -34,6 +34,9 @@ enum class TlsRefusal : int32_t {
 // A socket's bytes for OpenSSL; one for each transport.
 class SlotBio {
  public:
+  // Eight full records.
+  static constexpr size_t kGatherBytes = 8 * (16384 + 22);
+
   SlotBio() = default;
   SlotBio(const SlotBio&) = delete;
   SlotBio& operator=(const SlotBio&) = delete;
@@ -42,8 +45,19 @@ class SlotBio {
   }
   BIO* New(Slot* slot);
 
+  // Records leave together, when one comes with `more` false: TCP would make a packet, and a way
+  // through the stack, of each.  false: errno in *error, and what was gathered is lost.
+  bool Put(Slot* slot, const void* data, size_t size, bool more, int* error);
+  // What was gathered for a session that is broken.
+  void Drop() { gathered_bytes_ = 0; }
+
  private:
-  BIO_METHOD* method_ = nullptr;  // made with the first: without TLS there may be no OpenSSL
+  bool Send(Slot* slot, const void* data, size_t size, int* error);
+
+  // Made with the first: without TLS there may be no OpenSSL.
+  BIO_METHOD* method_ = nullptr;
+  std::unique_ptr<uint8_t[]> gathered_;
+  size_t gathered_bytes_ = 0;
 };
 
 class TlsSession {
@@ -61,15 +75,15 @@ class TlsSession {
   }
 
   // The first bytes make the session: sockets that never speak cost little.
-  Progress Handshake(SlotBio& bio, Slot* slot);
+  Progress Handshake(SlotBio* bio, Slot* slot);
   TlsRefusal Refusal() const { return refusal_; }
 
   // Up to `size` bytes, several records.  *got may be more than 0 with any result.
   Input Read(uint8_t* data, size_t size, size_t* got);
   // Whether Read() would have something without the socket.
   bool HasInput() const { return ssl_ != nullptr && SSL_has_pending(ssl_) != 0; }
-  // All of it, or false: the session is broken.
-  bool Write(const uint8_t* data, size_t size);
+  // All of it, or false: the session is broken.  `more`: another Write() follows at once.
+  bool Write(const uint8_t* data, size_t size, bool more);
   // close_notify
   void End();
 
@@ -90,6 +104,7 @@ class TlsSession {
 
   SSL_CTX* context_;
   SSL* ssl_ = nullptr;
+  SlotBio* bio_ = nullptr;
   bool server_;
   bool more_ = false;    // the record being written is not the last
   bool proven_ = false;  // VerifyPeer() has taken the peer

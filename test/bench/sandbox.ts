@@ -26,12 +26,23 @@ import { PodwireError } from '../../src/errors.ts';
 export const NETNS_FOLDER = '/run/netns';
 const BPFFS = '/sys/fs/bpf';
 const OWNED = /^(?:pwb|podwire-bench)-(\d+)-/;
-const SUBNET = '10.97.0';
+const SUBNETS = ['10.97.0', '10.97.1'] as const;
+const WIRE = '10.97.255';
 
 export interface Pod {
   /** name under /run/netns */
   readonly netns: string;
   readonly address: string;
+}
+
+/** A bridge with pods. */
+export interface Node {
+  /** of the bridge, and of whatever runs on the node itself */
+  readonly netns: string;
+  /** the first three bytes of its pods' addresses */
+  readonly subnet: string;
+  /** the pods' way to other nodes; undefined: there are none */
+  readonly gateway?: string;
 }
 
 /** Where a process runs. */
@@ -58,7 +69,7 @@ export class Sandbox {
   readonly #run = `${process.pid}-${randomBytes(2).toString('hex')}`;
   readonly #cgroups: string[] = [];
   readonly #netns: string[] = [];
-  readonly #bridge: string;
+  readonly #node: Node;
   readonly #services: { readonly child: ChildProcess; readonly log: string }[] = [];
   #pods = 0;
 
@@ -66,19 +77,50 @@ export class Sandbox {
     sweep((pid) => !existsSync(`/proc/${pid}`));
     this.folder = mkdtempSync(join(tmpdir(), `podwire-bench-${this.#run}-`));
     this.bpffs = join(BPFFS, `podwire-bench-${this.#run}`);
-    this.#bridge = this.#addNetns('bridge');
-    command('ip', ['-n', this.#bridge, '-batch', '-'], BRIDGE);
+    this.#node = { netns: this.#addBridge('bridge'), subnet: SUBNETS[0] };
   }
 
-  addPod(name: string): Pod {
+  /** Two bridges that route, and a link between them. */
+  addLinkedNodes(): readonly [Node, Node] {
+    const node = (name: string, subnet: string): Node => ({
+      netns: this.#addBridge(name),
+      subnet,
+      gateway: `${subnet}.254`,
+    });
+    const nodes = [node('node1', SUBNETS[0]), node('node2', SUBNETS[1])] as const;
+    const [near, far] = nodes;
+    const wire = `link add wire0 type veth peer name wire0 netns ${far.netns}`;
+    command('ip', ['-n', near.netns, '-batch', '-'], wire);
+    nodes.forEach(({ netns, gateway }, index) => {
+      const other = nodes[1 - index] ?? far;
+      const lines = [
+        `address add ${gateway}/24 dev br0`,
+        `address add ${WIRE}.${index + 1}/24 dev wire0`,
+        'link set wire0 up',
+        `route add ${other.subnet}.0/24 via ${WIRE}.${2 - index}`,
+      ];
+      command('ip', ['-n', netns, '-batch', '-'], lines.join('\n'));
+    });
+    for (const { netns } of nodes) {
+      inNetns(netns, 'sh', ['-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward']);
+    }
+    return nodes;
+  }
+
+  addPod(name: string, node: Node = this.#node): Pod {
     const index = ++this.#pods;
     const netns = this.#addNetns(name);
-    const address = `${SUBNET}.${index}`;
+    const address = `${node.subnet}.${index}`;
     const link = `add veth${index} type veth peer name eth0 netns ${netns}`;
     const uplink = `link ${link}\nlink set veth${index} master br0 up`;
-    command('ip', ['-n', this.#bridge, '-batch', '-'], uplink);
-    const inPod = `link set lo up\naddress add ${address}/24 dev eth0\nlink set eth0 up`;
-    command('ip', ['-n', netns, '-batch', '-'], inPod);
+    command('ip', ['-n', node.netns, '-batch', '-'], uplink);
+    const inPod = [
+      'link set lo up',
+      `address add ${address}/24 dev eth0`,
+      'link set eth0 up',
+      ...(node.gateway === undefined ? [] : [`route add default via ${node.gateway}`]),
+    ];
+    command('ip', ['-n', netns, '-batch', '-'], inPod.join('\n'));
     // Short connections at full speed use up the ports of a minute otherwise.
     inNetns(netns, 'sh', [
       '-c',
@@ -140,6 +182,12 @@ export class Sandbox {
     for (const netns of this.#netns.reverse()) spawnSync('ip', ['netns', 'del', netns]);
     rmSync(this.bpffs, { recursive: true, force: true });
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #addBridge(name: string): string {
+    const netns = this.#addNetns(name);
+    command('ip', ['-n', netns, '-batch', '-'], BRIDGE);
+    return netns;
   }
 
   #addNetns(name: string): string {

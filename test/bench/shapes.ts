@@ -1,7 +1,8 @@
 /**
  * The shapes of traffic: what the drivers are told, and which figure speaks for the shape.
  */
-export type Metric = 'p50Us' | 'p99Us' | 'opsPerSecond' | 'gbps' | 'meshCpuSecondsPer100k';
+export type Metric =
+  'p50Us' | 'p99Us' | 'opsPerSecond' | 'gbps' | 'meshCpuSecondsPer100k' | 'meshCpuSecondsPerGb';
 
 /** The figure that speaks for a shape. */
 export type Headline = 'p50Us' | 'opsPerSecond' | 'gbps';
@@ -70,6 +71,20 @@ export const DEFAULT_SHAPES: readonly string[] = [
   'http-1000qps-c16',
 ];
 
+/** What tunnels between nodes are measured by. */
+export const TWO_NODE_SHAPES: readonly string[] = [
+  'tcp-rr-64',
+  'tcp-rr-64-free',
+  'tcp-rr-16k',
+  'tcp-rr-16k-free',
+  'tcp-crr',
+  'tcp-crr-free',
+  'tcp-stream',
+  'tcp-stream-free',
+  'http-1k-c16',
+  'http-1k-c16-free',
+];
+
 export function findShape(name: string): Shape | undefined {
   const free = name.endsWith(FREE_SUFFIX);
   const baseName = free ? name.slice(0, -FREE_SUFFIX.length) : name;
@@ -98,6 +113,7 @@ export const METRICS: {
   opsPerSecond: { label: 'ops/s', higherIsBetter: true },
   gbps: { label: 'Gb/s', higherIsBetter: true },
   meshCpuSecondsPer100k: { label: 'mesh CPU s/100k', higherIsBetter: false },
+  meshCpuSecondsPerGb: { label: 'mesh CPU s/GB', higherIsBetter: false },
 };
 
 function tcp(kind: 'rr' | 'crr' | 'stream', bytes: number, title: string): BaseShape {

@@ -6,7 +6,7 @@ import type { BenchOutcome } from './bench.ts';
 import { formatNumber, formatRatio, formatSpread } from './format.ts';
 import type { HookCost } from './hooks.ts';
 import { VARIANT_NAMES, type VariantName } from './options.ts';
-import { findRatio, totalCpuPer100k, type ShapeResult } from './result.ts';
+import { findRatio, totalCpuPer100k, type IdleResult, type ShapeResult } from './result.ts';
 import { METRICS, findShape } from './shapes.ts';
 
 const PLAIN_STYLE = { head: [], border: [] };
@@ -22,6 +22,9 @@ export function renderTables(outcome: BenchOutcome): string {
   ];
   if (measured.includes('podwire') && measured.length > 1) {
     sections.push(section('podwire against', againstTable(outcome, measured)));
+  }
+  if (outcome.result.idle && outcome.result.idle.length > 0) {
+    sections.push(section('Idle connections', idleTable(outcome.result.idle)));
   }
   if (outcome.hooks.length > 0) {
     sections.push(section('Hooks of podwire during tcp-crr', hookTable(outcome.hooks)));
@@ -63,13 +66,19 @@ function costTable(outcome: BenchOutcome, variants: readonly VariantName[]): Tab
   const { results } = outcome.result;
   for (const [name, row] of byShape(results)) {
     const latency = [...row.values()].some(({ p99Us }) => p99Us !== null);
-    const labels = [...(latency ? ['p99 µs'] : []), 'CPU s, all', 'CPU s, mesh'];
+    const bytes = [...row.values()].some((one) => one.meshCpuSecondsPerGb !== null);
+    const labels = [
+      ...(latency ? ['p99 µs'] : []),
+      ...['CPU s, all', 'CPU s, mesh'],
+      ...(bytes ? ['mesh, per GB'] : []),
+    ];
     const cells = variants.map((variant) => {
       const one = row.get(variant);
       const series = outcome.series.find((s) => s.shape.name === name && s.variant === variant);
       if (one === undefined || series === undefined) return NOTHING;
       const lines = [totalCpuPer100k(series.samples), one.meshCpuSecondsPer100k];
       if (one.p99Us !== null) lines.unshift(one.p99Us);
+      if (one.meshCpuSecondsPerGb !== null) lines.push(one.meshCpuSecondsPerGb);
       return lines.map(formatNumber).join('\n');
     });
     table.push([name, labels.join('\n'), ...cells]);
@@ -106,6 +115,18 @@ function hookTable(hooks: readonly HookCost[]): Table.Table {
   }
   const sum = hooks.reduce((total, { nsPerConnection }) => total + nsPerConnection, 0);
   table.push(['all', '', '', formatNumber(sum)]);
+  return table;
+}
+
+function idleTable(idle: readonly IdleResult[]): Table.Table {
+  const table = new Table({
+    head: ['variant', 'connections', 'MiB before', 'MiB after', 'KiB/connection'],
+    style: PLAIN_STYLE,
+  });
+  for (const { variant, connections, beforeMiB, afterMiB, kibPerConnection } of idle) {
+    const [before, after, each] = [beforeMiB, afterMiB, kibPerConnection].map(formatNumber);
+    table.push([variant, connections, before, after, each]);
+  }
   return table;
 }
 

@@ -60,6 +60,7 @@ export async function bringUp(input: BringUp): Promise<Variants> {
     }
     progress(`bringing up ${variant}`);
     const ground = breakGround(sandbox, variant, options.iptablesRules);
+    const { cgroup, client, server } = ground;
     let pids: number[] = [];
     if (sidecars && envoy !== undefined) {
       const certificates = variant === 'sidecar-mtls' ? makeCertificates(sandbox) : undefined;
@@ -67,12 +68,16 @@ export async function bringUp(input: BringUp): Promise<Variants> {
         sandbox,
         envoy,
         name: variant,
-        ...ground,
+        pods: [client, server].map((pod) => ({ ...pod, cgroup })),
+        serverAddress: server.address,
         certificates,
         signal,
       });
     } else if (variant === 'podwire') {
-      agent = await Agent.start({ sandbox, ...ground, signal });
+      const pods = Object.entries({ client, server }).map(([name, { address, netns }]) => ({
+        ...{ name, namespace: 'bench', address, netns },
+      }));
+      agent = await Agent.start({ sandbox, name: 'agent', place: { cgroup }, pods, signal });
       pids = [agent.pid];
     }
     routes.set(variant, podRoute(ground, pids, sidecars ? pids : []));

@@ -98,6 +98,48 @@ suite('podwire bench', { skip }, () => {
     }
   });
 
+  test('--two-nodes measures tunnels between two agents beside Envoy’s', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'podwire-test-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const json = join(folder, 'bench.json');
+    const html = join(folder, 'bench.html');
+    const shapes = ['tcp-rr-64', 'tcp-crr-free', 'tcp-stream', 'http-1k-c16'];
+    const { child, ended } = bench(
+      ...['--two-nodes', '--quick', '--rounds', '1', '--seconds', '0.2'],
+      ...['--shapes', shapes.join(','), '--idle-connections', '200'],
+      ...['--json', json, '--html', html],
+    );
+    const { code, stdout, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(traces(child.pid), []);
+    assert.match(stdout, /Idle connections/);
+    assert.match(readFileSync(html, 'utf8'), /<h2>Idle connections<\/h2>/);
+
+    const { results, ratios, idle = [] } = JSON.parse(readFileSync(json, 'utf8')) as BenchResult;
+    const mesh = ['podwire', 'podwire-node-tls', 'envoy-hbone', 'sidecar-mtls'];
+    for (const shape of shapes) {
+      const rows = results.filter((one) => one.shape === shape);
+      assert.deepEqual(
+        rows.map(({ variant }) => variant),
+        ['plain', ...mesh],
+        shape,
+      );
+      for (const row of rows) {
+        assert.ok(row.opsPerSecond > 0, `${shape} ${row.variant}`);
+        if (row.variant !== 'plain') assert.ok(row.meshCpuSecondsPer100k > 0.5);
+        assert.equal(row.meshCpuSecondsPerGb !== null, shape === 'tcp-stream');
+      }
+    }
+    const perGb = ratios.filter(({ metric }) => metric === 'meshCpuSecondsPerGb');
+    assert.ok(
+      perGb.some(({ variant, against }) => variant === 'podwire' && against === 'envoy-hbone'),
+    );
+    assert.deepEqual(
+      idle.map(({ variant, connections }) => [variant, connections]),
+      mesh.map((variant) => [variant, 200]),
+    );
+  });
+
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

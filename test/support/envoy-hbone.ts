@@ -10,6 +10,7 @@ import type { TlsCredentials } from '../../src/proxy/transport.ts';
 const TYPE = 'type.googleapis.com/envoy.';
 const UNLIMITED = 4_294_967_295;
 const START_MS = 20_000;
+const LOOPBACK = '127.0.0.1';
 /** those of ztunnel and of ours, so that a comparison is of the programs */
 const HTTP2 = {
   initial_stream_window_size: 4 << 20,
@@ -18,15 +19,22 @@ const HTTP2 = {
 
 type Json = { readonly [key: string]: unknown };
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface EnvoyEnd {
+  /** where it listens; loopback when absent */
+  readonly host?: string;
   readonly port: number;
   readonly credentials: TlsCredentials;
   /** SPIFFE id of the other end */
   readonly peer: string;
 }
 
-function address(port: number): Json {
-  return { socket_address: { address: '127.0.0.1', port_value: port } };
+function address({ host = LOOPBACK, port }: Partial<Place>): Json {
+  return { socket_address: { address: host, port_value: port } };
 }
 
 function typed(name: string, type: string, config: Json): Json {
@@ -61,9 +69,9 @@ function tls(side: 'Downstream' | 'Upstream', { credentials, peer }: EnvoyEnd): 
   );
 }
 
-function cluster(port: number, more: Json = {}): Json {
+function cluster(name: string, to: Place, more: Json = {}): Json {
   return {
-    name: 'to',
+    name,
     type: 'STATIC',
     connect_timeout: '10s',
     circuit_breakers: {
@@ -72,14 +80,14 @@ function cluster(port: number, more: Json = {}): Json {
       ],
     },
     load_assignment: {
-      cluster_name: 'to',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(to) } }] }],
     },
     ...more,
   };
 }
 
-function bootstrap(name: string, port: number, chain: Json, to: Json): Json {
+function bootstrap(name: string, end: EnvoyEnd, listener: Json, clusters: readonly Json[]): Json {
   return {
     node: { id: name, cluster: name },
     /* Applications may end connections with resets; by default 500 of them within a second each end the whole session. */
@@ -92,22 +100,30 @@ function bootstrap(name: string, port: number, chain: Json, to: Json): Json {
       ],
     },
     static_resources: {
-      listeners: [{ name, address: address(port), filter_chains: [chain] }],
-      clusters: [to],
+      listeners: [{ name, address: address(end), ...listener }],
+      clusters,
     },
   };
 }
 
-/** Every TCP connection to `port` becomes a CONNECT request for `authority` to the server on `serverPort`. */
+/** Every TCP connection to `port` becomes a CONNECT request to `server`. */
 export function envoyHboneClient(
-  end: EnvoyEnd & { readonly serverPort: number; readonly authority: string },
+  end: EnvoyEnd & {
+    readonly server: Place;
+    /** undefined: connections are redirected here by iptables, and each asks for its original destination */
+    readonly authority: string | undefined;
+  },
 ): Json {
+  const { authority, server } = end;
   const proxy = typed(
     'envoy.filters.network.tcp_proxy',
     'extensions.filters.network.tcp_proxy.v3.TcpProxy',
-    { stat_prefix: 'to', cluster: 'to', tunneling_config: { hostname: end.authority } },
+    {
+      ...{ stat_prefix: 'to', cluster: 'to' },
+      tunneling_config: { hostname: authority ?? '%DOWNSTREAM_LOCAL_ADDRESS%' },
+    },
   );
-  const to = cluster(end.serverPort, {
+  const to = cluster('to', server, {
     transport_socket: tls('Upstream', end),
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
@@ -116,11 +132,35 @@ export function envoyHboneClient(
       },
     },
   });
-  return bootstrap('hbone-client', end.port, { filters: [proxy] }, to);
+  const original = typed(
+    'envoy.filters.listener.original_dst',
+    'extensions.filters.listener.original_dst.v3.OriginalDst',
+    {},
+  );
+  const listener = {
+    filter_chains: [{ filters: [proxy] }],
+    ...(authority === undefined && { listener_filters: [original] }),
+  };
+  return bootstrap('hbone-client', end, listener, [to]);
 }
 
-/** Every CONNECT request on `port` becomes a TCP connection to `appPort`. */
-export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): Json {
+/** Where CONNECT requests for `authority` ("*": for all) go. */
+export interface EnvoyApp extends Place {
+  readonly authority: string;
+}
+
+/** CONNECT requests on `port` become TCP connections to `apps`. */
+export function envoyHboneServer(
+  end: EnvoyEnd & {
+    readonly apps: readonly EnvoyApp[];
+    /** of the connections to the applications */
+    readonly sourceAddress?: string;
+  },
+): Json {
+  const { apps, sourceAddress } = end;
+  const from = sourceAddress !== undefined && {
+    upstream_bind_config: { source_address: { address: sourceAddress, port_value: 0 } },
+  };
   const upgrade = { upgrade_type: 'CONNECT' };
   const manager = typed(
     'envoy.filters.network.http_connection_manager',
@@ -131,22 +171,20 @@ export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): 
       http2_protocol_options: { ...HTTP2, allow_connect: true },
       upgrade_configs: [upgrade],
       route_config: {
-        virtual_hosts: [
-          {
-            name: 'all',
-            domains: ['*'],
-            routes: [
-              {
-                match: { connect_matcher: {} },
-                route: {
-                  cluster: 'to',
-                  timeout: '0s',
-                  upgrade_configs: [{ ...upgrade, connect_config: {} }],
-                },
+        virtual_hosts: apps.map(({ authority }) => ({
+          name: authority,
+          domains: [authority],
+          routes: [
+            {
+              match: { connect_matcher: {} },
+              route: {
+                cluster: authority,
+                timeout: '0s',
+                upgrade_configs: [{ ...upgrade, connect_config: {} }],
               },
-            ],
-          },
-        ],
+            },
+          ],
+        })),
       },
       http_filters: [
         typed('envoy.filters.http.router', 'extensions.filters.http.router.v3.Router', {}),
@@ -154,7 +192,8 @@ export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): 
     },
   );
   const chain = { transport_socket: tls('Downstream', end), filters: [manager] };
-  return bootstrap('hbone-server', end.port, chain, cluster(end.appPort));
+  const clusters = apps.map((app) => cluster(app.authority, app, from || {}));
+  return bootstrap('hbone-server', end, { filter_chains: [chain] }, clusters);
 }
 
 export interface RunningEnvoy {

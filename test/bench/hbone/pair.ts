@@ -88,7 +88,7 @@ export async function envoyPair(envoy: string, ends: Ends, appPort: number): Pro
     envoy,
     envoyHboneServer({
       port: far,
-      appPort,
+      apps: [{ authority: '*', host: '127.0.0.1', port: appPort }],
       credentials: ends.server,
       peer: ends.client.spiffe,
     }),
@@ -98,7 +98,7 @@ export async function envoyPair(envoy: string, ends: Ends, appPort: number): Pro
     envoy,
     envoyHboneClient({
       port: near,
-      serverPort: far,
+      server: { host: '127.0.0.1', port: far },
       authority: `127.0.0.1:${appPort}`,
       credentials: ends.client,
       peer: ends.server.spiffe,

@@ -51,7 +51,7 @@ for (const { name, create } of TRANSPORTS) {
         envoy ?? '',
         envoyHboneClient({
           port,
-          serverPort: lab.port,
+          server: { host: '127.0.0.1', port: lab.port },
           authority: `127.0.0.1:${app}`,
           credentials: ids.client,
           peer: id('server'),
@@ -89,7 +89,10 @@ for (const { name, create } of TRANSPORTS) {
       const port = await freePort();
       const running = await startEnvoy(
         envoy ?? '',
-        envoyHboneServer({ port, appPort: app, credentials: ids.server, peer: id('client') }),
+        envoyHboneServer({
+          ...{ port, credentials: ids.server, peer: id('client') },
+          apps: [{ authority: '*', host: '127.0.0.1', port: app }],
+        }),
         port,
       );
       t.after(() => running.stop());

@@ -29,6 +29,12 @@ suite('options of the bench', () => {
     assert.match(await refusal('--server', 'apache'), /bench-httpd, nginx/);
   });
 
+  test('a variant is measured where it exists', async () => {
+    const command = (...args: string[]) => benchCommand().parseAsync(args, { from: 'user' });
+    await assert.rejects(command('--variants', 'envoy-hbone'), /with --two-nodes only/);
+    await assert.rejects(command('--two-nodes', '--variants', 'unix'), /without --two-nodes only/);
+  });
+
   test('numbers are checked', async () => {
     assert.match(await refusal('--rounds', '0'), /whole number from 1/);
     assert.match(await refusal('--rounds', '1.5'), /whole number/);

@@ -29,6 +29,7 @@ suite('result of the bench', () => {
         'gbps',
         'iptablesRules',
         'meshCpuSecondsPer100k',
+        'meshCpuSecondsPerGb',
         'meshRssMiB',
         'opsPerSecond',
         'p50Us',

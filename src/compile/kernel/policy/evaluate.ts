@@ -43,7 +43,10 @@ export interface Subject {
   readonly port: number;
 }
 
+const ALLOWED: Decision = { allowed: true, policy: undefined, rule: undefined };
+
 export function evaluate(policies: readonly Authorization[], connection: Connection): Decision {
+  if (policies.length === 0) return ALLOWED;
   const enforced = policies.filter((policy) => !policy.dryRun);
   return decide(candidatesOf(enforced), subjectOf(connection));
 }
@@ -76,7 +79,7 @@ export function candidatesOf(policies: readonly Authorization[]): Candidates {
 export function decide({ deny, allow, closed }: Candidates, subject: Subject): Decision {
   const denied = deny.find(({ rule }) => matchesRule(rule, subject));
   if (denied !== undefined) return decisionBy(denied, false);
-  if (!closed) return { allowed: true, policy: undefined, rule: undefined };
+  if (!closed) return ALLOWED;
   const allowed = allow.find(({ rule }) => matchesRule(rule, subject));
   if (allowed !== undefined) return decisionBy(allowed, true);
   return { allowed: false, policy: undefined, rule: undefined };
