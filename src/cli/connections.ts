@@ -25,6 +25,7 @@ export function connectionsCommand(): Command {
             'plain',
             'spliced',
             'proxied',
+            'hbone',
           ]),
         ),
     select: (connections, { namespace, path }) =>

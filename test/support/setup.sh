@@ -31,6 +31,7 @@ need_root() { is_root || die "$1; run as root: sudo $COMMAND"; }
 
 # package:probe, the probe being a program or a path.
 BUILD='clang:clang llvm:llvm-strip libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h
+  libssl-dev:/usr/include/openssl/ssl.h
   zlib1g-dev:/usr/include/zlib.h bpftool:bpftool pkg-config:pkg-config g++:g++ make:make python3:python3'
 RUN='iproute2:ip iptables:iptables procps:sysctl openssl:openssl python3-venv:ensurepip'
 PEERS='wrk:wrk nginx-light:nginx'
