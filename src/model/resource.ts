@@ -120,6 +120,8 @@ export interface EndpointResource {
   readonly locality?: Locality;
   /** share of the load; absent: 1 */
   readonly weight?: number;
+  /** of what a ServiceEntry lists; absent: not known */
+  readonly serviceAccount?: string;
 }
 
 export interface EndpointSliceResource extends ResourceMeta {

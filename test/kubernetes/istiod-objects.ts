@@ -166,7 +166,9 @@ spec:
   ports: [{ number: 443, name: https, protocol: TLS, targetPort: 8443 }]
   location: MESH_EXTERNAL
   resolution: STATIC
-  endpoints: [{ address: 192.0.2.40, labels: { app: billing } }]
+  endpoints:
+    - { address: 192.0.2.40, labels: { app: billing }, serviceAccount: bills }
+    - { address: 192.0.2.41, ports: { https: 9443 } }
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -174,7 +176,10 @@ metadata: { name: legacy, namespace: shop }
 spec:
   hosts: [legacy.shop.internal]
   addresses: [198.51.100.2]
-  ports: [{ number: 80, name: http, protocol: HTTP }]
+  ports:
+    - { number: 80, name: http, protocol: HTTP }
+    - { number: 443, name: https, protocol: TLS, targetPort: 8443 }
+    - { number: 25, name: smtp, protocol: TCP }
   location: MESH_INTERNAL
   resolution: STATIC
   workloadSelector: { labels: { app: legacy } }
@@ -182,7 +187,12 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: { name: vm-1, namespace: shop }
-spec: { address: 192.0.2.50, labels: { app: legacy }, serviceAccount: legacy, locality: south/south-a, weight: 3 }
+spec: { address: 192.0.2.50, labels: { app: legacy }, serviceAccount: legacy, locality: south/south-a, weight: 3, ports: { http: 9080, https: 9443 } }
+---
+${service('legacy', '10.96.1.11', { selector: { app: 'legacy' } }, [
+  { name: 'http', port: 80, targetPort: 8080 },
+  { name: 'other', port: 81, targetPort: 'https' },
+])}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -22,20 +22,14 @@ export interface Intended {
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/**
- * Workloads, services and policies as plain objects; spellings of one meaning are made one, lists that are sets are sorted.
- * Workloads do not name the policies that are left out.
- */
-export function plainMesh(
-  snapshot: Snapshot,
-  leftOut: (policy: string) => boolean = () => false,
-): Tree {
+/** Workloads, services and policies as plain objects; spellings of one meaning are made one, lists that are sets are sorted. */
+export function plainMesh(snapshot: Snapshot): Tree {
   const workloads = [...snapshot.workloads.values()].map((one) => [
     one.uid,
     {
       ...one,
       trustDomain: one.trustDomain || DEFAULT_TRUST_DOMAIN,
-      authorizationPolicies: one.authorizationPolicies.filter((name) => !leftOut(name)).sort(),
+      authorizationPolicies: [...new Set(one.authorizationPolicies)].sort(),
       services: Object.fromEntries(one.services),
     },
   ]);

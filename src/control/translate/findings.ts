@@ -2,7 +2,12 @@
  * What only shows when resources are put together: references and selectors that lead nowhere.
  */
 import type { Finding } from '../../model/finding.ts';
-import type { EndpointSliceResource, Resource, ServiceResource } from '../../model/resource.ts';
+import type {
+  EndpointSliceResource,
+  PodResource,
+  Resource,
+  ServiceResource,
+} from '../../model/resource.ts';
 
 export function matchesNothing(resource: Resource, path: string): Finding {
   return {
@@ -28,6 +33,24 @@ export function serviceUnknown(slice: EndpointSliceResource): Finding {
     code: 'SERVICE_UNKNOWN',
     message: `names the Service ${slice.service}, which does not exist`,
     fix: `add Service ${slice.namespace}/${slice.service}, or correct the label`,
+  };
+}
+
+export function selectedByOlder(resource: Resource, older: Resource, pod: PodResource): Finding {
+  return {
+    ...place(resource, 'spec.selector'),
+    code: 'SCOPE_CONFLICT',
+    message: `selects pods (${pod.name}) that ${older.id} selects, which is older; this one is not used there`,
+    fix: 'put both into one, or let them select different pods',
+  };
+}
+
+export function rootSelectorUnused(resource: Resource): Finding {
+  return {
+    ...place(resource, 'spec.selector'),
+    code: 'FIELD_UNUSED',
+    message: `selects no pod in ${resource.namespace}, whose resources are for the whole mesh; it has no effect`,
+    fix: 'put it into the namespace of the pods, or remove the selector',
   };
 }
 

@@ -1,16 +1,19 @@
 /**
  * Services across clusters: those of one namespace and name are one message.
  *
- * Ports and settings are those of control's own cluster, or of the first cluster by name that has the Service.  A virtual
+ * Ports and settings are those of control's own cluster, or of the first cluster by name that has the Service.  Where nothing
+ * says otherwise each cluster's clients use its own endpoints, and the others' when it has none that is ready.  A virtual
  * address is valid in the cluster that gave it only, so the message names them by cluster as soon as there are several.
  */
 import type { Address } from '../../model/messages.ts';
 import type { Ip } from '../../model/ip.ts';
 import type { ServiceResource } from '../../model/resource.ts';
-import type { ServiceTrafficPolicy } from '../../model/service.ts';
+import type { LocalityPreference, ServiceTrafficPolicy } from '../../model/service.ts';
 import type { TranslateOptions } from './options.ts';
 import type { Outbox } from './outbox.ts';
 import { serviceMessage, serviceMessageKey } from './service.ts';
+
+const OWN_CLUSTER_FIRST: LocalityPreference = { mode: 'FAILOVER', routingPreference: ['CLUSTER'] };
 
 export class MergedServices {
   readonly #options: TranslateOptions;
@@ -69,10 +72,19 @@ export class MergedServices {
     const names = [...clusters.keys()].sort();
     const leading = clusters.get(clusters.has(own) ? own : names[0]!)!;
     const key = serviceMessageKey(leading, this.#options);
-    const message = serviceMessage(leading, this.#options, this.#trafficPolicyOf(key));
+    const trafficPolicy = this.#trafficPolicyOf(key);
+    const message = serviceMessage(leading, this.#options, trafficPolicy);
     if (names.length === 1 && clusters.has(own)) return message;
     const clusterAddresses = new Map<string, readonly Ip[]>();
     for (const name of names) clusterAddresses.set(name, clusters.get(name)!.addresses);
-    return { ...message, addresses: clusters.get(own)?.addresses ?? [], clusterAddresses };
+    const { loadBalancing } = message;
+    const isOpen = loadBalancing.mode === 'UNSPECIFIED' && names.length > 1;
+    const isSaid = trafficPolicy?.localityPreference !== undefined;
+    return {
+      ...message,
+      addresses: clusters.get(own)?.addresses ?? [],
+      clusterAddresses,
+      loadBalancing: isOpen && !isSaid ? { ...loadBalancing, ...OWN_CLUSTER_FIRST } : loadBalancing,
+    };
   }
 }

@@ -5,8 +5,8 @@ import type { PodResource } from '../../model/resource.ts';
 import type { Locality } from '../../model/workload.ts';
 
 export interface MeshView {
-  /** names of the mesh-wide policies that select a pod */
-  readonly rootPolicies: (pod: PodResource) => Iterable<string>;
+  /** names of the mesh-wide policies that select a pod, and of what its PeerAuthentications became */
+  readonly policiesOf: (pod: PodResource) => Iterable<string>;
   /** where a node is, by its name; undefined: nothing is known of it */
   readonly localityOf: (node: string) => Locality | undefined;
   /** of the pod with that uid: see Workload.scope */

@@ -8,7 +8,6 @@
  * of one name are one Service.  Selectors of Services and EndpointSlices reach their own cluster only, as in Kubernetes.
  */
 import type { Finding } from '../../model/finding.ts';
-import type { Authorization } from '../../model/authorization.ts';
 import { equal } from '../../model/equal.ts';
 import type { Address, Delta, L4Update } from '../../model/messages.ts';
 import type {
@@ -19,14 +18,13 @@ import type {
 } from '../../model/resource.ts';
 import type { MeshConfig } from '../mesh-config.ts';
 import type { ResourceChange } from '../resource-index.ts';
-import { authorizationMessage, authorizationMessageKey } from './authorization.ts';
-import { matchesNothing } from './findings.ts';
 import { InboundWorkloads } from './inbound-workloads.ts';
 import { InboundIndex } from './l7/inbound/inbound-index.ts';
 import type { MeshVisibility } from './l7/mesh-visibility.ts';
 import { L7Translator, type L7Update } from './l7/translator.ts';
-import { LabelIndex, selects } from './label-index.ts';
+import type { Labels } from './label-index.ts';
 import { MergedServices } from './merged-services.ts';
+import { MeshPolicies } from './mesh-policies.ts';
 import { NamespaceTranslator } from './namespace.ts';
 import type { TranslateOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -38,15 +36,11 @@ export class MeshTranslator {
   readonly #options: TranslateOptions;
   /** by cluster and namespace */
   readonly #namespaces = new Map<string, NamespaceTranslator>();
-  /** by namespace */
-  readonly #policies = new Map<string, Set<Policy>>();
+  readonly #policies: MeshPolicies;
   readonly #services: MergedServices;
   /** by cluster and name */
   readonly #nodes = new Map<string, NodeResource>();
-  readonly #rootPolicies = new Set<Policy>();
-  readonly #rootSelectors = new LabelIndex<Policy>();
   readonly #addresses = new Outbox<Address>();
-  readonly #authorizations = new Outbox<Authorization>();
 
   readonly #entries = new EntryExpansion();
   readonly #l7: L7Translator;
@@ -55,6 +49,7 @@ export class MeshTranslator {
 
   constructor(options: TranslateOptions) {
     this.#options = options;
+    this.#policies = new MeshPolicies(options);
     this.#l7 = new L7Translator(options);
     this.#services = new MergedServices(options, (key) => this.#l7.trafficPolicyOf(key));
     this.#inbound = new InboundIndex(options.rootNamespace);
@@ -92,9 +87,12 @@ export class MeshTranslator {
       this.#services.invalidate(key);
     }
     this.#services.flush(this.#addresses);
-    if (changes.some((change) => this.#isRootSelector(change.before ?? change.after))) {
-      for (const namespace of this.#namespaces.values()) touched.add(namespace);
-      for (const namespace of touched) namespace.invalidate();
+    for (const scope of this.#policies.settle()) {
+      for (const namespace of this.#namespaces.values()) {
+        if ((scope.namespace ?? namespace.name) !== namespace.name) continue;
+        namespace.invalidate(scope.labels);
+        touched.add(namespace);
+      }
     }
     for (const namespace of touched) {
       namespace.flush({
@@ -119,7 +117,7 @@ export class MeshTranslator {
     const l7 = this.#l7.flush();
     return {
       addresses: this.#addresses.flush(),
-      authorizations: this.#authorizations.flush(),
+      authorizations: this.#policies.flush(),
       ...l7,
       clusters: joined(l7.clusters, inbound.clusters),
       listeners: joined(l7.listeners, inbound.listeners),
@@ -159,13 +157,12 @@ export class MeshTranslator {
   findings(): Finding[] {
     const findings = [...this.#namespaces.values()].flatMap((namespace) => namespace.findings());
     findings.push(...this.#l7.findings(), ...this.#inbound.findings());
-    for (const policies of this.#policies.values()) {
-      for (const policy of policies) {
-        if (policy.target.type !== 'labels' || this.#selectsPod(policy, policy.target.labels))
-          continue;
-        findings.push(matchesNothing(policy, 'spec.selector.matchLabels'));
-      }
-    }
+    findings.push(
+      ...this.#policies.findings(
+        (policy, labels) => this.#selectsPod(policy, labels),
+        (namespace) => this.#podsOf(namespace),
+      ),
+    );
     return findings;
   }
 
@@ -199,6 +196,8 @@ export class MeshTranslator {
       case 'AuthorizationPolicy':
         if (resource.l7?.action !== 'AUDIT') this.#changePolicy(resource, present, touched);
         return;
+      case 'PeerAuthentication':
+        return this.#policies.changePeer(resource, present);
       case 'Service':
         this.#services.change(resource, present);
         break;
@@ -214,34 +213,12 @@ export class MeshTranslator {
   }
 
   #changePolicy(policy: Policy, present: boolean, touched: Set<NamespaceTranslator>): void {
-    const options = this.#options;
-    const key = authorizationMessageKey(policy, options);
-    if (present) this.#authorizations.put(key, authorizationMessage(policy, options));
-    else this.#authorizations.remove(key);
-    const policies = this.#policies.get(policy.namespace) ?? new Set();
-    if (present) this.#policies.set(policy.namespace, policies.add(policy));
-    else policies.delete(policy);
-    if (policies.size === 0) this.#policies.delete(policy.namespace);
-    if (policy.namespace === options.rootNamespace) this.#changeRoot(policy, present);
+    this.#policies.change(policy, present);
     for (const namespace of this.#namespaces.values()) {
       if (namespace.name !== policy.namespace) continue;
       namespace.change(present ? undefined : policy, present ? policy : undefined);
       touched.add(namespace);
     }
-  }
-
-  #changeRoot(policy: Policy, present: boolean): void {
-    if (present) this.#rootPolicies.add(policy);
-    else this.#rootPolicies.delete(policy);
-    if (policy.target.type !== 'labels') return;
-    if (present) this.#rootSelectors.add(policy, policy.target.labels);
-    else this.#rootSelectors.delete(policy, policy.target.labels);
-  }
-
-  #isRootSelector(resource: Resource | undefined): boolean {
-    return (
-      resource?.kind === 'AuthorizationPolicy' && resource.namespace === this.#options.rootNamespace
-    );
   }
 
   #namespace({ cluster, namespace: name }: Resource): NamespaceTranslator {
@@ -251,12 +228,12 @@ export class MeshTranslator {
     if (namespace === undefined) {
       const options = { ...this.#options, clusterId };
       namespace = new NamespaceTranslator(name, options, {
-        rootPolicies: (pod) => this.#rootPoliciesOf(pod),
+        policiesOf: (pod) => this.#policies.of(pod),
         localityOf: (node) => this.#nodes.get(this.#clusterKey(clusterId, node))?.locality,
         scopeOf: (uid) => this.#l7.scopeOf(uid),
         inboundClassOf: (uid) => this.#inbound.classOf(uid),
       });
-      for (const policy of this.#policies.get(name) ?? []) namespace.change(undefined, policy);
+      for (const policy of this.#policies.in(name)) namespace.change(undefined, policy);
       this.#namespaces.set(key, namespace);
     }
     return namespace;
@@ -266,21 +243,20 @@ export class MeshTranslator {
     return `${cluster ?? this.#options.clusterId} ${name}`;
   }
 
-  *#rootPoliciesOf(pod: PodResource): IterableIterator<string> {
-    for (const policy of this.#rootSelectors.match(pod.labels)) {
-      yield authorizationMessageKey(policy, this.#options);
+  #selectsPod(policy: Policy, labels: Labels): boolean {
+    const anywhere = policy.namespace === this.#options.rootNamespace;
+    for (const namespace of this.#namespaces.values()) {
+      const [selected] =
+        anywhere || namespace.name === policy.namespace ? namespace.selected(labels) : [];
+      if (selected !== undefined) return true;
     }
+    return false;
   }
 
-  #selectsPod(policy: Policy, labels: ReadonlyMap<string, string>): boolean {
-    if (policy.namespace !== this.#options.rootNamespace) {
-      for (const namespace of this.#namespaces.values()) {
-        if (namespace.name === policy.namespace && namespace.selectsPod(policy)) return true;
-      }
-      return false;
+  *#podsOf(name: string): IterableIterator<PodResource> {
+    for (const namespace of this.#namespaces.values()) {
+      if (namespace.name === name) yield* namespace.pods();
     }
-    for (const pod of this.pods()) if (selects(labels, pod.labels)) return true;
-    return false;
   }
 }
 

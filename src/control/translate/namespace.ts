@@ -2,7 +2,8 @@
  * One namespace of one cluster: its resources, the indexes between them, and which messages a change of them touches.
  *
  * A pod's message depends on the Services and policies that select it and on the EndpointSlices that list its address;
- * the indexes find those without walking the namespace.  A change of a Service or a policy looks at all pods again.
+ * the indexes find those without walking the namespace, and the pods that a Service or a policy selects as well: a change
+ * costs what it is about.
  */
 import type { Finding } from '../../model/finding.ts';
 import type { Ip } from '../../model/ip.ts';
@@ -17,10 +18,11 @@ import { Sharing } from '../../model/sharing.ts';
 import type { ServicePortTarget, Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
 import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
-import { LabelIndex } from './label-index.ts';
+import { LabelIndex, type Labels } from './label-index.ts';
 import { authorizationMessageKey } from './authorization.ts';
 import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
+import { PodIndex } from './pod-index.ts';
 import { Tally } from './tally.ts';
 import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
 import { bareWorkload, podMessageUid, podWorkload } from './workload.ts';
@@ -38,8 +40,7 @@ export class NamespaceTranslator {
   readonly name: string;
   readonly #options: TranslateOptions;
   readonly #mesh: MeshView;
-  readonly #pods = new Map<string, PodResource>();
-  readonly #podAt = new Map<Ip, PodResource>();
+  readonly #pods = new PodIndex();
   readonly #services = new Map<string, ServiceResource>();
   readonly #serviceSelectors = new LabelIndex<ServiceResource>();
   readonly #slices = new EndpointIndex();
@@ -48,14 +49,12 @@ export class NamespaceTranslator {
   /** policies by reference, by Service name */
   readonly #policiesByService = new Map<string, Set<Policy>>();
   readonly #bare = new Map<Ip, string>();
-  readonly #selected = new Tally<ServiceResource | Policy>();
   /** Services whose named target port a pod lacks */
   readonly #unresolved = new Tally<ServiceResource>();
 
   readonly #shared = new Sharing();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyAddresses = new Set<Ip>();
-  #allDirty = false;
 
   constructor(name: string, options: TranslateOptions, mesh: MeshView) {
     this.name = name;
@@ -69,7 +68,7 @@ export class NamespaceTranslator {
   }
 
   pods(): IterableIterator<PodResource> {
-    return this.#pods.values();
+    return this.#pods.all();
   }
 
   change(before: Resource | undefined, after: Resource | undefined): void {
@@ -79,17 +78,18 @@ export class NamespaceTranslator {
 
   /** This pod is looked at again. */
   invalidatePod(name: string): void {
-    if (this.#pods.has(name)) this.#dirtyPods.add(name);
+    if (this.#pods.get(name) !== undefined) this.#dirtyPods.add(name);
   }
 
-  /** Every pod is looked at again. */
-  invalidate(): void {
-    this.#allDirty = true;
+  /** The pods with these labels are looked at again; undefined: every pod. */
+  invalidate(labels: Labels | undefined): void {
+    const pods = labels === undefined ? this.#pods.all() : this.#pods.selected(labels);
+    for (const { name } of pods) this.#dirtyPods.add(name);
   }
 
   /** What runs on these nodes is looked at again. */
   invalidateNodes(nodes: ReadonlySet<string>): void {
-    for (const pod of this.#pods.values()) if (nodes.has(pod.node)) this.#dirtyPods.add(pod.name);
+    for (const pod of this.#pods.all()) if (nodes.has(pod.node)) this.#dirtyPods.add(pod.name);
     for (const { endpoints } of this.#sliceList) {
       for (const { node, addresses } of endpoints) {
         if (nodes.has(node)) this.#markAddresses(addresses);
@@ -100,32 +100,22 @@ export class NamespaceTranslator {
   /** Sends what the changes since the last call touch. */
   flush(sink: WorkloadSink): void {
     // The first slice puts a Service's selector out of force, the last one brings it back.
-    if (this.#slices.flips().some((name) => this.#services.get(name)?.selector !== undefined)) {
-      this.#allDirty = true;
-    }
-    if (this.#allDirty) for (const name of this.#pods.keys()) this.#dirtyPods.add(name);
-    if (this.#allDirty) {
-      for (const slice of this.#sliceList) this.#markAddresses(addressesOf(slice));
-    }
+    for (const name of this.#slices.flips()) this.#markSelected(this.#services.get(name));
     for (const ip of this.#dirtyAddresses) this.#flushAddress(ip, sink);
     for (const name of this.#dirtyPods) this.#flushPod(name, sink);
     this.#dirtyPods.clear();
     this.#dirtyAddresses.clear();
-    this.#allDirty = false;
   }
 
-  /** whether the policy selects a pod here by labels */
-  selectsPod(policy: Policy): boolean {
-    return this.#selected.count(policy) > 0;
+  selected(labels: Labels): Iterable<PodResource> {
+    return this.#pods.selected(labels);
   }
 
   findings(): Finding[] {
     const findings: Finding[] = [];
     for (const service of this.#services.values()) this.#checkService(service, findings);
     for (const slice of this.#sliceList) {
-      if (!this.#services.has(slice.service)) {
-        findings.push(serviceUnknown(slice));
-      }
+      if (!this.#services.has(slice.service)) findings.push(serviceUnknown(slice));
     }
     return findings;
   }
@@ -148,17 +138,12 @@ export class NamespaceTranslator {
   #updatePod(pod: PodResource, present: boolean): void {
     this.#dirtyPods.add(pod.name);
     this.#markAddresses(pod.addresses);
-    if (present) this.#pods.set(pod.name, pod);
-    else this.#pods.delete(pod.name);
-    if (pod.hostNetwork) return;
-    for (const ip of pod.addresses) {
-      if (present) this.#podAt.set(ip, pod);
-      else if (this.#podAt.get(ip) === pod) this.#podAt.delete(ip);
-    }
+    if (present) this.#pods.add(pod);
+    else this.#pods.delete(pod);
   }
 
   #updateService(service: ServiceResource, present: boolean): void {
-    this.#allDirty = true;
+    this.#markEndpoints(service);
     if (present) this.#services.set(service.name, service);
     else this.#services.delete(service.name);
     if (service.selector === undefined) return;
@@ -180,17 +165,31 @@ export class NamespaceTranslator {
   #updatePolicy(policy: Policy, present: boolean): void {
     const { target } = policy;
     if (target.type === 'labels') {
+      this.invalidate(target.labels);
       if (present) this.#policySelectors.add(policy, target.labels);
       else this.#policySelectors.delete(policy, target.labels);
     } else if (target.type === 'services') {
       for (const service of target.services) {
         const policies = this.#policiesByService.get(service) ?? new Set();
-        if (present) policies.add(policy);
-        else policies.delete(policy);
-        this.#policiesByService.set(service, policies);
+        if (present) this.#policiesByService.set(service, policies.add(policy));
+        else if (policies.delete(policy) && policies.size === 0) {
+          this.#policiesByService.delete(service);
+        }
+        const known = this.#services.get(service);
+        if (known !== undefined) this.#markEndpoints(known);
       }
     }
-    if (target.type !== 'all') this.#allDirty = true;
+  }
+
+  /** What may serve it: the pods it selects, and what its slices list. */
+  #markEndpoints(service: ServiceResource): void {
+    this.#markSelected(service);
+    for (const slice of this.#slices.slicesOf(service.name))
+      this.#markAddresses(addressesOf(slice));
+  }
+
+  #markSelected(service: ServiceResource | undefined): void {
+    if (service?.selector !== undefined) this.invalidate(service.selector);
   }
 
   #markAddresses(addresses: readonly Ip[]): void {
@@ -199,11 +198,14 @@ export class NamespaceTranslator {
 
   /** A pod that has the address is looked at again; without one the slices' own word is all there is. */
   #flushAddress(ip: Ip, sink: WorkloadSink): void {
-    const pod = this.#podAt.get(ip);
-    if (pod !== undefined) this.#dirtyPods.add(pod.name);
+    let isPod = false;
+    for (const { name } of this.#pods.at(ip)) {
+      this.#dirtyPods.add(name);
+      isPod = true;
+    }
     const bare = this.#slices.at(ip).filter(({ endpoint }) => {
       const named = endpoint.pod === undefined ? undefined : this.#pods.get(endpoint.pod);
-      if (named?.addresses.includes(ip) !== true) return pod === undefined;
+      if (named?.addresses.includes(ip) !== true) return !isPod;
       this.#dirtyPods.add(named.name);
       return false;
     });
@@ -227,19 +229,16 @@ export class NamespaceTranslator {
   #flushPod(name: string, sink: WorkloadSink): void {
     const pod = this.#pods.get(name);
     if (pod === undefined) {
-      this.#selected.set(name, []);
       this.#unresolved.set(name, []);
       sink.remove(podMessageUid(this.#options.clusterId, { namespace: this.name, name }));
       return;
     }
-    const bySelector = [...this.#serviceSelectors.match(pod.labels)];
-    const services = this.#servicesOf(pod, bySelector);
-    const selecting = [...this.#policySelectors.match(pod.labels)];
+    const services = this.#servicesOf(pod);
+    const selecting = this.#policySelectors.match(pod.labels);
     const policies = [...selecting, ...this.#policiesByReference(services)].map((policy) =>
       authorizationMessageKey(policy, this.#options),
     );
-    policies.push(...this.#mesh.rootPolicies(pod));
-    this.#selected.set(name, [...bySelector, ...selecting]);
+    policies.push(...this.#mesh.policiesOf(pod));
     const uid = podMessageUid(this.#options.clusterId, pod);
     const attachments = {
       services: this.#shared.services(services),
@@ -251,10 +250,10 @@ export class NamespaceTranslator {
     sink.put(uid, podWorkload(pod, attachments, this.#options), pod);
   }
 
-  #servicesOf(pod: PodResource, bySelector: readonly ServiceResource[]): Services {
+  #servicesOf(pod: PodResource): Services {
     const services = new Map<string, readonly ServicePortTarget[]>();
     const unresolved: ServiceResource[] = [];
-    for (const service of bySelector) {
+    for (const service of this.#serviceSelectors.match(pod.labels)) {
       if (this.#slices.has(service.name)) continue;
       const targets = podTargets(service, pod);
       if (targets.length < service.ports.length) unresolved.push(service);
@@ -291,9 +290,8 @@ export class NamespaceTranslator {
 
   #checkService(service: ServiceResource, findings: Finding[]): void {
     if (this.#slices.has(service.name) || service.selector === undefined) return;
-    if (this.#selected.count(service) === 0) {
-      findings.push(matchesNothing(service, 'spec.selector'));
-    }
+    const [selected] = this.#pods.selected(service.selector);
+    if (selected === undefined) findings.push(matchesNothing(service, 'spec.selector'));
     const lacking = this.#unresolved.count(service);
     if (lacking > 0) findings.push(targetPortUnknown(service, lacking));
   }

@@ -141,6 +141,7 @@ function entrySlices(entry: ServiceEntryResource, host: string): EndpointSliceRe
             zone: '',
             ...localityOf(endpoint),
             weight: endpoint.weight || 1,
+            ...(endpoint.serviceAccount ? { serviceAccount: endpoint.serviceAccount } : {}),
           },
         ],
       },

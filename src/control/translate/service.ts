@@ -10,6 +10,7 @@ import type {
 import type { LocalityPreference, Service, ServiceTrafficPolicy } from '../../model/service.ts';
 import type { ServicePortTarget } from '../../model/workload.ts';
 import type { TranslateOptions } from './options.ts';
+import { isWorkloadEntry } from './workload.ts';
 
 /** `trafficPolicy`: of the DestinationRule in force for the Service's host */
 export function serviceMessage(
@@ -49,11 +50,19 @@ export function serviceMessageKey(service: ServiceResource, options: TranslateOp
   return `${service.namespace}/${hostnameOf(service, options)}`;
 }
 
-/** For an endpoint found by the Service's selector. */
+/**
+ * For an endpoint found by the Service's selector.
+ *
+ * The ports of a WorkloadEntry are called as those of a ServiceEntry; a Service finds them, as those of a pod, by the names
+ * it has for its target ports.
+ */
 export function podTargets(service: ServiceResource, pod: PodResource): ServicePortTarget[] {
-  return targets(service, ({ targetPort }) =>
-    typeof targetPort === 'number' ? targetPort : portNamed(pod.ports, targetPort),
-  );
+  const isEntry = service.entry !== undefined && isWorkloadEntry(pod);
+  return targets(service, ({ name, targetPort }) => {
+    const own = isEntry ? portNamed(pod.ports, name) : undefined;
+    if (own !== undefined) return own;
+    return typeof targetPort === 'number' ? targetPort : portNamed(pod.ports, targetPort);
+  });
 }
 
 /** For an endpoint of an EndpointSlice: its ports carry the names of the Service's ports. */

@@ -32,12 +32,16 @@ export interface Attachments {
 /** Before the name of what a WorkloadEntry becomes; "/" is illegal in the names of pods. */
 export const WORKLOAD_ENTRY = 'WorkloadEntry/';
 
+export function isWorkloadEntry({ name }: Pick<PodResource, 'name'>): boolean {
+  return name.startsWith(WORKLOAD_ENTRY);
+}
+
 /** Of a pod, or of a WorkloadEntry, which is one to all but its name. */
 export function podMessageUid(
   clusterId: string,
   { namespace, name }: Pick<PodResource, 'namespace' | 'name'>,
 ): string {
-  if (!name.startsWith(WORKLOAD_ENTRY)) return podUid(clusterId, namespace, name);
+  if (!isWorkloadEntry({ name })) return podUid(clusterId, namespace, name);
   return `${clusterId}/networking.istio.io/${WORKLOAD_ENTRY}${namespace}/${plainName(name)}`;
 }
 
@@ -121,7 +125,7 @@ export function bareWorkload(
     network: slice.network ?? '',
     tunnelProtocol: 'NONE',
     trustDomain: options.trustDomain,
-    serviceAccount: '',
+    serviceAccount: endpoint.serviceAccount ?? '',
     node: endpoint.node,
     locality: endpoint.locality ??
       localityOf(endpoint.node) ?? { ...NO_LOCALITY, zone: endpoint.zone },

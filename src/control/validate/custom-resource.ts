@@ -13,7 +13,7 @@ import { describe, type Fields, type Problem, type Report } from './fields.ts';
 import { checkGrpcApiRoute, checkHttpApiRoute, checkL4ApiRoute } from './gateway-api/route.ts';
 import { checkDestinationRule } from './istio/destination-rule.ts';
 import { checkGateway } from './istio/gateway.ts';
-import { checkPeerAuthentication, checkRequestAuthentication } from './istio/security.ts';
+import { checkRequestAuthentication } from './istio/security.ts';
 import {
   checkServiceEntry,
   checkWorkloadEntry,
@@ -43,7 +43,7 @@ const CHECKS: Checks = {
   WorkloadEntry: checkWorkloadEntry,
   WorkloadGroup: checkWorkloadGroup,
   Sidecar: checkSidecar,
-  PeerAuthentication: checkPeerAuthentication,
+  PeerAuthentication: undefined,
   RequestAuthentication: checkRequestAuthentication,
   Telemetry: checkTelemetry,
   GatewayClass: undefined,

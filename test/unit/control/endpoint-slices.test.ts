@@ -49,10 +49,10 @@ test('a new version of the only slice is neither its first nor its last one', ()
   assert.deepEqual(index.flips(), []);
 });
 
-test('of a namespace of 100 pods one is looked at when its endpoint becomes unready', () => {
+test('of a namespace of 100 pods those are looked at whose Service, slice or policy changes', () => {
   const options = translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' });
   const namespace = new NamespaceTranslator('shop', options, {
-    rootPolicies: () => [],
+    policiesOf: () => [],
     localityOf: () => undefined,
     scopeOf: () => '',
     inboundClassOf: () => '',
@@ -63,7 +63,10 @@ test('of a namespace of 100 pods one is looked at when its endpoint becomes unre
     namespace.flush({ put: (uid) => put.push(uid), remove: () => {} });
     return [...put];
   };
-  for (let i = 1; i <= 100; i++) namespace.change(undefined, resource(pod(`p${i}`, `10.0.0.${i}`)));
+  for (let i = 1; i <= 100; i++) {
+    const metadata = `labels: { app: ${i < 3 ? 'web' : 'other'} }`;
+    namespace.change(undefined, resource(pod(`p${i}`, `10.0.0.${i}`, { metadata })));
+  }
   namespace.change(undefined, SERVICE);
   const [before, after] = [slice(true), slice(false)];
   namespace.change(undefined, before);
@@ -73,5 +76,26 @@ test('of a namespace of 100 pods one is looked at when its endpoint becomes unre
   namespace.change(undefined, after);
   assert.deepEqual(flush(), ['Kubernetes//Pod/shop/p1']);
   namespace.change(after, undefined);
-  assert.equal(flush().length, 100);
+  const selected = ['Kubernetes//Pod/shop/p1', 'Kubernetes//Pod/shop/p2'];
+  assert.deepEqual(flush().sort(), selected, 'its selector is in force again');
+  namespace.change(SERVICE, undefined);
+  assert.deepEqual(flush().sort(), selected);
+  namespace.change(undefined, SERVICE);
+  assert.deepEqual(flush().sort(), selected);
+  for (const [target, looked] of [
+    ['selector: { matchLabels: { app: web } }', selected],
+    ['targetRefs: [{ kind: Service, group: "", name: web }]', selected],
+    ['action: DENY', []],
+  ] as const) {
+    const policy = resource(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: p, namespace: shop }
+spec: { ${target}, rules: [{}] }
+`);
+    namespace.change(undefined, policy);
+    assert.deepEqual(flush().sort(), looked, target);
+    namespace.change(policy, undefined);
+    assert.deepEqual(flush().sort(), looked, target);
+  }
 });

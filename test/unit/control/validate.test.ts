@@ -167,14 +167,14 @@ endpoints: []
     ],
   },
   {
-    name: 'PeerAuthentication STRICT',
+    name: 'PeerAuthentication of the root namespace with a selector',
     yaml: `
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
-metadata: { name: strict, namespace: shop }
-spec: { mtls: { mode: STRICT } }
+metadata: { name: strict, namespace: istio-system }
+spec: { selector: { matchLabels: { app: web } }, mtls: { mode: STRICT } }
 `,
-    findings: ['NOT_SUPPORTED | PeerAuthentication shop/strict | spec.mtls.mode'],
+    findings: ['FIELD_UNUSED | PeerAuthentication istio-system/strict | spec.selector'],
   },
 ];
 

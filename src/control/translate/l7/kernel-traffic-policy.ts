@@ -8,17 +8,28 @@ import type {
   DestinationRuleResource,
   LoadBalancerSpec,
 } from '../../../model/resource/destination-rule.ts';
-import type {
-  LbPolicy,
-  LocalityPreference,
-  RoutingScope,
-  ServiceTrafficPolicy,
+import {
+  ALL_ENDPOINTS,
+  type LbPolicy,
+  type LocalityPreference,
+  type RoutingScope,
+  type ServiceTrafficPolicy,
 } from '../../../model/service.ts';
 import { matchesPattern, type Catalog } from './catalog.ts';
 import { Client } from './client.ts';
 import type { DestinationRules } from './destination-rules.ts';
 
 const PLACES: readonly RoutingScope[] = ['NETWORK', 'REGION', 'ZONE', 'SUBZONE'];
+
+/** What failoverPriority calls them. */
+const SCOPES: Readonly<Record<string, RoutingScope>> = {
+  'topology.istio.io/network': 'NETWORK',
+  'topology.istio.io/cluster': 'CLUSTER',
+  'topology.kubernetes.io/region': 'REGION',
+  'topology.kubernetes.io/zone': 'ZONE',
+  'topology.istio.io/subzone': 'SUBZONE',
+  'kubernetes.io/hostname': 'NODE',
+};
 
 const POLICIES: Readonly<Record<NonNullable<LoadBalancerSpec['simple']>, LbPolicy | undefined>> = {
   UNSPECIFIED: undefined,
@@ -76,14 +87,21 @@ export class KernelTrafficPolicies {
   }
 }
 
-/** Failover from near to far; shares (distribute) are more than the kernel can do. */
+/**
+ * Failover from near to far, or in the order of the labels; shares (distribute) are more than the kernel can do, and so are
+ * labels of pods: the labels before the first of these count.
+ */
 function preferenceOf(
   loadBalancer: LoadBalancerSpec | undefined,
   outliers: boolean,
 ): LocalityPreference | undefined {
   if (loadBalancer?.simple === 'PASSTHROUGH') return { mode: 'PASSTHROUGH', routingPreference: [] };
   const setting = loadBalancer?.localityLbSetting;
-  if (setting === undefined || setting.enabled === false || !outliers) return undefined;
-  if ((setting.distribute ?? []).length > 0) return undefined;
-  return { mode: 'FAILOVER', routingPreference: PLACES };
+  if (setting?.enabled === false) return ALL_ENDPOINTS;
+  if (setting === undefined || !outliers || (setting.distribute ?? []).length > 0) return undefined;
+  const { failoverPriority = [] } = setting;
+  if (failoverPriority.length === 0) return { mode: 'FAILOVER', routingPreference: PLACES };
+  const scopes = failoverPriority.map((label) => SCOPES[label]);
+  const known = scopes.slice(0, [...scopes, undefined].indexOf(undefined));
+  return { mode: 'FAILOVER', routingPreference: known as readonly RoutingScope[] };
 }

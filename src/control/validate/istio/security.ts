@@ -1,24 +1,9 @@
 /**
- * PeerAuthentication and RequestAuthentication: what their schemas do not say.
+ * RequestAuthentication: what its schema does not say.
  */
-import type {
-  JwtRule,
-  PeerAuthenticationSpec,
-  RequestAuthenticationSpec,
-} from '../../../model/resource/security.ts';
+import type { JwtRule, RequestAuthenticationSpec } from '../../../model/resource/security.ts';
 import type { SpecReport } from '../spec-report.ts';
 import { checkHeaderName } from './http-match.ts';
-
-export function checkPeerAuthentication(spec: PeerAuthenticationSpec, report: SpecReport): void {
-  const modes = [
-    spec.mtls?.mode,
-    ...Object.values(spec.portLevelMtls ?? {}).map(({ mode }) => mode),
-  ];
-  if (!modes.includes('STRICT')) return;
-  const message = 'STRICT is not supported yet: connections without identity are not refused';
-  const fix = 'deny them with an AuthorizationPolicy: action DENY, source notPrincipals ["*"]';
-  report.warn('NOT_SUPPORTED', 'spec.mtls.mode', message, fix);
-}
 
 export function checkRequestAuthentication(
   { jwtRules = [] }: RequestAuthenticationSpec,

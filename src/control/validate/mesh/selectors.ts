@@ -120,6 +120,11 @@ export class SelectorChecks {
         add('spec.workloadSelector.labels', own, owner.spec.workloadSelector?.labels);
         break;
       case 'PeerAuthentication':
+        // In the root namespace its selector has no effect at all, which the translation says.
+        if (own !== undefined) {
+          add('spec.selector.matchLabels', own, owner.spec.selector?.matchLabels);
+        }
+        break;
       case 'RequestAuthentication':
       case 'Telemetry':
         add('spec.selector.matchLabels', own, owner.spec.selector?.matchLabels);

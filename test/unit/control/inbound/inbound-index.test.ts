@@ -262,21 +262,6 @@ test('the nearest Telemetry says where lines and spans go', () => {
   );
 });
 
-test('PeerAuthentication: the nearest that says something, by port', () => {
-  const peer = (name: string, spec: object, namespace?: string) =>
-    resource('PeerAuthentication', name, spec, namespace);
-  const selector = { matchLabels: { app: 'web' } };
-  const { found } = index([
-    peer('mesh', { mtls: { mode: 'STRICT' } }, 'istio-system'),
-    peer('ns', { mtls: { mode: 'UNSET' } }),
-    peer('web', { selector, portLevelMtls: { 8080: { mode: 'DISABLE' } } }),
-  ]);
-  assert.deepEqual(found.mtlsOf('c//Pod/shop/web'), {
-    mode: 'STRICT',
-    ports: new Map([[8080, 'DISABLE']]),
-  });
-});
-
 test('gateways get what is attached to them, and workloads do not', () => {
   const ref = {
     targetRefs: [{ kind: 'Gateway', group: 'gateway.networking.k8s.io', name: 'edge' }],

@@ -54,6 +54,7 @@ const GOOD: readonly (readonly [string, string])[] = [
   ['WorkloadEntry', '{ address: 10.0.0.1, labels: { app: vm }, weight: 2 }'],
   ['Sidecar', '{ egress: [{ hosts: ["./*", "istio-system/*"] }] }'],
   ['PeerAuthentication', '{ mtls: { mode: PERMISSIVE } }'],
+  ['PeerAuthentication', '{ mtls: { mode: STRICT } }'],
   ['RequestAuthentication', '{ jwtRules: [{ issuer: a, jwksUri: "https://a.b/jwks" }] }'],
   ['Telemetry', '{ tracing: [{ randomSamplingPercentage: 10 }] }'],
   ['GatewayClass', '{ controllerName: podwire.io/gateway }'],
@@ -227,7 +228,6 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     ['NOT_SUPPORTED? spec.egress[0].captureMode'],
   ],
   ['PeerAuthentication', '{ mtls: { mode: SRTICT } }', ['POLICY_REFUSED spec.mtls.mode']],
-  ['PeerAuthentication', '{ mtls: { mode: STRICT } }', ['NOT_SUPPORTED? spec.mtls.mode']],
   ['PeerAuthentication', '{ portLevelMtls: { "80": { mode: STRICT } } }', ['POLICY_REFUSED spec']],
   [
     'RequestAuthentication',

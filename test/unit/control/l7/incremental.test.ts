@@ -35,6 +35,7 @@ const match = fc.constantFrom(
   [{ sourceNamespace: 'blog' }],
   [{ sourceLabels: { version: 'v1' }, sourceNamespace: 'shop' }],
 );
+const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT');
 const route = fc.record({ match, route: fc.array(destination, { maxLength: 2 }) });
 const policy = fc.constantFrom<object | undefined>(
   undefined,
@@ -107,8 +108,14 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
       ),
     ),
   fc
-    .record({ path, labels, app: name, on: fc.constantFrom('n1', 'n2') })
-    .map(({ path: at, labels: own, app, on }) => pod(at, '10.0.0.1', { app, ...own } as never, on)),
+    .record({
+      path,
+      labels,
+      app: name,
+      on: fc.constantFrom('n1', 'n2'),
+      ip: fc.constantFrom('10.0.0.1', '10.0.0.2'),
+    })
+    .map(({ path: at, labels: own, app, on, ip }) => pod(at, ip, { app, ...own } as never, on)),
   fc
     .record({ path, hosts: fc.constantFrom(['*'], ['shop/*.example.com']), tls: fc.boolean() })
     .map(({ path: at, hosts, tls }) =>
@@ -153,6 +160,39 @@ const anyResource: fc.Arbitrary<Resource> = fc.oneof(
     .map(({ path: at, app, address }) =>
       resource('WorkloadEntry', at, { address, labels: { app, version: 'v1' } }),
     ),
+  fc
+    .record({ path, mode, ports: fc.constantFrom(undefined, { 80: 'STRICT' }, { 81: 'DISABLE' }) })
+    .map(({ path: at, mode: found, ports }) =>
+      resource('PeerAuthentication', at, {
+        mtls: { mode: found },
+        ...(ports && { selector: { matchLabels: { version: 'v1' } }, portLevelMtls: ports }),
+      } as never),
+    ),
+  fc
+    .record({
+      path,
+      target: fc.constantFrom(
+        { type: 'all' },
+        { type: 'labels', labels: new Map([['app', 'a']]) },
+        { type: 'labels', labels: new Map(Object.entries({ version: 'v2', track: 'beta' })) },
+        { type: 'services', services: ['a'] },
+      ),
+      action: fc.constantFrom('ALLOW', 'DENY'),
+    })
+    .map(({ path: at, target, action }) => ({
+      ...resource('AuthorizationPolicy', at, undefined as never),
+      ...({ target, policy: { action, rules: [], dryRun: false }, refused: false } as object),
+    })),
+  fc
+    .record({ path, of: name, ips: fc.constantFrom(['10.0.0.1'], ['10.0.0.1', '10.0.0.9']) })
+    .map(({ path: at, of, ips }) => ({
+      ...resource('EndpointSlice', at, undefined as never),
+      ...({
+        service: of,
+        ports: [{ name: 'http', port: 80 }],
+        endpoints: ips.map((ip) => ({ addresses: [ip], ready: true, node: 'n1', zone: '' })),
+      } as object),
+    })),
   fc.constantFrom(node('n1', 'eu/a'), node('n1', 'us/b'), node('n2', 'eu/b')),
 );
 
@@ -167,6 +207,7 @@ const edits = fc.array(
 
 const KINDS = [
   'addresses',
+  'authorizations',
   'listeners',
   'routes',
   'clusters',

@@ -1,6 +1,7 @@
 /**
  * Resources of a mesh in short form, and what the translation makes of them.
  */
+import { authorizationKey, type Authorization } from '../../../../src/model/authorization.ts';
 import type { Cluster } from '../../../../src/model/cluster.ts';
 import type { Ip } from '../../../../src/model/ip.ts';
 import type { Listener } from '../../../../src/model/listener.ts';
@@ -103,6 +104,7 @@ export class Translated {
     translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
   );
   readonly addresses = new Map<string, Address>();
+  readonly authorizations = new Map<string, Authorization>();
   readonly listeners = new Map<string, Listener>();
   readonly routes = new Map<string, RouteConfiguration>();
   readonly clusters = new Map<string, Cluster>();
@@ -113,6 +115,7 @@ export class Translated {
   apply(changes: readonly ResourceChange[]): string[] {
     const update = this.translator.apply(changes);
     merge(this.addresses, update.addresses, addressName);
+    merge(this.authorizations, update.authorizations, authorizationKey);
     const named = ({ name }: { readonly name: string }): string => name;
     merge(this.listeners, update.listeners, named);
     merge(this.routes, update.routes, named);

@@ -27,8 +27,6 @@ function problemsOf(resource: InboundResource, mesh: MeshConfig): readonly Probl
       return jwtProblems(resource);
     case 'Telemetry':
       return telemetryProblems(resource, mesh);
-    case 'PeerAuthentication':
-      return [];
   }
 }
 

@@ -19,7 +19,6 @@ import type { ExtensionCluster } from './extension-cluster.ts';
 import { inboundClass, isAt, keysOf, policiesAt, type InboundClass } from './inbound-class.ts';
 import { inboundFindings } from './inbound-findings.ts';
 import { inboundCluster, inboundListener } from './inbound-listener.ts';
-import { peerMtls, type PeerMtls } from './peer-authentication.ts';
 import {
   isInboundResource,
   PolicyCatalog,
@@ -104,12 +103,6 @@ export class InboundIndex {
   /** The part of its listeners' names; "": it has none. */
   classOf(uid: string): string {
     return this.#classOf.get(uid) ?? '';
-  }
-
-  /** What the mesh's PeerAuthentications say of it. */
-  mtlsOf(uid: string): PeerMtls | undefined {
-    const workload = this.#workloads.get(uid);
-    return workload && peerMtls(this.#catalog.appliedTo(workload).peers);
   }
 
   /** The clusters that listeners ask for, by name. */

@@ -4,24 +4,19 @@
  * Those of the root namespace apply to the whole mesh, others to their namespace; labels or a reference narrow that down.
  */
 import type { Resource } from '../../../../model/resource.ts';
-import type {
-  PeerAuthenticationResource,
-  RequestAuthenticationResource,
-} from '../../../../model/resource/security.ts';
+import type { RequestAuthenticationResource } from '../../../../model/resource/security.ts';
 import type { LabelSelector, PolicyTargetReference } from '../../../../model/resource/spec.ts';
 import type { TelemetryResource } from '../../../../model/resource/telemetry.ts';
 import type { Policy } from './authorization-filters.ts';
 import type { InboundWorkload } from './workload-ports.ts';
 
-export type InboundResource =
-  Policy | RequestAuthenticationResource | PeerAuthenticationResource | TelemetryResource;
+export type InboundResource = Policy | RequestAuthenticationResource | TelemetryResource;
 
 export interface AppliedResources {
   /** those attached to a Service too: by name of a Service that leads to the workload */
   readonly policies: readonly Policy[];
   readonly tokens: readonly RequestAuthenticationResource[];
   /** nearest first: selecting, of the namespace, of the mesh */
-  readonly peers: readonly PeerAuthenticationResource[];
   readonly telemetry: readonly TelemetryResource[];
 }
 
@@ -35,7 +30,6 @@ export function isInboundResource(resource: Resource): resource is InboundResour
   switch (resource.kind) {
     case 'AuthorizationPolicy':
     case 'RequestAuthentication':
-    case 'PeerAuthentication':
     case 'Telemetry':
       return true;
     default:
@@ -82,7 +76,6 @@ export class PolicyCatalog {
     return {
       policies: [...root, ...own].filter((found) => found.kind === 'AuthorizationPolicy'),
       tokens: [...root, ...own].filter((found) => found.kind === 'RequestAuthentication'),
-      peers: nearest.filter((found) => found.kind === 'PeerAuthentication'),
       telemetry: nearest.filter((found) => found.kind === 'Telemetry'),
     };
   }
