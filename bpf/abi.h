@@ -112,7 +112,8 @@ enum pod_flags {
 	POD_SPLICE_OBSERVE = 16, /* observe for ever, never splice */
 	POD_PORT_MODES = 32, /* some ports have a mode of their own: look in port_modes */
 	POD_TUNNEL = 64, /* speaks HBONE: to what is in tunnels, and at 15008 */
-	POD_TUNNEL_ONLY = 128, /* provenance of this node is no identity: pods of this node use HBONE too */
+	POD_TUNNEL_ONLY =
+		128, /* provenance of this node is no identity: pods of this node use HBONE too */
 };
 
 enum splice_mode {
@@ -491,7 +492,8 @@ struct tunnel {
 
 enum tunnel_flags {
 	TUNNEL_WORKLOAD = 1, /* this workload: HBONE, after a backend was chosen */
-	TUNNEL_WAYPOINT = 2, /* a Service or workload behind a waypoint: the agent chooses, nothing is balanced here */
+	TUNNEL_WAYPOINT =
+		2, /* a Service or workload behind a waypoint: the agent chooses, nothing is balanced here */
 };
 
 /* peer_views: what getpeername says at the server */

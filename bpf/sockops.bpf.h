@@ -255,7 +255,8 @@ static __always_inline void on_connect(struct bpf_sock_ops *ops, struct bpf_sock
 			rec->flags |= RECORD_TUNNELLED;
 		addr_copy(rec->client, agent->client);
 		rec->client_port = agent->client_port;
-		if (agent->flags & AGENT_SOCK_TUNNELLED) /* one port for all of a tunnel's streams says nothing */
+		if (agent->flags &
+		    AGENT_SOCK_TUNNELLED) /* one port for all of a tunnel's streams says nothing */
 			rec->client_port = key.local_port;
 	} else {
 		trust_of_current(pod, &rec->client_trust);
@@ -720,7 +721,8 @@ static __always_inline void event_closed(const struct flow_key *client, const st
 			e->key.netns = 0;
 		}
 		if ((rec->flags & (RECORD_AGENT | RECORD_TUNNELLED)) ==
-		    (RECORD_AGENT | RECORD_TUNNELLED)) { /* the client's end is another node's to tell */
+		    (RECORD_AGENT |
+		     RECORD_TUNNELLED)) { /* the client's end is another node's to tell */
 			addr_copy(e->key.local, rec->client);
 			e->key.local_port = rec->client_port;
 			e->flags &= ~RECORD_AGENT;

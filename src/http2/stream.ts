@@ -19,8 +19,10 @@ export interface StreamEvents {
 /** What a stream needs of its session. */
 export interface StreamHost {
   readonly outbound: Outbound;
-  /** `bytes` have reached the user (or nobody): the peer may send as many more. */
+  /** `bytes` have reached the user: the peer may send as many more. */
   consumed(stream: Http2Stream, bytes: number): void;
+  /** Nothing of it is kept any more. */
+  released(stream: Http2Stream): void;
   /** Ends the stream on the wire with RST_STREAM. */
   resetStream(stream: Http2Stream, code: number): void;
   /** Both directions are over on the wire. */
@@ -35,6 +37,8 @@ export class Http2Stream implements Link {
   sendWindow: number;
   /** what the peer may still send */
   receiveWindow: number;
+  /** what the peer may have on its way at most */
+  windowSize: number;
   /** consumed, and not yet given back to the peer */
   unacknowledged = 0;
   bytesRead = 0;
@@ -67,6 +71,7 @@ export class Http2Stream implements Link {
     this.#host = options.host;
     this.sendWindow = options.sendWindow;
     this.receiveWindow = options.receiveWindow;
+    this.windowSize = options.receiveWindow;
   }
 
   get remoteEnded(): boolean {
@@ -198,12 +203,14 @@ export class Http2Stream implements Link {
     this.#finishSoon(undefined);
   }
 
+  /** Whoever reads has taken all that has come, and wants more. */
+  get keepsUp(): boolean {
+    return this.#received.isEmpty && !this.#received.paused;
+  }
+
   /** Part of a DATA frame. */
   receive(chunk: Buffer): void {
-    if (this.#closed) {
-      this.#host.consumed(this, chunk.length);
-      return;
-    }
+    if (this.#closed) return;
     this.bytesRead += chunk.length;
     if (this.#handlers && this.#received.isOpen) {
       this.#handlers.data(chunk);
@@ -282,8 +289,8 @@ export class Http2Stream implements Link {
     this.#closed = true;
     this.#toSend = undefined;
     this.#host.outbound.forget(this);
-    const dropped = this.#received.clear();
-    if (dropped > 0) this.#host.consumed(this, dropped);
+    this.#received.clear();
+    this.#host.released(this);
   }
 
   #tell(): void {
