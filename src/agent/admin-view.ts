@@ -17,7 +17,6 @@ import type { AgentOptions } from '../config/agent-options.ts';
 import {
   ABI_HASH,
   behaviourNames,
-  ConnFlags,
   Reason,
   reasonNames,
   TrustState,

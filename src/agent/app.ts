@@ -111,7 +111,7 @@ async function build(
     identityOf: (pod) => reconciler.identityOf(pod),
   });
   const kernel = new KernelReadings({ binding, path, connections });
-  let telemetry: AgentTelemetry | undefined;
+  let telemetry: AgentTelemetry | undefined = undefined as AgentTelemetry | undefined;
   const workers = new Workers({
     setup: {
       records: path.map('records').fd,

@@ -3,7 +3,7 @@
  * sign certificates by one CA, so that nodes trust each other.
  */
 import { join } from 'node:path';
-import { podResource, startAgent, type Agent, type Resource } from './agent.ts';
+import { launchAgent, podResource, type Agent, type Resource } from './agent.ts';
 import type { Pod } from './netns.ts';
 import { command } from './node.ts';
 import type { NodeMesh } from './nodes.ts';
@@ -69,9 +69,16 @@ function nodePod(node: NodeMesh, pod: Pod, own: boolean): Resource {
   };
 }
 
+/** Captures as soon as it is ready. */
 export async function startNodeAgent(options: NodeAgentsOptions, own: NodeMesh): Promise<Agent> {
+  const agent = launchNodeAgent(options, own);
+  await agent.waitForLog('ready');
+  return agent;
+}
+
+export function launchNodeAgent(options: NodeAgentsOptions, own: NodeMesh): Agent {
   const { nodes, ca, resources = [], args = [] } = options;
-  return startAgent({
+  return launchAgent({
     mesh: own,
     onNode: true,
     described: nodeResources(nodes, own, resources),

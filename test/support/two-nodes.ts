@@ -2,7 +2,7 @@
 import type { ConnectionView } from '../../src/admin/view.ts';
 import type { Agent, Resource } from './agent.ts';
 import type { PodSpec, Scope } from './netns.ts';
-import { makeCa, nodeResources, startNodeAgent, type CaFiles } from './node-agents.ts';
+import { makeCa, nodeResources, startNodeAgent, type NodeAgentsOptions } from './node-agents.ts';
 import { createNodes, type NodeMesh } from './nodes.ts';
 import { startPuppet, until, type Puppet } from './puppet.ts';
 
@@ -12,7 +12,8 @@ export interface TwoNodes {
   readonly nodes: readonly NodeMesh[];
   readonly near: NodeMesh;
   readonly far: NodeMesh;
-  readonly ca: CaFiles;
+  /** what its agents are started with */
+  readonly all: NodeAgentsOptions;
   /** of the near and of the far node; restarts replace them */
   agents: [Agent, Agent];
   /** by the pod's name */
@@ -51,7 +52,7 @@ export async function startTwoNodes(
     for (const pod of node.pods) puppets.set(pod.name, await startPuppet(node, pod));
   }
   const stage: TwoNodes = {
-    ...{ nodes, near, far, ca, agents },
+    ...{ nodes, near, far, all, agents },
     puppet: (name) => puppets.get(name)!,
     start: (which) => startNodeAgent(all, nodes[which]!),
     tell: (which, more) =>

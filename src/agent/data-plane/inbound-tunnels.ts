@@ -35,7 +35,7 @@ export class InboundTunnels {
 
   constructor(options: InboundTunnelsOptions) {
     this.#options = options;
-    const { listener, fd, transport, kernel, main, pods, certificates } = options;
+    const { listener, transport, kernel, main, pods } = options;
     const { podId } = listener;
     this.#server = new HboneServer({
       transport,
