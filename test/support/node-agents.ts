@@ -55,12 +55,13 @@ function nodePod(node: NodeMesh, pod: Pod, own: boolean): Resource {
     string
   >;
   const spec = resource['spec'] as Record<string, unknown>;
+  const enrolled = pod.spec.labels?.['istio.io/dataplane-mode'] !== 'none';
   return {
     ...resource,
     metadata: {
       ...metadata,
       annotations: {
-        'ambient.istio.io/redirection': 'enabled',
+        ...(enrolled && { 'ambient.istio.io/redirection': 'enabled' }),
         ...annotations,
         ...(own && { 'podwire.io/netns': netns }),
       },
