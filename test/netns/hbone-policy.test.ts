@@ -134,7 +134,10 @@ test('policy across nodes', { skip }, async (t) => {
   await t.test('by the real address of a client behind HBONE', async () => {
     for (const [ipBlocks, expected] of [
       [[a.v4, `${a.v6}/128`], { ...all, client: false }],
-      [[`${stage.near.subnets.v4}`, stage.near.subnets.v6], { client: false, other: false, stranger: false, node: true }],
+      [
+        [`${stage.near.subnets.v4}`, stage.near.subnets.v6],
+        { client: false, other: false, stranger: false, node: true },
+      ],
     ] as const) {
       const rules = [{ from: [{ source: { ipBlocks } }] }];
       rule([about({ action: 'DENY', rules })]);
@@ -157,7 +160,11 @@ test('policy across nodes', { skip }, async (t) => {
     const rules = [{ ...fromAccounts('client'), ...toPorts(PORT) }, fromAccounts('other')];
     rule([about({ action: 'ALLOW', rules })]);
     await inForce('PORT', { client: true, other: true, stranger: false, node: false });
-    await inForce('OTHER', { client: false, other: true, stranger: false, node: false }, OTHER_PORT);
+    await inForce(
+      'OTHER',
+      { client: false, other: true, stranger: false, node: false },
+      OTHER_PORT,
+    );
     assert.equal(await refusal(client, to.v4, OTHER_PORT), 'reset');
   });
 
@@ -199,7 +206,11 @@ test('policy across nodes', { skip }, async (t) => {
     assert.ok((await client.echoes(live)) && (await other.echoes(kept)));
     renamed(1, 'another');
     renamed(0, 'another');
-    assert.equal((await client.do('end', { id: live })).end, 'reset', 'its old word is no longer its');
+    assert.equal(
+      (await client.do('end', { id: live })).end,
+      'reset',
+      'its old word is no longer its',
+    );
     await until('refused', async () => !(await speaks(client)));
     assert.ok(await other.echoes(kept));
     renamed(0, 'client');

@@ -78,7 +78,7 @@ test('an agent that leaves in order', { skip }, async (t) => {
         });
         const talk = client.do('talk', { id: live, seconds: 20 });
         await new Promise((resolve) => setTimeout(resolve, 300));
-        const next = launchNodeAgent(stage.all, stage.nodes[which]!);
+        const next = launchNodeAgent(stage.options[which], stage.nodes[which]!);
         await next.waitForLog('another agent is the writer of this node: waiting for its lock');
         const before = stage.agents[which];
         stage.agents[which] = next;

@@ -45,6 +45,12 @@ export class IssuingCa {
     return `${this.certificate.toString('pem')}\n`;
   }
 
+  /** PKCS#8 */
+  async keyPem(): Promise<string> {
+    const key = await webcrypto.subtle.exportKey('pkcs8', this.#keys.privateKey);
+    return writePem('PRIVATE KEY', new Uint8Array(key));
+  }
+
   /** A root. */
   static async make(
     name: string,

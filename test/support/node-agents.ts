@@ -11,6 +11,8 @@ import type { NodeMesh } from './nodes.ts';
 export interface CaFiles {
   readonly certificate: string;
   readonly key: string;
+  /** trusted; the certificate itself when absent */
+  readonly roots?: string;
 }
 
 export function makeCa(folder: string, name = 'ca'): CaFiles {
@@ -85,7 +87,7 @@ export function launchNodeAgent(options: NodeAgentsOptions, own: NodeMesh): Agen
     described: nodeResources(nodes, own, resources),
     args: [
       ...['--node', own.nodeName, '--ca-cert', ca.certificate, '--ca-key', ca.key],
-      ...['--ca-root', ca.certificate, ...args],
+      ...['--ca-root', ca.roots ?? ca.certificate, ...args],
     ],
   });
 }

@@ -12,8 +12,8 @@ export interface TwoNodes {
   readonly nodes: readonly NodeMesh[];
   readonly near: NodeMesh;
   readonly far: NodeMesh;
-  /** what its agents are started with */
-  readonly all: NodeAgentsOptions;
+  /** what the near and the far node's agents are started with */
+  readonly options: readonly [NodeAgentsOptions, NodeAgentsOptions];
   /** of the near and of the far node; restarts replace them */
   agents: [Agent, Agent];
   /** by the pod's name */
@@ -29,6 +29,8 @@ export interface TwoNodesOptions {
   readonly far?: readonly PodSpec[];
   readonly args?: readonly string[];
   readonly resources?: readonly Resource[];
+  /** what one of the agents has for itself */
+  readonly own?: (which: 0 | 1) => Partial<NodeAgentsOptions>;
 }
 
 export async function startTwoNodes(
@@ -42,19 +44,19 @@ export async function startTwoNodes(
   ]);
   const [near, far] = nodes as [NodeMesh, NodeMesh];
   const ca = makeCa(near.folder);
-  const all = { nodes, ca, resources, args };
-  const agents = (await Promise.all(nodes.map((node) => startNodeAgent(all, node)))) as [
-    Agent,
-    Agent,
-  ];
+  const optionsOf = (which: 0 | 1): NodeAgentsOptions => {
+    return { nodes, ca, resources, args, ...options.own?.(which) };
+  };
+  const both = [optionsOf(0), optionsOf(1)] as const;
+  const agents = await Promise.all([startNodeAgent(both[0], near), startNodeAgent(both[1], far)]);
   const puppets = new Map<string, Puppet>();
   for (const node of nodes) {
     for (const pod of node.pods) puppets.set(pod.name, await startPuppet(node, pod));
   }
   const stage: TwoNodes = {
-    ...{ nodes, near, far, all, agents },
+    ...{ nodes, near, far, options: both, agents },
     puppet: (name) => puppets.get(name)!,
-    start: (which) => startNodeAgent(all, nodes[which]!),
+    start: (which) => startNodeAgent(both[which], nodes[which]!),
     tell: (which, more) =>
       stage.agents[which].writeResource('mesh.yaml', nodeResources(nodes, nodes[which]!, more)),
   };
