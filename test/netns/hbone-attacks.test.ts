@@ -3,20 +3,16 @@
  * nothing that its certificate's identity may not have, and nobody else notices it.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { webcrypto } from 'node:crypto';
 import { fieldValue, type FieldList } from '../../src/http2/fields.ts';
 import { Session } from '../../src/http2/session.ts';
-import { writePem } from '../../src/identity/pem.ts';
 import { loadBinding } from '../../src/kernel/binding.ts';
 import { NetTransport } from '../../src/proxy/net-transport.ts';
 import type { SecureLink, TlsCredentials } from '../../src/proxy/transport.ts';
-import { IssuingCa } from '../support/issuing-ca.ts';
+import { givenCa, IssuingCa } from '../support/issuing-ca.ts';
+import { credentials } from '../support/leaf-credentials.ts';
 import type { Pod } from '../support/netns.ts';
 import { skipReason } from '../support/node.ts';
 import { until } from '../support/puppet.ts';
@@ -40,12 +36,7 @@ interface Stage extends TwoNodes {
 }
 
 async function setTheStage(t: TestContext): Promise<Stage> {
-  const folder = mkdtempSync(join(tmpdir(), 'podwire-test-ca-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const ca = await IssuingCa.make('root');
-  const files = { certificate: join(folder, 'ca.pem'), key: join(folder, 'ca.key') };
-  writeFileSync(files.certificate, ca.pem);
-  writeFileSync(files.key, await ca.keyPem(), { mode: 0o600 });
+  const { ca, files } = await givenCa(t);
   const stage = await startTwoNodes(t, {
     near: [{ name: 'client' }, { name: 'stranger', labels: { 'istio.io/dataplane-mode': 'none' } }],
     far: [{ name: 'server' }, { name: 'neighbour' }],
@@ -64,26 +55,6 @@ async function setTheStage(t: TestContext): Promise<Stage> {
       { credentials, acceptedIds: [`${ID}/server`], handshakeTimeoutMs: 5000 },
     );
   return { ...stage, ca, server, stranger, connect, socket };
-}
-
-async function credentials(
-  signer: IssuingCa,
-  spiffe: string,
-  roots: IssuingCa,
-  wishes: { readonly notAfter?: number; readonly notBefore?: number; readonly ca?: boolean } = {},
-): Promise<TlsCredentials> {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
-    'sign',
-    'verify',
-  ]);
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return {
-    spiffe,
-    certificateChain: await signer.leaf({ key: keys.publicKey, uris: [spiffe], ...wishes }),
-    privateKey: writePem('PRIVATE KEY', new Uint8Array(key)),
-    roots: roots.pem,
-    version: 1,
-  };
 }
 
 /** The status of the answer; text: how it ended without one */

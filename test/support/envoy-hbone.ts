@@ -19,14 +19,16 @@ const HTTP2 = {
 type Json = { readonly [key: string]: unknown };
 
 export interface EnvoyEnd {
+  /** where it listens; loopback when absent */
+  readonly host?: string;
   readonly port: number;
   readonly credentials: TlsCredentials;
   /** SPIFFE id of the other end */
   readonly peer: string;
 }
 
-function address(port: number): Json {
-  return { socket_address: { address: '127.0.0.1', port_value: port } };
+function address(port: number, host = '127.0.0.1'): Json {
+  return { socket_address: { address: host, port_value: port } };
 }
 
 function typed(name: string, type: string, config: Json): Json {
@@ -61,7 +63,7 @@ function tls(side: 'Downstream' | 'Upstream', { credentials, peer }: EnvoyEnd): 
   );
 }
 
-function cluster(port: number, more: Json = {}): Json {
+function cluster(port: number, more: Json = {}, host?: string): Json {
   return {
     name: 'to',
     type: 'STATIC',
@@ -73,13 +75,13 @@ function cluster(port: number, more: Json = {}): Json {
     },
     load_assignment: {
       cluster_name: 'to',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port, host) } }] }],
     },
     ...more,
   };
 }
 
-function bootstrap(name: string, port: number, chain: Json, to: Json): Json {
+function bootstrap(name: string, { host, port }: EnvoyEnd, chain: Json, to: Json): Json {
   return {
     node: { id: name, cluster: name },
     /* Applications may end connections with resets; by default 500 of them within a second each end the whole session. */
@@ -92,7 +94,7 @@ function bootstrap(name: string, port: number, chain: Json, to: Json): Json {
       ],
     },
     static_resources: {
-      listeners: [{ name, address: address(port), filter_chains: [chain] }],
+      listeners: [{ name, address: address(port, host), filter_chains: [chain] }],
       clusters: [to],
     },
   };
@@ -116,11 +118,17 @@ export function envoyHboneClient(
       },
     },
   });
-  return bootstrap('hbone-client', end.port, { filters: [proxy] }, to);
+  return bootstrap('hbone-client', end, { filters: [proxy] }, to);
 }
 
-/** Every CONNECT request on `port` becomes a TCP connection to `appPort`. */
-export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): Json {
+/** Every CONNECT request on `port` for `authority` (absent: for whatever) becomes a TCP connection to `appPort`. */
+export function envoyHboneServer(
+  end: EnvoyEnd & {
+    readonly appHost?: string;
+    readonly appPort: number;
+    readonly authority?: string;
+  },
+): Json {
   const upgrade = { upgrade_type: 'CONNECT' };
   const manager = typed(
     'envoy.filters.network.http_connection_manager',
@@ -134,7 +142,7 @@ export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): 
         virtual_hosts: [
           {
             name: 'all',
-            domains: ['*'],
+            domains: [end.authority ?? '*'],
             routes: [
               {
                 match: { connect_matcher: {} },
@@ -154,7 +162,7 @@ export function envoyHboneServer(end: EnvoyEnd & { readonly appPort: number }): 
     },
   );
   const chain = { transport_socket: tls('Downstream', end), filters: [manager] };
-  return bootstrap('hbone-server', end.port, chain, cluster(end.appPort));
+  return bootstrap('hbone-server', end, chain, cluster(end.appPort, {}, end.appHost));
 }
 
 export interface RunningEnvoy {
