@@ -85,7 +85,8 @@ export class Inbound implements FrameSink {
     if (stream.remoteEnded) fault = ErrorCode.STREAM_CLOSED;
     else if (this.#role === 'client' && !stream.answered) fault = ErrorCode.PROTOCOL_ERROR;
     stream.receiveWindow -= length;
-    if (stream.receiveWindow < 0) fault ??= ErrorCode.FLOW_CONTROL_ERROR;
+    /* Below 0 already when our SETTINGS made it smaller: an empty frame may still come. */
+    if (length > 0 && stream.receiveWindow < 0) fault ??= ErrorCode.FLOW_CONTROL_ERROR;
     if (fault !== undefined) this.#streamError(stream, fault, 'DATA');
     return fault === undefined;
   }
@@ -202,7 +203,11 @@ export class Inbound implements FrameSink {
 
   #settingsFrame(flags: number, payload: Buffer): void {
     this.#guard.take(Cost.SETTINGS, 'SETTINGS');
-    if (flags & Flag.ACK) return;
+    if (flags & Flag.ACK) {
+      const smaller = this.#window.announced();
+      if (smaller < 0) for (const stream of this.#streams.all()) stream.receiveWindow += smaller;
+      return;
+    }
     const change = this.#outbound.applySettings(payload, this.#role);
     if (change !== 0) {
       for (const stream of this.#streams.all()) {

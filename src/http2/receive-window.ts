@@ -17,6 +17,7 @@ const PART = 0.25;
 export class ReceiveWindow {
   readonly #outbound: Outbound;
   readonly #settings: LocalSettings;
+  #isAnnounced = false;
   #left = DEFAULT_WINDOW;
   #unacknowledged = 0;
   /** of the allowance, not yet with a stream */
@@ -28,11 +29,25 @@ export class ReceiveWindow {
     this.#growth = options.settings.streamWindowGrowth;
   }
 
-  /** The frame that brings the connection's window from the default to its size. */
+  /** The frame that brings the connection's window from the default to its size; empty when it may not be larger. */
   opening(): Buffer {
     const increment = this.#settings.connectionWindow - DEFAULT_WINDOW;
+    if (increment <= 0) return Buffer.alloc(0);
     this.#left += increment;
     return windowUpdateFrame(0, increment);
+  }
+
+  /** What the peer may send on a new stream. Until it has acknowledged our SETTINGS it may go by the default. */
+  get initial(): number {
+    const { streamWindow } = this.#settings;
+    return this.#isAnnounced ? streamWindow : Math.max(streamWindow, DEFAULT_WINDOW);
+  }
+
+  /** SETTINGS were acknowledged; returns by how much the windows of all streams change. */
+  announced(): number {
+    const before = this.initial;
+    this.#isAnnounced = true;
+    return this.initial - before;
   }
 
   /** @throws ConnectionError when the peer sends more than it may */

@@ -164,7 +164,8 @@ export class Session {
       id,
       host: this.#host,
       sendWindow: this.#outbound.peer.initialWindow,
-      receiveWindow: this.#settings.streamWindow,
+      receiveWindow: this.#window.initial,
+      windowSize: this.#settings.streamWindow,
     });
     this.#streams.add(stream);
     return stream;

@@ -61,17 +61,16 @@ export class Http2Stream implements Link {
   #closed = false;
   #error: Error | undefined;
 
-  constructor(options: {
-    id: number;
-    host: StreamHost;
-    sendWindow: number;
-    receiveWindow: number;
-  }) {
+  constructor(
+    options: Pick<Http2Stream, 'id' | 'sendWindow' | 'receiveWindow' | 'windowSize'> & {
+      host: StreamHost;
+    },
+  ) {
     this.id = options.id;
     this.#host = options.host;
     this.sendWindow = options.sendWindow;
     this.receiveWindow = options.receiveWindow;
-    this.windowSize = options.receiveWindow;
+    this.windowSize = options.windowSize;
   }
 
   get remoteEnded(): boolean {
@@ -203,7 +202,7 @@ export class Http2Stream implements Link {
     this.#finishSoon(undefined);
   }
 
-  /** Whoever reads has taken all that has come, and wants more. */
+  /** Whoever reads wants more than has come. */
   get keepsUp(): boolean {
     return this.#received.isEmpty && !this.#received.paused;
   }
@@ -242,7 +241,7 @@ export class Http2Stream implements Link {
     this.#deliver();
   }
 
-  /** RST_STREAM, and for the user an end with `error`. */
+  /** RST_STREAM, and an end with `error`. */
   abort(error: Error): void {
     if (this.#closed) return;
     if (!this.#broken && !(this.#localEnded && this.#remoteEnded))

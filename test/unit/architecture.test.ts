@@ -16,7 +16,8 @@ interface Import {
 }
 
 const MAX_LINES = 300;
-const COMPOSITION_ROOTS = /^src\/(agent\/app|control\/app|control\/process|main|cli\/.+)\.ts$/;
+const COMPOSITION_ROOTS =
+  /^src\/(agent\/app|agent\/embedded-control|control\/app|control\/process|main|cli\/.+)\.ts$/;
 const ENTRY_POINTS = /^src\/(main|cli\/.+)\.ts$/;
 
 /** What a folder may never import; a folder that is not named here is held back by the rules for all only. */

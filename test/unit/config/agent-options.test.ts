@@ -41,6 +41,8 @@ test('everything but --config has a default', () => {
     node: undefined,
     splice: true,
     workers: 1,
+    tunnelMode: 'other-nodes',
+    transport: 'batched',
     xds: undefined,
     certificates: {
       source: { kind: 'embedded', files: undefined },
