@@ -51,7 +51,7 @@ export class Waypoints {
   readonly #classes = new Map<string, GatewayClassResource>();
   readonly #namespaces = new Map<string, NamespaceResource>();
   /** of what has changed since the last settle(): what it said then */
-  readonly #before = new Map<string, { scope: WaypointScope; now(): unknown; then: unknown }>();
+  readonly #before = new Map<string, { scope: WaypointScope; now(): unknown; said: unknown }>();
 
   constructor(options: TranslateOptions) {
     this.#options = options;
@@ -78,8 +78,8 @@ export class Waypoints {
   /** Whose waypoints have to be looked at again, since the last call. */
   settle(): ReadonlySet<WaypointScope> {
     const scopes = new Set<WaypointScope>();
-    for (const { scope, now, then } of this.#before.values()) {
-      if (!equal(now(), then)) scopes.add(scope);
+    for (const { scope, now, said } of this.#before.values()) {
+      if (!equal(now(), said)) scopes.add(scope);
     }
     this.#before.clear();
     return scopes;
@@ -155,7 +155,7 @@ export class Waypoints {
   }
 
   #note(id: string, scope: WaypointScope, now: () => unknown): void {
-    if (!this.#before.has(id)) this.#before.set(id, { scope, now, then: now() });
+    if (!this.#before.has(id)) this.#before.set(id, { scope, now, said: now() });
   }
 }
 
