@@ -51,7 +51,7 @@ export class Waypoints {
   readonly #classes = new Map<string, GatewayClassResource>();
   readonly #namespaces = new Map<string, NamespaceResource>();
   /** of what has changed since the last settle(): what it said then */
-  readonly #before = new Map<string, { scope: WaypointScope; now(): unknown; said: unknown }>();
+  readonly #before = new Map<string, { scope: WaypointScope; now: () => unknown; said: unknown }>();
 
   constructor(options: TranslateOptions) {
     this.#options = options;
