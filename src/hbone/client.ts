@@ -28,8 +28,8 @@ export interface OutboundTunnel {
   readonly baggage?: Baggage;
 }
 
-/** How long another node's agent may be away, as when it is upgraded, before its peers' connections fail. */
-const RESTART_MS = 5000;
+/** How long another node's agent may be away, as when it drains and is started anew, before its peers' connections fail. */
+const RESTART_MS = CONNECT_TIMEOUT_MS;
 const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 250;
 /** A request that the peer has certainly not looked at may be made again. */

@@ -138,9 +138,10 @@ function waypoints({ services, workloads }: Snapshot): Readonly<Record<string, s
     ]),
   ] as const;
   const found = all.filter(([, waypoint]) => waypoint !== undefined);
-  return Object.fromEntries(
-    found.map(([name, waypoint]) => [name as string, JSON.stringify(waypoint)] as const).sort(),
+  const texts = found.map(
+    ([name, waypoint]) => [name as string, JSON.stringify(waypoint)] as const,
   );
+  return Object.fromEntries(texts.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 test('everything is behind the waypoint that istiod says', async (t) => {

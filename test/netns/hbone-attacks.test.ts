@@ -190,8 +190,8 @@ test('who speaks HBONE itself', { skip }, async (t) => {
       400,
     );
     assert.equal(await tunnelTo(session, `${server.v4}:${PORT}`), 200, 'the session lives');
+    await until('accept', async () => (await accepted()) === before + 1);
     session.close();
-    assert.equal(await accepted(), before + 1);
   });
 
   await t.test('forged headers change neither identity nor address', async () => {
@@ -206,7 +206,10 @@ test('who speaks HBONE itself', { skip }, async (t) => {
     const session = new Session({ link, role: 'client', events: {} });
     const before = await accepted();
     assert.equal(await tunnelTo(session, `${server.v4}:${PORT}`, forged), 200);
-    const seen = (await stage.puppet('server').accepted(listener))[before]!;
+    const seen = await until(
+      'accept',
+      async () => (await stage.puppet('server').accepted(listener))[before],
+    );
     assert.ok(seen.from.startsWith(`${stage.stranger.v4}:`), seen.from);
     assert.ok(seen.peer.startsWith(`${stage.stranger.v4}:`), seen.peer);
     const rules = [fromAccounts('client')];

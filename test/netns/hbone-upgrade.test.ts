@@ -1,11 +1,14 @@
-/** Three nodes whose agents are upgraded one after the other, under load between all of them. */
+/**
+ * Agents that are upgraded under load: three nodes one after the other, the new agent waiting for the old one; and without such
+ * an overlap.
+ */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { launchNodeAgent, makeCa, startNodeAgents } from '../support/node-agents.ts';
 import { createNodes } from '../support/nodes.ts';
 import { skipReason } from '../support/node.ts';
 import { startPuppet, type Puppet } from '../support/puppet.ts';
-import { untilSpeaks } from '../support/two-nodes.ts';
+import { startTwoNodes, untilSpeaks } from '../support/two-nodes.ts';
 
 const skip = skipReason('python3', 'openssl');
 const PORT = 8080;
@@ -62,5 +65,36 @@ test('a rolling upgrade of three nodes', { skip }, async (t) => {
   for (const [i, end] of ends.entries()) {
     const sameNode = Math.floor(i / 3) === i % 3;
     assert.equal(end, sameNode ? 'none' : 'reset', `${i}: ${end}`);
+  }
+});
+
+test('agents that are stopped before the next is started', { skip }, async (t) => {
+  const stage = await startTwoNodes(t);
+  const client = stage.puppet('client');
+  const to = stage.far.pod('server').v4;
+  await stage.puppet('server').listen(to, PORT);
+  await untilSpeaks(client, to, PORT);
+  for (const [which, errors] of [
+    [1, []],
+    [0, ['ECONNREFUSED', 'ECONNRESET']],
+  ] as const) {
+    const load = client.do('load', { addr: to, port: PORT, seconds: 12, pause: 0.02, count: 2 });
+    const since = Date.now();
+    await stage.agents[which].kill('SIGTERM');
+    const stopped = Date.now() - since;
+    stage.agents[which] = await stage.start(which);
+    const ready = Date.now() - since;
+    const { counts, slowestMs } = await load;
+    const where = which === 0 ? 'client' : 'server';
+    t.diagnostic(
+      `at the ${where}: stopped after ${stopped} ms, the next one ready after ${ready} ms, ` +
+        `${JSON.stringify(counts)}, slowest ${slowestMs} ms`,
+    );
+    const failed = Object.keys(counts!).filter((key) => key !== 'ok');
+    assert.deepEqual(
+      failed.filter((key) => !(errors as readonly string[]).includes(key)),
+      [],
+    );
+    await untilSpeaks(client, to, PORT);
   }
 });
