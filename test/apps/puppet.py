@@ -111,7 +111,11 @@ def accept_all(listener, key, mode, name, size):
             sock, peer = listener.accept()
         except OSError:
             return
-        view = {"id": keep(sock), "from": text_of(peer), **names(sock)}
+        try:
+            view = {"id": keep(sock), "from": text_of(peer), **names(sock)}
+        except OSError:  # reset already
+            sock.close()
+            continue
         with LOCK:
             ACCEPTED[key].append(view)
         threading.Thread(target=serve_one, args=(sock, mode, name, size), daemon=True).start()

@@ -9,12 +9,13 @@ import { nodeResources } from '../support/node-agents.ts';
 import { NETNS_FOLDER, skipReason } from '../support/node.ts';
 import { startPuppet, until, type Puppet } from '../support/puppet.ts';
 import { fromAccounts, policy, toPorts, type PolicySpec } from '../support/resources.ts';
-import { refusal, startTwoNodes } from '../support/two-nodes.ts';
+import { connectionsOf, refusal, startTwoNodes } from '../support/two-nodes.ts';
 
 const skip = skipReason('python3', 'openssl');
 const PORT = 8080;
 const OTHER_PORT = 8081;
 const ROUNDS = 5;
+const RACES = 10;
 const REVOKED_MS = 100;
 
 /** The machine is shared: the quickest must be in time, the slowest not far from it. */
@@ -189,6 +190,27 @@ test('policy across nodes', { skip }, async (t) => {
     took.sort((x, y) => x - y);
     subtest.diagnostic(`ended after ${took.map((ms) => ms.toFixed(0)).join(', ')} ms`);
     inTime(took);
+  });
+
+  await t.test('nothing that was being let in meanwhile stays', async () => {
+    for (let round = 0; round < RACES; round++) {
+      rule([]);
+      await until('open', () => speaks(client));
+      const opening = client.do('open_many', { addr: to.v4, port: PORT, count: 150 });
+      await new Promise((resolve) => setTimeout(resolve, 5 * round));
+      rule([about({ action: 'DENY', rules: [fromAccounts('client')] })]);
+      const { ids } = await opening;
+      await until('refused', async () => !(await speaks(client)));
+      await until(
+        'none is left',
+        async () => {
+          const live = await connectionsOf(stage.agents[1]);
+          return !live.some(({ source }) => source.workload === 'client');
+        },
+        1000,
+      );
+      for (const id of ids!) await client.close(id);
+    }
   });
 
   await t.test('a client that gets another identity', async () => {

@@ -94,7 +94,7 @@ export class DataPlane {
     this.#pods.replace(pods);
     for (const tunnels of this.#inbound) {
       if (this.#pods.get(tunnels.info.podId)) {
-        tunnels.begin();
+        tunnels.podsChanged();
         continue;
       }
       tunnels.close();

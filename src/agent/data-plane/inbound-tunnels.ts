@@ -7,11 +7,14 @@ import type { AcceptedSecureLink, Transport } from '../../proxy/transport.ts';
 import type { CertificateView } from './certificate-view.ts';
 import type { PodKernelPort } from './kernel-port.ts';
 import type { MainThread } from './main-thread.ts';
+import type { TunnelPod } from './messages.ts';
 import type { TunnelPods } from './tunnel-pods.ts';
 
 const HANDSHAKE_MS = 10_000;
 /** how long a certificate is waited for before the pod's state is looked at again */
 const CREDENTIALS_MS = 60_000;
+/** after a change of policy; the main thread ends what it finds at once, and says why */
+const RECHECK_MS = 250;
 
 export interface InboundTunnelsOptions {
   readonly listener: ListenerInfo;
@@ -30,6 +33,8 @@ export class InboundTunnels {
   #accepting: { close(): void } | undefined;
   #waiting = false;
   #retired = false;
+  #policies: TunnelPod['policies'] | undefined;
+  #recheck: NodeJS.Timeout | undefined;
   /** numbers of peers' identities */
   readonly #numbers = new Map<string, number>();
 
@@ -53,21 +58,34 @@ export class InboundTunnels {
         },
       },
     });
-    this.begin();
+    this.podsChanged();
   }
 
   /**
-   * Accepts as soon as the pod and its certificate are known: until then connections wait in the listener's queue. Called
-   * again whenever the pods were told.
+   * What was being let in by the old policies while the main thread looked for what the new ones forbid is found a moment
+   * later.
    */
-  begin(): void {
+  podsChanged(): void {
+    this.#begin();
+    const { listener, pods } = this.#options;
+    const before = this.#policies;
+    this.#policies = pods.get(listener.podId)?.policies;
+    if (before === undefined || before === this.#policies) return;
+    this.#recheck ??= setTimeout(() => {
+      this.#recheck = undefined;
+      this.#server.closeWhere(({ request }) => !this.#decide(request).allowed);
+    }, RECHECK_MS).unref();
+  }
+
+  /** Accepts as soon as the pod and its certificate are known: until then connections wait in the listener's queue. */
+  #begin(): void {
     const { listener, pods, certificates } = this.#options;
     const pod = pods.get(listener.podId);
     if (this.#accepting || this.#waiting || this.#retired || !pod) return;
     this.#waiting = true;
     void certificates.whenHeld(pod.spiffe, CREDENTIALS_MS).then((held) => {
       this.#waiting = false;
-      if (!held) this.begin();
+      if (!held) this.#begin();
       else if (!this.#retired) this.#accepting = this.#listen();
     });
   }
@@ -116,6 +134,7 @@ export class InboundTunnels {
   }
 
   close(): void {
+    clearTimeout(this.#recheck);
     this.#server.close();
   }
 
