@@ -86,7 +86,7 @@ export class Listeners implements PodListeners {
    */
   async drain(hasSuccessor: boolean): Promise<void> {
     const end = Date.now() + HANDOVER_MS;
-    while (hasSuccessor && this.#holdsSlots() && Date.now() < end) await sleep(HANDOVER_POLL_MS);
+    while (hasSuccessor && this.#isAsked() && Date.now() < end) await sleep(HANDOVER_POLL_MS);
     for (const [id, { roles }] of this.#open) this.#clearSlots(id, [...roles]);
     this.#open.clear();
     await this.#workers.close();
@@ -114,7 +114,9 @@ export class Listeners implements PodListeners {
     }
   }
 
-  #holdsSlots(): boolean {
+  /** The next agent has neither filled the slots nor begun a generation with slots of its own. */
+  #isAsked(): boolean {
+    if (this.#path.isRetired) return false;
     for (const [id, { roles }] of this.#open) {
       for (const key of this.#slotKeys(id, roles)) if (this.#holds(key)) return true;
     }

@@ -9,7 +9,7 @@ import { repositoryRoot } from './repository.ts';
 
 /** A field in the middle: everything behind it moves. */
 const CHANGES = [
-  ['#define PODWIRE_ABI_VERSION 2', '#define PODWIRE_ABI_VERSION 3'],
+  ['#define PODWIRE_ABI_VERSION 3', '#define PODWIRE_ABI_VERSION 4'],
   [
     '\t__u64 born_ns;\n\tstruct trust_key client_trust;',
     '\t__u64 born_ns;\n\t__u64 extra;\n\tstruct trust_key client_trust;',
