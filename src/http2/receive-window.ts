@@ -2,8 +2,8 @@
  * Flow control of what is read: what peers may still send, and when they hear that they may send more.
  *
  * The connection's window opens with every byte that has come: were it held back for streams that are not read, a few of them
- * would stop all others. What is not read is bounded by the streams' windows, which are small until a stream has shown that
- * its reader keeps up, and grow out of one allowance for the whole connection.
+ * would stop all others. What is not read is bounded by the streams' windows, which are small at first, grow to what a reader
+ * has taken in the last 0.4 s, and share one allowance for the whole connection.
  */
 import { ConnectionError, ErrorCode } from './error.ts';
 import { DEFAULT_WINDOW, windowUpdateFrame } from './frame.ts';
@@ -13,6 +13,8 @@ import type { Http2Stream } from './stream.ts';
 
 /** A window is opened again when this part of it was used: fewer would stall, more would be frames for nothing. */
 const PART = 0.25;
+/** A reader that takes this part in less is quick enough for a larger window. */
+const QUICK_MS = 100;
 
 export class ReceiveWindow {
   readonly #outbound: Outbound;
@@ -67,7 +69,9 @@ export class ReceiveWindow {
     if (stream.remoteEnded || stream.closed) return;
     stream.unacknowledged += bytes;
     if (stream.unacknowledged < stream.windowSize * PART) return;
-    if (stream.keepsUp) this.#grow(stream);
+    const now = Date.now();
+    if (now - stream.windowOpenedAt < QUICK_MS) this.#grow(stream);
+    stream.windowOpenedAt = now;
     this.#outbound.write(windowUpdateFrame(stream.id, stream.unacknowledged));
     stream.receiveWindow += stream.unacknowledged;
     stream.unacknowledged = 0;

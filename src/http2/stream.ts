@@ -39,6 +39,8 @@ export class Http2Stream implements Link {
   receiveWindow: number;
   /** what the peer may have on its way at most */
   windowSize: number;
+  /** when the peer last heard that it may send more, ms since 1970 */
+  windowOpenedAt = 0;
   /** consumed, and not yet given back to the peer */
   unacknowledged = 0;
   bytesRead = 0;
@@ -200,11 +202,6 @@ export class Http2Stream implements Link {
       else this.#host.resetStream(this, ErrorCode.CANCEL);
     }
     this.#finishSoon(undefined);
-  }
-
-  /** Whoever reads wants more than has come. */
-  get keepsUp(): boolean {
-    return this.#received.isEmpty && !this.#received.paused;
   }
 
   /** Part of a DATA frame. */

@@ -11,8 +11,8 @@ import type { TunnelPod } from './messages.ts';
 import type { TunnelPods } from './tunnel-pods.ts';
 
 const HANDSHAKE_MS = 10_000;
-/** how long a certificate is waited for before the pod's state is looked at again */
-const CREDENTIALS_MS = 60_000;
+/** a certificate that does not come is asked for again: the first time nobody may have been there to hear it */
+const CREDENTIALS_MS = 1_000;
 /** after a change of policy; the main thread ends what it finds at once, and says why */
 const RECHECK_MS = 250;
 
