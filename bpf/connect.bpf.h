@@ -97,14 +97,27 @@ static __always_inline bool connect_within_limit(const struct service *svc, stru
 	return true;
 }
 
-/* enum tunnel_flags of an address; 0 for pods that do not speak HBONE. */
+/*
+ * enum tunnel_flags of an address; 0 for pods that do not speak HBONE.  Of this node's pods the map has those that are reached
+ * by nothing else (POD_TUNNEL_ONLY); such a pod itself uses HBONE to all others, too.
+ */
 static __always_inline __u32 tunnel_to(const struct pod *pod, const __u8 *addr)
 {
 	struct tunnel *tunnel;
+	struct local *local;
+	struct pod *other;
 
 	if (!(pod->flags & POD_TUNNEL))
 		return 0;
 	tunnel = bpf_map_lookup_elem(&tunnels, addr);
+	if (tunnel && tunnel->flags & TUNNEL_WORKLOAD)
+		return tunnel->flags;
+	if (pod->flags & POD_TUNNEL_ONLY) {
+		local = bpf_map_lookup_elem(&locals, addr);
+		other = local ? pod_of(local->netns) : NULL;
+		if (other && other->flags & POD_TUNNEL)
+			return TUNNEL_WORKLOAD | (tunnel ? tunnel->flags : 0);
+	}
 	return tunnel ? tunnel->flags : 0;
 }
 

@@ -135,7 +135,7 @@ async function build(
     log,
   });
   const listeners = new Listeners({ binding, path, workers });
-  resources.add('workers', () => listeners.drain());
+  resources.add('workers', async () => listeners.drain(await lock.handOver()));
   const reconciler: Reconciler = new Reconciler({
     binding,
     path,

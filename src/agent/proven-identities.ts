@@ -1,19 +1,23 @@
 /**
  * Numbers of identities that peers on other nodes have proven by certificate. The mesh this node was told of need not name
  * them (a node knows what its own pods can reach, not who can reach them), so they have a range of their own: no policy table
- * in the kernel answers for it, and it lasts as long as the agent, whose end ends every tunnel.
+ * in the kernel answers for it, and it lasts as long as the agent, whose end ends every tunnel.  While one agent hands over to
+ * the next, tunnels of both are there: each begins somewhere else in the range, so that a number of the other is nobody's.
  */
+import { randomInt } from 'node:crypto';
 import type { PlanState } from '../compile/kernel/plan.ts';
 import { keyOf } from '../compile/kernel/number-table.ts';
 import type { Log } from '../log.ts';
 
-const FIRST = 0x4000_0000;
+const RANGE = 0x4000_0000;
 /** Each is one service account of the mesh. */
 const MAX = 262_144;
+const STARTS = RANGE / MAX;
 
 export class ProvenIdentities {
   readonly #state: () => PlanState;
   readonly #log: Log;
+  readonly #first = RANGE + randomInt(STARTS) * MAX;
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
 
@@ -30,7 +34,7 @@ export class ProvenIdentities {
       this.#log.error({ spiffe, max: MAX }, 'too many identities: a tunnel is refused');
       return 0;
     }
-    const number = FIRST + this.#names.length;
+    const number = this.#first + this.#names.length;
     this.#names.push(spiffe);
     this.#numbers.set(spiffe, number);
     return number;
@@ -38,7 +42,7 @@ export class ProvenIdentities {
 
   /** The identity behind any number, undefined for 0 and for what was forgotten. */
   name(number: number): string | undefined {
-    if (number >= FIRST) return this.#names[number - FIRST];
+    if (number >= RANGE) return this.#names[number - this.#first];
     return number === 0 ? undefined : keyOf(this.#state().numbers.identities, number);
   }
 }

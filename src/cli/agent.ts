@@ -21,7 +21,7 @@ import { createLog, LOG_LEVELS } from '../log.ts';
 import { DEFAULT_TRUST_DOMAIN } from '../model/workload.ts';
 import { serveUntilStopped } from './serve-until-stopped.ts';
 
-const CLOSE_DEADLINE_MS = 10_000;
+const CLOSE_DEADLINE_MS = 20_000;
 
 export function agentCommand(): Command {
   return new Command('agent')

@@ -1,4 +1,5 @@
 /** The client of HBONE: a TCP connection's way to a pod on another node, as a CONNECT request on a pooled mTLS connection. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ErrorCode, StreamError } from '../http2/error.ts';
 import { type FieldList, fieldValue } from '../http2/fields.ts';
 import type { Http2Stream } from '../http2/stream.ts';
@@ -27,6 +28,10 @@ export interface OutboundTunnel {
   readonly baggage?: Baggage;
 }
 
+/** How long another node's agent may be away, as when it drains and is started anew, before its peers' connections fail. */
+const RESTART_MS = CONNECT_TIMEOUT_MS;
+const FIRST_RETRY_MS = 20;
+const LAST_RETRY_MS = 250;
 /** A request that the peer has certainly not looked at may be made again. */
 const MAX_ATTEMPTS = 3;
 
@@ -42,21 +47,24 @@ export class HboneClient {
     /** asked at each connect, so that a rotation drops nothing; undefined: there are none yet */
     credentials: (identity: string) => TlsCredentials | undefined;
     connectTimeoutMs?: number;
+    restartMs?: number;
     idleMs?: number;
   }) {
     const { transport, socket, credentials, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+    const { restartMs = RESTART_MS } = options;
     this.#timeoutMs = connectTimeoutMs;
     this.#pool = new Pool({
       ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
-      connect: async (key) => {
-        const own = credentials(key.identity);
-        if (!own) throw new TlsError('no-credentials', key.identity);
-        return transport.connectTls(socket(key), key.destination, {
-          credentials: own,
-          acceptedIds: key.acceptedIds,
-          handshakeTimeoutMs: connectTimeoutMs,
-        });
-      },
+      connect: (key) =>
+        patiently(restartMs, () => {
+          const own = credentials(key.identity);
+          if (!own) throw new TlsError('no-credentials', key.identity);
+          return transport.connectTls(socket(key), key.destination, {
+            credentials: own,
+            acceptedIds: key.acceptedIds,
+            handshakeTimeoutMs: connectTimeoutMs,
+          });
+        }),
     });
   }
 
@@ -147,6 +155,25 @@ export class HboneClient {
     this.#pool.shutdown();
     this.#pool.closeWhere(() => true);
   }
+}
+
+/** Again while nobody is there, or whoever was there went during the handshake. */
+async function patiently<T>(forMs: number, connect: () => Promise<T>): Promise<T> {
+  const end = Date.now() + forMs;
+  for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(LAST_RETRY_MS, 2 * delayMs)) {
+    try {
+      return await connect();
+    } catch (error) {
+      if (!isAbsence(error) || Date.now() + delayMs > end) throw error;
+    }
+    await sleep(delayMs);
+  }
+}
+
+function isAbsence(error: unknown): boolean {
+  if (error instanceof TlsError) return error.reason === 'closed';
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ECONNREFUSED' || code === 'ECONNRESET';
 }
 
 function fieldsOf(request: TunnelRequest): FieldList {

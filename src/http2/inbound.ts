@@ -77,8 +77,6 @@ export class Inbound implements FrameSink {
     const stream = this.#streams.get(streamId);
     this.#current = stream && this.#mayHaveData(stream, length) ? stream : undefined;
     this.#uncredited = this.#current ? length : 0;
-    if (this.#current) return;
-    this.#window.consumed(undefined, length);
     if (!stream) this.#dataForNobody(streamId);
   }
 

@@ -63,10 +63,7 @@ export class ReceiveQueue {
     return true;
   }
 
-  /** Returns how many bytes are lost. */
-  clear(): number {
-    const bytes = this.#blocks?.reduce((sum, block) => sum + block.used, 0) ?? 0;
+  clear(): void {
     this.#blocks = undefined;
-    return bytes;
   }
 }

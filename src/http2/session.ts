@@ -68,6 +68,7 @@ export class Session {
     this.#host = {
       outbound: this.#outbound,
       consumed: (stream, bytes) => this.#window.consumed(stream, bytes),
+      released: (stream) => this.#window.released(stream),
       resetStream: (stream, code) => this.#resetStream(stream, code),
       streamDone: (stream) => this.#streamDone(stream),
     };
@@ -164,6 +165,7 @@ export class Session {
       host: this.#host,
       sendWindow: this.#outbound.peer.initialWindow,
       receiveWindow: this.#window.initial,
+      windowSize: this.#settings.streamWindow,
     });
     this.#streams.add(stream);
     return stream;

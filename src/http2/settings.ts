@@ -9,9 +9,14 @@ import {
   Setting,
 } from './frame.ts';
 
-/** Sizes in bytes. The defaults are ztunnel's. */
+/** Sizes in bytes. The defaults are ztunnel's, but for the windows streams begin with. */
 export interface LocalSettings {
+  /** of a new stream */
   readonly streamWindow: number;
+  /** of a stream whose reader keeps up */
+  readonly maxStreamWindow: number;
+  /** by how much all streams of a connection together may have grown */
+  readonly streamWindowGrowth: number;
   readonly connectionWindow: number;
   readonly maxFrameSize: number;
   readonly maxConcurrentStreams: number;
@@ -22,7 +27,9 @@ export interface LocalSettings {
 const MIB = 1024 * 1024;
 
 export const SERVER_SETTINGS: LocalSettings = {
-  streamWindow: 4 * MIB,
+  streamWindow: 64 * 1024,
+  maxStreamWindow: 4 * MIB,
+  streamWindowGrowth: 16 * MIB,
   connectionWindow: 16 * MIB,
   maxFrameSize: MIB,
   maxConcurrentStreams: 200,

@@ -19,8 +19,10 @@ export interface StreamEvents {
 /** What a stream needs of its session. */
 export interface StreamHost {
   readonly outbound: Outbound;
-  /** `bytes` have reached the user (or nobody): the peer may send as many more. */
+  /** `bytes` have reached the user: the peer may send as many more. */
   consumed(stream: Http2Stream, bytes: number): void;
+  /** Nothing of it is kept any more. */
+  released(stream: Http2Stream): void;
   /** Ends the stream on the wire with RST_STREAM. */
   resetStream(stream: Http2Stream, code: number): void;
   /** Both directions are over on the wire. */
@@ -35,6 +37,10 @@ export class Http2Stream implements Link {
   sendWindow: number;
   /** what the peer may still send */
   receiveWindow: number;
+  /** what the peer may have on its way at most */
+  windowSize: number;
+  /** when the peer last heard that it may send more, ms since 1970 */
+  windowOpenedAt = 0;
   /** consumed, and not yet given back to the peer */
   unacknowledged = 0;
   bytesRead = 0;
@@ -57,16 +63,16 @@ export class Http2Stream implements Link {
   #closed = false;
   #error: Error | undefined;
 
-  constructor(options: {
-    id: number;
-    host: StreamHost;
-    sendWindow: number;
-    receiveWindow: number;
-  }) {
+  constructor(
+    options: Pick<Http2Stream, 'id' | 'sendWindow' | 'receiveWindow' | 'windowSize'> & {
+      host: StreamHost;
+    },
+  ) {
     this.id = options.id;
     this.#host = options.host;
     this.sendWindow = options.sendWindow;
     this.receiveWindow = options.receiveWindow;
+    this.windowSize = options.windowSize;
   }
 
   get remoteEnded(): boolean {
@@ -200,10 +206,7 @@ export class Http2Stream implements Link {
 
   /** Part of a DATA frame. */
   receive(chunk: Buffer): void {
-    if (this.#closed) {
-      this.#host.consumed(this, chunk.length);
-      return;
-    }
+    if (this.#closed) return;
     this.bytesRead += chunk.length;
     if (this.#handlers && this.#received.isOpen) {
       this.#handlers.data(chunk);
@@ -235,7 +238,7 @@ export class Http2Stream implements Link {
     this.#deliver();
   }
 
-  /** RST_STREAM, and for the user an end with `error`. */
+  /** RST_STREAM, and an end with `error`. */
   abort(error: Error): void {
     if (this.#closed) return;
     if (!this.#broken && !(this.#localEnded && this.#remoteEnded))
@@ -282,8 +285,8 @@ export class Http2Stream implements Link {
     this.#closed = true;
     this.#toSend = undefined;
     this.#host.outbound.forget(this);
-    const dropped = this.#received.clear();
-    if (dropped > 0) this.#host.consumed(this, dropped);
+    this.#received.clear();
+    this.#host.released(this);
   }
 
   #tell(): void {

@@ -129,6 +129,11 @@ export class DataPath {
     for (const older of this.generations.olderThan(this.generation)) this.#retire(older);
   }
 
+  /** Another generation has taken its place: nothing new is admitted in this one. */
+  get isRetired(): boolean {
+    return ADMITTING_MAPS.every((name) => this.map(name).dump().count === 0);
+  }
+
   map(name: string): BpfMap {
     const known = this.#maps.get(name);
     if (known) return known;

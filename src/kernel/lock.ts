@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { Binding } from './binding.ts';
 
+/** how often a waiting agent tries */
+const RETRY_MS = 100;
+
 export class WriterLock {
   readonly #binding: Binding;
   readonly #path: string;
@@ -24,14 +27,24 @@ export class WriterLock {
     for (let tries = 0; ; tries++) {
       this.#fd = this.#binding.tryLock(this.#path);
       if (this.#fd !== undefined) return;
-      if (tries % 50 === 0) {
+      if (tries % 100 === 0) {
         log.warn(
           { lock: this.#path },
           'another agent is the writer of this node: waiting for its lock',
         );
       }
-      await sleep(200, undefined, signal ? { signal } : {});
+      await sleep(RETRY_MS, undefined, signal ? { signal } : {});
     }
+  }
+
+  /** Gives it away; whether another agent was waiting for it and is the writer now. */
+  async handOver(): Promise<boolean> {
+    this.release();
+    await sleep(3 * RETRY_MS);
+    const fd = this.#binding.tryLock(this.#path);
+    if (fd === undefined) return true;
+    this.#binding.closeFd(fd);
+    return false;
   }
 
   release(): void {

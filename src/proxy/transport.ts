@@ -24,6 +24,8 @@ export interface Origin {
   /** numbers of the source; 0: no proven identity */
   readonly sourceIdentity: number;
   readonly sourcePod: number;
+  /** captured because it goes over HBONE */
+  readonly tunnelled: boolean;
 }
 
 export interface LinkHandlers {

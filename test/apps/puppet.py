@@ -111,7 +111,11 @@ def accept_all(listener, key, mode, name, size):
             sock, peer = listener.accept()
         except OSError:
             return
-        view = {"id": keep(sock), "from": text_of(peer), **names(sock)}
+        try:
+            view = {"id": keep(sock), "from": text_of(peer), **names(sock)}
+        except OSError:  # reset already
+            sock.close()
+            continue
         with LOCK:
             ACCEPTED[key].append(view)
         threading.Thread(target=serve_one, args=(sock, mode, name, size), daemon=True).start()
@@ -173,6 +177,127 @@ def do_dial(addr, port, count, family=0):
         slowest = max(slowest, now() - start)
         counts[key] = counts.get(key, 0) + 1
     return {"counts": counts, "slowestMs": slowest * 1000}
+
+
+def together(count, task):
+    """Runs the task in that many threads: how often each answer came, and the longest time."""
+    counts, slowest = {}, [0]
+
+    def run(number):
+        start = now()
+        try:
+            key = task(number)
+        except OSError as error:
+            key = code_of(error)
+        with LOCK:
+            slowest[0] = max(slowest[0], now() - start)
+            counts[key] = counts.get(key, 0) + 1
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"counts": counts, "slowestMs": slowest[0] * 1000}
+
+
+def connected(addr, port, timeout):
+    sock = socket.socket(family_of(addr, 0))
+    sock.settimeout(timeout)
+    try:
+        sock.connect((addr, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def do_echo_many(addr, port, count, size):
+    """Connections at once, each sending a payload of its own and reading it back meanwhile."""
+
+    def task(number):
+        seed = f"{addr}-{number}"
+        result = swap(connected(addr, port, 60), seed, size, 0)
+        if "error" in result:
+            return result["error"]
+        return "ok" if result["digest"] == hashlib.sha256(payload(seed, size)).hexdigest() else "differs"
+
+    return together(count, task)
+
+
+def do_open_many(addr, port, count):
+    """Connections that have spoken and stay open."""
+    keys = []
+
+    def task(number):
+        sock = connected(addr, port, 30)
+        text = b"%d" % number
+        sock.sendall(text)
+        if sock.recv(CHUNK) != text:
+            return "differs"
+        with LOCK:
+            keys.append(keep(sock))
+        return "ok"
+
+    return {**together(count, task), "ids": keys}
+
+
+def do_load(addr, port, seconds, count=1, pause=0.0):
+    """New connections one after the other in each thread, a word there and back on each."""
+    end, totals = now() + seconds, {}
+
+    def task(_):
+        while now() < end:
+            start = now()
+            try:
+                with connected(addr, port, 10) as sock:
+                    sock.sendall(b"word")
+                    found = sock.recv(CHUNK)
+                    key = "ok" if found == b"word" else "EOF" if not found else "differs"
+            except OSError as error:
+                key = code_of(error)
+            with LOCK:
+                totals[key] = totals.get(key, 0) + 1
+                totals["slowestMs"] = max(totals.get("slowestMs", 0), round((now() - start) * 1000))
+            time.sleep(pause)
+        return "done"
+
+    together(count, task)
+    slowest = totals.pop("slowestMs", 0)
+    return {"counts": totals, "slowestMs": slowest}
+
+
+def do_talk(id, seconds, pause=0.05):
+    """Words there and back on one connection, until it ends or the time is over."""
+    sock = SOCKETS[id]
+    sock.settimeout(10)
+    end, said = now() + seconds, 0
+    try:
+        while now() < end:
+            sock.sendall(b"word")
+            if not sock.recv(CHUNK):
+                return {"sent": said, "end": "eof", "at": now()}
+            said += 1
+            time.sleep(pause)
+    except OSError as error:
+        return {"sent": said, "end": "reset", "error": code_of(error), "at": now()}
+    return {"sent": said, "end": "none"}
+
+
+def do_read(id, size, timeout=10):
+    """What comes, up to that many bytes or the end."""
+    sock = SOCKETS[id]
+    sock.settimeout(timeout)
+    found = b""
+    try:
+        while len(found) < size:
+            chunk = sock.recv(min(CHUNK, size - len(found)))
+            if not chunk:
+                return {"received": len(found), "end": "eof", "digest": hashlib.sha256(found).hexdigest()}
+            found += chunk
+    except OSError as error:
+        return {"received": len(found), "error": code_of(error)}
+    return {"received": len(found), "digest": hashlib.sha256(found).hexdigest()}
 
 
 def do_names(id):

@@ -11,6 +11,7 @@ import {
   type Resource,
   meshResources,
   placesOf,
+  launchAgent,
   startAgent,
 } from '../support/agent.ts';
 import { type Mesh, createMesh } from '../support/netns.ts';
@@ -34,7 +35,7 @@ const KEPT = 7001;
 const REVOKED = 7002;
 const HALF = 500;
 const YOUNG = 20;
-const annotations = { 'podwire.io/splice': 'always' };
+const annotations = { 'podwire.io/splice': 'always', 'ambient.istio.io/redirection': 'enabled' };
 
 /** Of the pod `server`, to the client. */
 function allowPorts(...ports: readonly number[]): Resource {
@@ -128,10 +129,15 @@ test('an upgrade across layouts with 1,000 live connections', { skip: skipReason
     assert.ok((await closedTotal(agent)) >= HALF);
   });
 
-  await t.test('and back: both older generations are served', async () => {
+  await t.test('and back, handed over: both older generations are served', async (subtest) => {
     await revoked.stop();
+    const next = launchAgent({ mesh, resources: [allowPorts(KEPT)] });
+    await next.waitForLog('another agent is the writer of this node: waiting for its lock');
+    const since = Date.now();
     await agent.kill('SIGTERM');
-    agent = await startAgent({ mesh, resources: [allowPorts(KEPT)] });
+    subtest.diagnostic(`the old one was gone after ${Date.now() - since} ms`);
+    agent = next;
+    await agent.waitForLog('ready');
     const kernel = await kernelOf(agent);
     assert.deepEqual([kernel.generation, kernel.adopted, [...kernel.older]], [3, false, [2, 1]]);
     await assertAlive(kept, HALF);

@@ -3,10 +3,11 @@
  * mesh's cgroup with a bpffs, a state folder and an admin socket of its own, and asks it questions. The admin socket
  * is the judge of what was spliced: a test that needs spliced traffic asserts its counters.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { Mesh, Pod } from './netns.ts';
 import { command, killQuietly } from './node.ts';
@@ -142,6 +143,7 @@ class AgentProcess implements Agent {
   readonly ended: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #socket: string;
+  readonly #netns: string | undefined;
   #stderr = '';
   #rest = '';
 
@@ -150,6 +152,7 @@ class AgentProcess implements Agent {
     cgroup: string,
     { program, args, node }: Pick<AgentOptions, 'program' | 'args' | 'node'>,
   ) {
+    this.#netns = node?.netnsPath;
     this.configFolder = folders.config;
     this.#socket = folders.socket;
     rmSync(folders.socket, { force: true });
@@ -244,7 +247,10 @@ class AgentProcess implements Agent {
     const serving = await this.waitForLog('serving');
     const address = String(serving['metrics']);
     const port = Number(address.slice(address.lastIndexOf(':') + 1));
-    return this.#get({ host: '127.0.0.1', port }, '/metrics');
+    if (this.#netns === undefined) return this.#get({ host: '127.0.0.1', port }, '/metrics');
+    const read = `import urllib.request as r; print(r.urlopen("http://127.0.0.1:${port}/metrics", timeout=10).read().decode())`;
+    const inside = [`--net=${this.#netns}`, '--', 'python3', '-c', read];
+    return (await promisify(execFile)('nsenter', inside, { maxBuffer: 1 << 24 })).stdout;
   }
 
   writeResource(file: string, resources: readonly Resource[]): void {

@@ -2,6 +2,9 @@
  * A CA that signs whatever a test asks for: what a CA of the mesh must not, and lists of what it takes back.
  */
 import { webcrypto } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import 'reflect-metadata';
 import {
   BasicConstraintsExtension,
@@ -43,6 +46,12 @@ export class IssuingCa {
 
   get pem(): string {
     return `${this.certificate.toString('pem')}\n`;
+  }
+
+  /** PKCS#8 */
+  async keyPem(): Promise<string> {
+    const key = await webcrypto.subtle.exportKey('pkcs8', this.#keys.privateKey);
+    return writePem('PRIVATE KEY', new Uint8Array(key));
   }
 
   /** A root. */
@@ -136,4 +145,17 @@ export function randomSerial(): string {
   return `4${Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)))
     .toString('hex')
     .slice(1)}`;
+}
+
+/** A root, and its files for an agent's --ca-cert, --ca-key and --ca-root. */
+export async function givenCa(scope: {
+  after(fn: () => void): void;
+}): Promise<{ ca: IssuingCa; files: { certificate: string; key: string } }> {
+  const folder = mkdtempSync(join(tmpdir(), 'podwire-test-ca-'));
+  scope.after(() => rmSync(folder, { recursive: true, force: true }));
+  const ca = await IssuingCa.make('root');
+  const files = { certificate: join(folder, 'ca.pem'), key: join(folder, 'ca.key') };
+  writeFileSync(files.certificate, ca.pem);
+  writeFileSync(files.key, await ca.keyPem(), { mode: 0o600 });
+  return { ca, files };
 }

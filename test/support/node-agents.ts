@@ -3,7 +3,7 @@
  * sign certificates by one CA, so that nodes trust each other.
  */
 import { join } from 'node:path';
-import { podResource, startAgent, type Agent, type Resource } from './agent.ts';
+import { launchAgent, podResource, type Agent, type Resource } from './agent.ts';
 import type { Pod } from './netns.ts';
 import { command } from './node.ts';
 import type { NodeMesh } from './nodes.ts';
@@ -11,6 +11,8 @@ import type { NodeMesh } from './nodes.ts';
 export interface CaFiles {
   readonly certificate: string;
   readonly key: string;
+  /** trusted; the certificate itself when absent */
+  readonly roots?: string;
 }
 
 export function makeCa(folder: string, name = 'ca'): CaFiles {
@@ -55,12 +57,13 @@ function nodePod(node: NodeMesh, pod: Pod, own: boolean): Resource {
     string
   >;
   const spec = resource['spec'] as Record<string, unknown>;
+  const enrolled = pod.spec.labels?.['istio.io/dataplane-mode'] !== 'none';
   return {
     ...resource,
     metadata: {
       ...metadata,
       annotations: {
-        'ambient.istio.io/redirection': 'enabled',
+        ...(enrolled && { 'ambient.istio.io/redirection': 'enabled' }),
         ...annotations,
         ...(own && { 'podwire.io/netns': netns }),
       },
@@ -69,15 +72,22 @@ function nodePod(node: NodeMesh, pod: Pod, own: boolean): Resource {
   };
 }
 
+/** Captures as soon as it is ready. */
 export async function startNodeAgent(options: NodeAgentsOptions, own: NodeMesh): Promise<Agent> {
+  const agent = launchNodeAgent(options, own);
+  await agent.waitForLog('ready');
+  return agent;
+}
+
+export function launchNodeAgent(options: NodeAgentsOptions, own: NodeMesh): Agent {
   const { nodes, ca, resources = [], args = [] } = options;
-  return startAgent({
+  return launchAgent({
     mesh: own,
     node: own.node,
     described: nodeResources(nodes, own, resources),
     args: [
       ...['--node', own.nodeName, '--ca-cert', ca.certificate, '--ca-key', ca.key],
-      ...['--ca-root', ca.certificate, ...args],
+      ...['--ca-root', ca.roots ?? ca.certificate, ...args],
     ],
   });
 }

@@ -27,6 +27,7 @@ export interface Answer {
   readonly at?: number;
   readonly counts?: Readonly<Record<string, number>>;
   readonly slowestMs?: number;
+  readonly ids?: readonly number[];
   readonly list?: readonly Accepted[];
 }
 

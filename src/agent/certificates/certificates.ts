@@ -35,6 +35,8 @@ export class Certificates {
   readonly #reason: string;
   /** of enrolled pods */
   #identities: ReadonlySet<string> = new Set();
+  /** waited for before there was a manager to ask */
+  readonly #early = new Set<string>();
   #manager: CertificateManager | undefined;
   #crl: CrlFile | undefined;
   #revocations: RevocationList | undefined;
@@ -67,7 +69,9 @@ export class Certificates {
 
   /** A connection of the data plane waits for it; those without a pod here get none. */
   demand(spiffe: string): void {
-    if (this.#identities.has(spiffe)) this.#want(spiffe, 'now');
+    if (!this.#identities.has(spiffe)) return;
+    if (this.#manager) this.#want(spiffe, 'now');
+    else this.#early.add(spiffe);
   }
 
   /** What a worker must know before its first connection. */
@@ -147,7 +151,10 @@ export class Certificates {
     manager.setRevocations(this.#revocations);
     manager.onChange((spiffe, credentials) => tell({ kind: 'credentials', spiffe, credentials }));
     this.#manager = manager;
-    for (const spiffe of this.#identities) this.#want(spiffe, 'soon');
+    for (const spiffe of this.#identities) {
+      this.#want(spiffe, this.#early.has(spiffe) ? 'now' : 'soon');
+    }
+    this.#early.clear();
   }
 
   #want(spiffe: string, priority: 'now' | 'soon'): void {

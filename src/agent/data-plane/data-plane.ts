@@ -111,11 +111,14 @@ export class DataPlane {
   replacePods(pods: readonly TunnelPod[]): void {
     this.#pods.replace(pods);
     for (const tunnels of this.#inbound) {
-      if (this.#pods.get(tunnels.info.podId)) continue;
+      if (this.#pods.get(tunnels.info.podId)) {
+        tunnels.begin();
+        continue;
+      }
       tunnels.close();
       this.#inbound.delete(tunnels);
     }
-    this.#outbound.keepOnly((podId) => this.#pods.get(podId) !== undefined);
+    this.#outbound.podsChanged();
   }
 
   stats(): WorkerStats {

@@ -12,6 +12,8 @@ import type { PolicyView } from './policy-view.ts';
 import type { TunnelPods } from './tunnel-pods.ts';
 
 const HANDSHAKE_MS = 10_000;
+/** a certificate that does not come is asked for again: the first time nobody may have been there to hear it */
+const CREDENTIALS_MS = 1_000;
 
 export interface InboundTunnelsOptions {
   readonly listener: ListenerInfo;
@@ -27,13 +29,16 @@ export interface InboundTunnelsOptions {
 export class InboundTunnels {
   readonly #options: InboundTunnelsOptions;
   readonly #server: HboneServer;
-  readonly #accepting: { close(): void };
+  /** undefined: nothing is accepted yet */
+  #accepting: { close(): void } | undefined;
+  #waiting = false;
+  #retired = false;
   /** numbers of peers' identities */
   readonly #numbers = new Map<string, number>();
 
   constructor(options: InboundTunnelsOptions) {
     this.#options = options;
-    const { listener, fd, transport, kernel, main, pods, certificates } = options;
+    const { listener, transport, kernel, main, pods } = options;
     const { podId } = listener;
     this.#server = new HboneServer({
       transport,
@@ -51,18 +56,33 @@ export class InboundTunnels {
         },
       },
     });
-    const trustDomains = (): readonly string[] => this.#trustDomains();
-    this.#accepting = transport.listenTls(
+    this.begin();
+  }
+
+  /** Accepts as soon as the pod and its certificate are known: until then connections wait in the listener's queue. */
+  begin(): void {
+    const { listener, pods, certificates } = this.#options;
+    const pod = pods.get(listener.podId);
+    if (this.#accepting || this.#waiting || this.#retired || !pod) return;
+    this.#waiting = true;
+    void certificates.whenHeld(pod.spiffe, CREDENTIALS_MS).then((held) => {
+      this.#waiting = false;
+      if (!held) this.begin();
+      else if (!this.#retired) this.#accepting = this.#listen();
+    });
+  }
+
+  #listen(): { close(): void } {
+    const { listener, fd, transport, main, pods, certificates } = this.#options;
+    const { podId } = listener;
+    return transport.listenTls(
       fd,
       {
         credentials: () => {
           const pod = pods.get(podId);
           return pod && certificates.get(pod.spiffe);
         },
-        /* asked at each handshake: the pod may be told of after its listener */
-        get trustDomains() {
-          return trustDomains();
-        },
+        trustDomains: this.#trustDomains(),
         handshakeTimeoutMs: HANDSHAKE_MS,
       },
       (accepted) => void this.#accept(accepted),
@@ -89,6 +109,9 @@ export class InboundTunnels {
 
   /** No new connections; the peers are asked to leave. */
   retire(): void {
+    this.#retired = true;
+    /* What waits for a certificate is refused with the listener's end. */
+    this.#accepting ??= this.#listen();
     this.#accepting.close();
     this.#server.shutdown();
   }
@@ -135,6 +158,7 @@ export class InboundTunnels {
       client: remote,
       sourceIdentity: this.#numbers.get(peer.spiffe)!,
       sourcePod: 0,
+      tunnelled: true,
     });
   }
 

@@ -45,6 +45,7 @@ export class PodKernelPort implements KernelPort {
         client: remote,
         sourceIdentity: record.identity,
         sourcePod: record.pod,
+        tunnelled: (record.flags & RecordFlags.TUNNELLED) !== 0,
       };
     }
     /* Only sk_lookup brings a connection here under another port than the listener's own. */
@@ -56,6 +57,7 @@ export class PodKernelPort implements KernelPort {
       client: spokenFor ?? remote,
       sourceIdentity: listener.provenance ? (record?.identity ?? 0) : 0,
       sourcePod: record?.pod ?? 0,
+      tunnelled: false,
     };
   }
 

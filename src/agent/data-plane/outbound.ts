@@ -57,8 +57,9 @@ export class Outbound {
   }
 
   async connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
-    const pod = this.#pods.get(listener.podId);
-    if (pod && listener.role === 'outbound') {
+    if (origin.tunnelled) {
+      const pod = this.#pods.get(listener.podId);
+      if (!pod) throw new Error('the pod is gone');
       const route = await this.#route(listener.podId, origin);
       if (route.kind === 'none') throw new Error(route.reason);
       if (route.kind === 'hbone') return this.#tunnel(listener, pod, origin, route);
@@ -66,12 +67,14 @@ export class Outbound {
     return this.#transport.connect(this.#kernel.upstreamSocket(listener, origin), origin.target);
   }
 
-  /** What is pooled for other pods ends with its tunnels. */
-  keepOnly(isHere: (podId: number) => boolean): void {
+  /** What is pooled for pods that are gone, or under an identity that is a pod's no longer, ends with its tunnels. */
+  podsChanged(): void {
     for (const pod of [...this.#namespaces.keys()]) {
-      if (!isHere(Number(pod))) this.#namespaces.delete(pod);
+      if (!this.#pods.get(Number(pod))) this.#namespaces.delete(pod);
     }
-    this.#client.closeConnectionsWhere(({ key }) => !isHere(Number(key.pod)));
+    this.#client.closeConnectionsWhere(
+      ({ key }) => this.#pods.get(Number(key.pod))?.spiffe !== key.identity,
+    );
   }
 
   closeConnectionsWhere(condition: (connection: PooledConnection) => boolean): number {

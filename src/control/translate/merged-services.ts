@@ -6,6 +6,7 @@
  * address is valid in the cluster that gave it only, so the message names them by cluster as soon as there are several.
  */
 import type { Address } from '../../model/messages.ts';
+import type { GatewayAddress } from '../../model/gateway-address.ts';
 import type { Ip } from '../../model/ip.ts';
 import type { ServiceResource } from '../../model/resource.ts';
 import type { LocalityPreference, ServiceTrafficPolicy } from '../../model/service.ts';
@@ -15,21 +16,24 @@ import { serviceMessage, serviceMessageKey } from './service.ts';
 
 const OWN_CLUSTER_FIRST: LocalityPreference = { mode: 'FAILOVER', routingPreference: ['CLUSTER'] };
 
+/** What others say of a Service. */
+export interface ServiceView {
+  /** of the DestinationRule in force for the Service with that message key */
+  readonly trafficPolicyOf: (key: string) => ServiceTrafficPolicy | undefined;
+  readonly waypointOf: (service: ServiceResource) => GatewayAddress | undefined;
+}
+
 export class MergedServices {
   readonly #options: TranslateOptions;
   /** by message key, then by cluster */
   readonly #byKey = new Map<string, Map<string, ServiceResource>>();
   readonly #dirty = new Set<string>();
 
-  readonly #trafficPolicyOf: (key: string) => ServiceTrafficPolicy | undefined;
+  readonly #view: ServiceView;
 
-  /** `trafficPolicyOf`: of the DestinationRule in force for the Service with that message key */
-  constructor(
-    options: TranslateOptions,
-    trafficPolicyOf: (key: string) => ServiceTrafficPolicy | undefined,
-  ) {
+  constructor(options: TranslateOptions, view: ServiceView) {
     this.#options = options;
-    this.#trafficPolicyOf = trafficPolicyOf;
+    this.#view = view;
   }
 
   /** of the messages */
@@ -42,7 +46,7 @@ export class MergedServices {
     return this.#byKey.get(key)?.get(cluster);
   }
 
-  /** Its traffic policy may be another one. */
+  /** Its traffic policy or its waypoint may be another one. */
   invalidate(key: string): void {
     if (this.#byKey.has(key)) this.#dirty.add(key);
   }
@@ -72,8 +76,9 @@ export class MergedServices {
     const names = [...clusters.keys()].sort();
     const leading = clusters.get(clusters.has(own) ? own : names[0]!)!;
     const key = serviceMessageKey(leading, this.#options);
-    const trafficPolicy = this.#trafficPolicyOf(key);
-    const message = serviceMessage(leading, this.#options, trafficPolicy);
+    const trafficPolicy = this.#view.trafficPolicyOf(key);
+    const waypoint = this.#view.waypointOf(leading);
+    const message = serviceMessage(leading, this.#options, trafficPolicy, waypoint);
     if (names.length === 1 && clusters.has(own)) return message;
     const clusterAddresses = new Map<string, readonly Ip[]>();
     for (const name of names) clusterAddresses.set(name, clusters.get(name)!.addresses);

@@ -2,6 +2,7 @@
  * What the mesh as a whole says of one namespace's pods.
  */
 import type { PodResource } from '../../model/resource.ts';
+import type { GatewayAddress } from '../../model/gateway-address.ts';
 import type { Locality } from '../../model/workload.ts';
 
 export interface MeshView {
@@ -13,4 +14,6 @@ export interface MeshView {
   readonly scopeOf: (uid: string) => string;
   /** see Workload.inboundClass */
   readonly inboundClassOf: (uid: string) => string;
+  /** what the pod's own address is reached through; undefined: nothing */
+  readonly waypointOf: (pod: PodResource) => GatewayAddress | undefined;
 }

@@ -30,6 +30,7 @@ import { NamespaceTranslator } from './namespace.ts';
 import type { TranslateOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { EntryExpansion } from './service-entries.ts';
+import { Waypoints } from './waypoints.ts';
 
 type Policy = AuthorizationPolicyResource;
 
@@ -47,12 +48,17 @@ export class MeshTranslator {
   readonly #l7: L7Translator;
   readonly #inbound: InboundIndex;
   readonly #inboundWorkloads: InboundWorkloads;
+  readonly #waypoints: Waypoints;
 
   constructor(options: TranslateOptions) {
     this.#options = options;
     this.#policies = new MeshPolicies(options);
     this.#l7 = new L7Translator(options);
-    this.#services = new MergedServices(options, (key) => this.#l7.trafficPolicyOf(key));
+    this.#waypoints = new Waypoints(options);
+    this.#services = new MergedServices(options, {
+      trafficPolicyOf: (key) => this.#l7.trafficPolicyOf(key),
+      waypointOf: (service) => this.#waypoints.ofService(service),
+    });
     this.#inbound = new InboundIndex(options.rootNamespace);
     this.#inboundWorkloads = new InboundWorkloads(this.#inbound, this.#services);
   }
@@ -88,6 +94,7 @@ export class MeshTranslator {
     for (const key of this.#l7.flushTrafficPolicies(this.#services.keys())) {
       this.#services.invalidate(key);
     }
+    this.#moveWaypoints(touched);
     this.#services.flush(this.#addresses);
     for (const scope of this.#policies.settle()) {
       for (const namespace of this.#namespaces.values()) {
@@ -124,6 +131,19 @@ export class MeshTranslator {
       clusters: joinedDeltas(l7.clusters, inbound.clusters),
       listeners: joinedDeltas(l7.listeners, inbound.listeners),
     };
+  }
+
+  #moveWaypoints(touched: Set<NamespaceTranslator>): void {
+    for (const scope of this.#waypoints.settle()) {
+      for (const namespace of this.#namespaces.values()) {
+        if ((scope ?? namespace.name) !== namespace.name) continue;
+        namespace.invalidate(undefined);
+        touched.add(namespace);
+      }
+      for (const key of this.#services.keys()) {
+        if (scope === undefined || key.startsWith(`${scope}/`)) this.#services.invalidate(key);
+      }
+    }
   }
 
   /** With the class their listeners have now; nothing else about them is new. */
@@ -195,6 +215,7 @@ export class MeshTranslator {
 
   #change(resource: Resource, present: boolean, touched: Set<NamespaceTranslator>): void {
     this.#l7.change(resource, present);
+    this.#waypoints.change(resource, present);
     this.#inbound.change(present ? undefined : resource, present ? resource : undefined);
     for (const expanded of this.#entries.change(resource, present)) {
       const { resource: made } = expanded;
@@ -244,6 +265,7 @@ export class MeshTranslator {
         localityOf: (node) => this.#nodes.get(this.#clusterKey(clusterId, node))?.locality,
         scopeOf: (uid) => this.#l7.scopeOf(uid),
         inboundClassOf: (uid) => this.#inbound.classOf(uid),
+        waypointOf: (pod) => this.#waypoints.ofPod(pod),
       });
       for (const policy of this.#policies.in(name)) namespace.change(undefined, policy);
       this.#namespaces.set(key, namespace);

@@ -246,6 +246,7 @@ export class NamespaceTranslator {
       locality: this.#mesh.localityOf(pod.node),
       scope: this.#mesh.scopeOf(uid),
       inboundClass: this.#mesh.inboundClassOf(uid),
+      waypoint: this.#mesh.waypointOf(pod),
     };
     sink.put(uid, podWorkload(pod, attachments, this.#options), pod);
   }

@@ -7,16 +7,18 @@ import type {
   ServiceResource,
   ServiceResourcePort,
 } from '../../model/resource.ts';
+import type { GatewayAddress } from '../../model/gateway-address.ts';
 import type { LocalityPreference, Service, ServiceTrafficPolicy } from '../../model/service.ts';
 import type { ServicePortTarget } from '../../model/workload.ts';
 import type { TranslateOptions } from './options.ts';
 import { isWorkloadEntry } from './workload.ts';
 
-/** `trafficPolicy`: of the DestinationRule in force for the Service's host */
+/** `trafficPolicy`: of the DestinationRule in force for the Service's host; `waypoint`: what it is reached through */
 export function serviceMessage(
   service: ServiceResource,
   options: TranslateOptions,
   trafficPolicy: ServiceTrafficPolicy | undefined,
+  waypoint: GatewayAddress | undefined,
 ): Service {
   return {
     name: service.entry ?? service.name,
@@ -34,6 +36,7 @@ export function serviceMessage(
     lbPolicy: trafficPolicy?.lbPolicy ?? service.lbPolicy,
     sessionAffinitySeconds: trafficPolicy?.sessionAffinitySeconds ?? service.sessionAffinitySeconds,
     maxConnections: trafficPolicy?.maxConnections ?? service.maxConnections,
+    ...(waypoint && { waypoint }),
   };
 }
 

@@ -2,6 +2,7 @@
  * Pod → istio.workload.Workload, with the names telemetry uses derived as Istio derives them.
  */
 import type { EndpointSliceResource, PodResource, ResourceMeta } from '../../model/resource.ts';
+import type { GatewayAddress } from '../../model/gateway-address.ts';
 import type { SliceEndpoint } from './endpoint-index.ts';
 import type { Ip } from '../../model/ip.ts';
 import {
@@ -27,6 +28,7 @@ export interface Attachments {
   readonly scope: string;
   /** see Workload.inboundClass */
   readonly inboundClass: string;
+  readonly waypoint: GatewayAddress | undefined;
 }
 
 /** Before the name of what a WorkloadEntry becomes; "/" is illegal in the names of pods. */
@@ -51,7 +53,7 @@ function plainName(name: string): string {
 
 export function podWorkload(
   pod: PodResource,
-  { services, policies, locality, scope, inboundClass }: Attachments,
+  { services, policies, locality, scope, inboundClass, waypoint }: Attachments,
   options: TranslateOptions,
 ): Workload {
   const { name: workloadName, type: workloadType } = ownerOf(pod);
@@ -79,6 +81,7 @@ export function podWorkload(
     capacity: pod.weight,
     scope,
     inboundClass,
+    ...(waypoint && { waypoint }),
   };
 }
 

@@ -29,7 +29,7 @@ function resource(spec: object, annotations: object = {}) {
 }
 
 function message(spec: object, annotations?: object, policy?: ServiceTrafficPolicy): Service {
-  return serviceMessage(resource(spec, annotations).service, OPTIONS, policy);
+  return serviceMessage(resource(spec, annotations).service, OPTIONS, policy, undefined);
 }
 
 const DISTRIBUTION = 'networking.istio.io/traffic-distribution';

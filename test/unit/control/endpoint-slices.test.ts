@@ -56,6 +56,7 @@ test('of a namespace of 100 pods those are looked at whose Service, slice or pol
     localityOf: () => undefined,
     scopeOf: () => '',
     inboundClassOf: () => '',
+    waypointOf: () => undefined,
   });
   const put: string[] = [];
   const flush = (): string[] => {

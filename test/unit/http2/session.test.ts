@@ -167,7 +167,7 @@ suite('streams', () => {
   });
 
   test('many tiny frames for a stopped reader share memory', () => {
-    const peer = new RawPeer('server');
+    const peer = new RawPeer('server', { settings: { streamWindow: 1 << 20 } });
     peer.write(peer.connect(1));
     const before = process.memoryUsage();
     const tiny = Buffer.concat(

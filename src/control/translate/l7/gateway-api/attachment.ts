@@ -104,11 +104,11 @@ function admitsNamespace(
 ): boolean {
   if (namespaces.from === 'All') return true;
   if (namespaces.from === 'Same') return namespace === own;
-  return selects(namespaces.selector, view.namespaceLabels(namespace));
+  return selectsNamespace(namespaces.selector, view.namespaceLabels(namespace));
 }
 
 /** An absent selector selects nothing, an empty one everything. */
-function selects(
+export function selectsNamespace(
   selector: NamespaceSelector | undefined,
   labels: ReadonlyMap<string, string>,
 ): boolean {
