@@ -114,6 +114,11 @@ test('two nodes', { skip }, async (t) => {
     const answer = await client.connect(to.v4, 9);
     const end = answer.error ?? (await client.do('end', { id: answer.id! })).end;
     assert.ok(end === 'reset' || end === 'ECONNREFUSED' || end === 'ECONNRESET', end);
+    const line = await until('a line', () => source.log.find(({ msg }) => msg === 'no tunnel'));
+    assert.deepEqual(
+      [line['direction'], line['peer'], line['reason']],
+      ['outbound', `${to.v4}:9`, 'status-503'],
+    );
   });
 
   await t.test('both agents list it, with both identities', async () => {

@@ -1,11 +1,19 @@
 /** The second leg of a captured connection: straight to its target, or a tunnel to another node. */
 import type { HboneRoute, IpPort } from '../../compile/tunnel-route.ts';
+import { formatEndpoint } from '../../hbone/authority.ts';
 import { HboneClient } from '../../hbone/client.ts';
 import { formatForwarded, newTraceparent } from '../../hbone/headers.ts';
 import type { PooledConnection } from '../../hbone/pool.ts';
+import { TunnelFailed, TunnelRefused } from '../../hbone/tunnel.ts';
 import { parseIp, type Ip } from '../../model/ip.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
-import type { Endpoint, Link, Origin, Transport } from '../../proxy/transport.ts';
+import {
+  TlsError,
+  type Endpoint,
+  type Link,
+  type Origin,
+  type Transport,
+} from '../../proxy/transport.ts';
 import type { CertificateView } from './certificate-view.ts';
 import type { PodKernelPort } from './kernel-port.ts';
 import type { MainThread } from './main-thread.ts';
@@ -58,13 +66,26 @@ export class Outbound {
 
   async connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
     if (origin.tunnelled) {
-      const pod = this.#pods.get(listener.podId);
-      if (!pod) throw new Error('the pod is gone');
-      const route = await this.#route(listener.podId, origin);
-      if (route.kind === 'none') throw new Error(route.reason);
-      if (route.kind === 'hbone') return this.#tunnel(listener, pod, origin, route);
+      try {
+        const link = await this.#tunnelled(listener, origin);
+        if (link) return link;
+      } catch (error) {
+        const { podId } = listener;
+        const peer = formatEndpoint(origin.target);
+        this.#main.failed({ direction: 'outbound', podId, peer, reason: reasonOf(error) });
+        throw error;
+      }
     }
     return this.#transport.connect(this.#kernel.upstreamSocket(listener, origin), origin.target);
+  }
+
+  /** undefined: the mesh no longer asks for a tunnel */
+  async #tunnelled(listener: ListenerInfo, origin: Origin): Promise<Link | undefined> {
+    const pod = this.#pods.get(listener.podId);
+    if (!pod) throw new Error('the pod is gone');
+    const route = await this.#route(listener.podId, origin);
+    if (route.kind === 'none') throw new Error(route.reason);
+    return route.kind === 'hbone' ? this.#tunnel(listener, pod, origin, route) : undefined;
   }
 
   /** What is pooled for pods that are gone, or under an identity that is a pod's no longer, ends with its tunnels. */
@@ -122,6 +143,15 @@ export class Outbound {
     });
     return link;
   }
+}
+
+/** Few words, for they are a label of a metric: what is peculiar to one connection is left out. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TlsError) return error.reason;
+  if (error instanceof TunnelRefused) return `status-${error.status}`;
+  if (error instanceof TunnelFailed) return 'no-answer';
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? (message.startsWith('the waypoint') ? 'waypoint' : 'failed');
 }
 
 /** Endpoints of the kernel are addresses always. */

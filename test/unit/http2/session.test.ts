@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { ConnectionError, ErrorCode, StreamError } from '../../../src/http2/error.ts';
+import { ErrorCode, StreamError } from '../../../src/http2/error.ts';
 import { FrameType, Setting } from '../../../src/http2/frame.ts';
 import { Session } from '../../../src/http2/session.ts';
 import type { SessionEvents } from '../../../src/http2/session-events.ts';
