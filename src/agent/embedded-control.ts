@@ -12,7 +12,7 @@ export async function startEmbeddedControl(input: {
   const { dir, options, mesh, log } = input;
   // Its validators cost time and memory that an agent without a folder need not spend.
   const { startControl } = await import('../control/app.ts');
-  return startControl({
+  const control = await startControl({
     dir,
     log,
     trustDomain: options.trustDomain,
@@ -26,4 +26,13 @@ export async function startEmbeddedControl(input: {
         ...(options.xds ? {} : { mesh: update.mesh }),
       }),
   });
+  if (options.xds !== undefined) return control;
+  const { warmUpSchemas } = await import('../control/schema/warm-up.ts');
+  const stopWarming = warmUpSchemas();
+  return {
+    close: () => {
+      stopWarming();
+      return control.close();
+    },
+  };
 }

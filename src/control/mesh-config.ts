@@ -120,7 +120,7 @@ export function readMeshConfig(text: string, file: string): MeshConfigReading {
 
 function readYaml(text: string, path: string, report: Report): unknown {
   try {
-    return parse(text) as unknown;
+    return parse(text, { logLevel: 'error' }) as unknown;
   } catch (error) {
     const message = `is no YAML: ${(error as Error).message.split('\n')[0]}`;
     report({ code: 'YAML_INVALID', path, message, fix: 'correct it; until then defaults hold' });

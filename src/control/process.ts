@@ -28,6 +28,7 @@ import { ControlCore } from './core.ts';
 import { GrpcListener } from './grpc-listener.ts';
 import { ControlMetrics, registerConnectionMetrics } from './metrics.ts';
 import { publishRoots, type PublishedRoots } from './roots/publish.ts';
+import { warmUpSchemas } from './schema/warm-up.ts';
 import { MeshScope } from './scope/mesh-scope.ts';
 import { NodeScopes } from './scope/node-scopes.ts';
 import { StatusPublisher } from './status/publisher.ts';
@@ -209,6 +210,7 @@ async function start(
   resources.add('listener', () => listener.close());
   await listener.start();
   readiness.clear('listener');
+  resources.add('schemas', warmUpSchemas());
   log.info(
     { address: listener.address, sources: sources.map(({ name }) => name) },
     'control serves',

@@ -93,6 +93,11 @@ export class ControlPlane {
     await this.#ask('POST', '/streams/end');
   }
 
+  /** It hangs: its connections stay, and nobody answers on them; false: it goes on. */
+  freeze(frozen: boolean): void {
+    this.#process.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
   /** At once, as a crash would. */
   async kill(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) {

@@ -35,6 +35,10 @@ function environment(): Environment {
     .registerFunction('URL.getScheme(): string', (url: Url) => url.scheme));
 }
 
+export function loadCel(): void {
+  environment();
+}
+
 const compiled = new Map<string, CelRule | undefined>();
 
 /** undefined: the library cannot evaluate it (has() of an element of a list); generate.ts lists those. */

@@ -63,7 +63,10 @@ function requestOf(body: unknown): AdmissionRequest | undefined {
 function judge(request: AdmissionRequest, context: ReviewContext): AdmissionResponse {
   const { uid } = request;
   const object = namedObject(request);
-  if (object === undefined || !OWN_GROUPS.test(String(object['apiVersion']))) return allow(uid);
+  const apiVersion = object?.['apiVersion'];
+  if (object === undefined || typeof apiVersion !== 'string' || !OWN_GROUPS.test(apiVersion)) {
+    return allow(uid);
+  }
   const { resources, findings } = validateDocument(object, '');
   const errors = findings.filter(
     ({ severity, code }) => severity === 'error' && code !== 'KIND_UNKNOWN',

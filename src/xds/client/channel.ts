@@ -41,6 +41,8 @@ export interface ChannelOptions {
   readonly serverName: string | undefined;
   readonly clusterId: string;
   readonly maxMessageBytes: number;
+  /** quiet time before the server is asked whether it is there, and how long it may take to say so */
+  readonly keepalive?: { readonly quietMs: number; readonly answerMs: number };
 }
 
 export interface StreamEvents {
@@ -62,8 +64,7 @@ export interface AdsStream {
 }
 
 const CONNECT_MS = 5_000;
-const KEEPALIVE_MS = 30_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+const KEEPALIVE = { quietMs: 30_000, answerMs: 10_000 };
 
 /** Throws when a file cannot be read. */
 export function openStream(
@@ -92,12 +93,13 @@ class GrpcStream implements AdsStream {
     this.#events = events;
     this.#credential = server.plaintext ? undefined : options.credential;
     const metadata = headersOf(options);
+    const { quietMs, answerMs } = options.keepalive ?? KEEPALIVE;
     this.#client = new Client(server.target, credentialsOf(server, options), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.max_receive_message_length': options.maxMessageBytes,
       'grpc.max_send_message_length': -1,
-      'grpc.keepalive_time_ms': KEEPALIVE_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.keepalive_time_ms': quietMs,
+      'grpc.keepalive_timeout_ms': answerMs,
       'grpc.enable_http_proxy': 0,
       'grpc.enable_retries': 0,
       'grpc.service_config_disable_resolution': 1,

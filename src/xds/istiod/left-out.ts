@@ -58,7 +58,7 @@ export function leftOutOf(
   const all = [...services.values()];
   const rows = new Map<string, LeftOutResource>();
   for (const object of objects) {
-    const row = rowOf(object, all, codec);
+    const row = readRow(object, all, codec);
     if (row === undefined) continue;
     for (const origin of originsOf(object)) {
       const key = `${origin.kind} ${origin.namespace}/${origin.name}`;
@@ -70,7 +70,23 @@ export function leftOutOf(
   return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-/** undefined: nothing of it is left out here. */
+/** One that cannot be read says so, and keeps none of the others from being named. */
+function readRow(
+  object: IstioObject,
+  services: readonly Service[],
+  codec: Codec,
+): LeftOutResource | undefined {
+  try {
+    return rowOf(object, services, codec);
+  } catch (error) {
+    const { kind, namespace, name } = object;
+    const reason = `what istiod says of it cannot be read: ${(error as Error).message}`;
+    const own = { kind, namespace, name, effect: 'not-in-force', services: [] } as const;
+    return { ...own, reason, fix: SERVE_BY_CONTROL };
+  }
+}
+
+/** undefined: nothing of it is left out here.  Throws on bytes that are no message. */
 function rowOf(
   object: IstioObject,
   services: readonly Service[],

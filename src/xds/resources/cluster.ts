@@ -2,6 +2,7 @@
  * envoy.config.cluster.v3.Cluster ↔ Cluster, with Envoy's defaults filled in.
  */
 import type { Cluster, UpstreamTls } from '../../model/cluster.ts';
+import { DNS_REFRESH_MS, IDLE_TIMEOUT_MS } from '../../model/envoy-defaults.ts';
 import type {
   EnvoyCodecs,
   WireCluster,
@@ -35,8 +36,6 @@ const PROXY_PROTOCOL_SOCKET = 'envoy.transport_sockets.upstream_proxy_protocol';
 /** istiod's key in a cluster's metadata: { services: [{ host, name, namespace }] } */
 const METADATA = 'istio';
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
-const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
-const DEFAULT_DNS_REFRESH_MS = 5000;
 const DNS_FAMILIES = { auto: 'AUTO', v4: 'V4_ONLY', v6: 'V6_ONLY', all: 'ALL' } as const;
 
 export function encodeCluster({ envoy }: Codec, cluster: Cluster): Uint8Array {
@@ -72,7 +71,7 @@ export function decodeCluster({ envoy }: Codec, bytes: Uint8Array): Decoded<Clus
       balancer: balancerFromWire(wire, '', reading),
       protocol: protocolFromWire(options, reading),
       maxRequestsPerConnection: common?.max_requests_per_connection?.value || undefined,
-      idleTimeoutMs: durationFromWire(common?.idle_timeout ?? null) ?? DEFAULT_IDLE_TIMEOUT_MS,
+      idleTimeoutMs: durationFromWire(common?.idle_timeout ?? null) ?? IDLE_TIMEOUT_MS,
       maxConnectionMs: durationFromWire(common?.max_connection_duration ?? null),
       tcpKeepalive: keepaliveFromWire(wire),
       limits: limitsFromWire(wire.circuit_breakers, 'circuit_breakers', reading),
@@ -130,7 +129,7 @@ function discoveryFromWire(wire: WireCluster, reading: Reading): Cluster['discov
       return {
         type,
         endpoints: endpoints(),
-        refreshMs: durationFromWire(wire.dns_refresh_rate) ?? DEFAULT_DNS_REFRESH_MS,
+        refreshMs: durationFromWire(wire.dns_refresh_rate) ?? DNS_REFRESH_MS,
         family: (family?.[0] ?? 'auto') as keyof typeof DNS_FAMILIES,
       };
     }

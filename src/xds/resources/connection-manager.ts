@@ -2,6 +2,7 @@
  * envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager ↔ HttpConnectionManager, with Envoy's
  * defaults filled in.
  */
+import { IDLE_TIMEOUT_MS, MAX_REQUEST_HEADERS_KB } from '../../model/envoy-defaults.ts';
 import type { AccessLog, HttpConnectionManager } from '../../model/listener.ts';
 import type {
   EnvoyCodecs,
@@ -24,9 +25,7 @@ import {
   percentToWire,
 } from './scalars.ts';
 
-const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_STREAM_IDLE_TIMEOUT_MS = 300_000;
-const DEFAULT_MAX_HEADERS_KB = 60;
 const FILE_LOGGER = 'envoy.access_loggers.file';
 
 const CODECS = { auto: 'AUTO', http1: 'HTTP1', http2: 'HTTP2' } as const;
@@ -104,12 +103,11 @@ export function managerFromWire(
     statPrefix: wire.stat_prefix,
     serverName: wire.server_name,
     idleTimeoutMs:
-      durationFromWire(wire.common_http_protocol_options?.idle_timeout ?? null) ??
-      DEFAULT_IDLE_TIMEOUT_MS,
+      durationFromWire(wire.common_http_protocol_options?.idle_timeout ?? null) ?? IDLE_TIMEOUT_MS,
     streamIdleTimeoutMs:
       durationFromWire(wire.stream_idle_timeout) ?? DEFAULT_STREAM_IDLE_TIMEOUT_MS,
     requestTimeoutMs: durationFromWire(wire.request_timeout),
-    maxRequestHeadersKb: wire.max_request_headers_kb?.value ?? DEFAULT_MAX_HEADERS_KB,
+    maxRequestHeadersKb: wire.max_request_headers_kb?.value ?? MAX_REQUEST_HEADERS_KB,
     upgrades: wire.upgrade_configs
       .filter(({ enabled }) => enabled?.value !== false)
       .map(({ upgrade_type }) => upgrade_type),

@@ -4,6 +4,7 @@
  * podwire's listeners bind nothing: addresses are what a client wants to reach.  Which way they look is Envoy's traffic
  * direction, where "unspecified" stands for a gateway.
  */
+import { IDLE_TIMEOUT_MS } from '../../model/envoy-defaults.ts';
 import { parseIp, type Ip } from '../../model/ip.ts';
 import type {
   ConnectionHandler,
@@ -38,7 +39,6 @@ import { tlsFromWire, tlsToWire } from './tls.ts';
 const ANY_ADDRESS = '0.0.0.0';
 const ANY_ADDRESSES: readonly string[] = [ANY_ADDRESS, '::'];
 const TLS_SOCKET = 'envoy.transport_sockets.tls';
-const DEFAULT_TCP_IDLE_MS = 3_600_000;
 const DIRECTIONS = { outbound: 'OUTBOUND', inbound: 'INBOUND', gateway: 'UNSPECIFIED' } as const;
 
 export function encodeListener({ envoy }: Codec, listener: Listener): Uint8Array {
@@ -230,7 +230,7 @@ function tcpFromWire(wire: WireTcpProxy | undefined, path: string, reading: Read
   const hashes = wire?.hash_policy ?? [];
   return {
     clusters,
-    idleTimeoutMs: durationFromWire(wire?.idle_timeout ?? null) ?? DEFAULT_TCP_IDLE_MS,
+    idleTimeoutMs: durationFromWire(wire?.idle_timeout ?? null) ?? IDLE_TIMEOUT_MS,
     hash: hashes.some(({ source_ip }) => source_ip)
       ? [{ source: { type: 'source-ip' }, terminal: false }]
       : [],

@@ -1,6 +1,7 @@
 /**
  * envoy.config.route.v3.RetryPolicy and HedgePolicy ↔ their models, with Envoy's defaults filled in.
  */
+import { maxRetryBackoffMs, RETRY_BACKOFF_MS } from '../../model/envoy-defaults.ts';
 import type { HedgePolicy, RetryPolicy } from '../../model/route.ts';
 import type {
   EnvoyCodecs,
@@ -16,9 +17,6 @@ import { durationFromWire, durationToWire } from './scalars.ts';
 const PREVIOUS_HOSTS = 'envoy.retry_host_predicates.previous_hosts';
 const PREVIOUS_PRIORITIES = 'envoy.retry_priorities.previous_priorities';
 const DEFAULT_ATTEMPTS = 1;
-const DEFAULT_BACKOFF_MS = 25;
-/** times the base interval */
-const MAX_BACKOFF_FACTOR = 10;
 const DEFAULT_HOST_SELECTION_ATTEMPTS = 1;
 
 export function retryToWire(codec: EnvoyCodecs, retry: RetryPolicy): WireRetryPolicyInput {
@@ -67,7 +65,7 @@ export function retryFromWire(
   if (wire.retry_priority !== null && priorities === undefined) {
     reading.warn(`${path}.retry_priority`);
   }
-  const baseMs = durationFromWire(wire.retry_back_off?.base_interval ?? null) ?? DEFAULT_BACKOFF_MS;
+  const baseMs = durationFromWire(wire.retry_back_off?.base_interval ?? null) ?? RETRY_BACKOFF_MS;
   return {
     on: wire.retry_on
       .split(',')
@@ -81,7 +79,7 @@ export function retryFromWire(
     backoff: {
       baseMs,
       maxMs:
-        durationFromWire(wire.retry_back_off?.max_interval ?? null) ?? baseMs * MAX_BACKOFF_FACTOR,
+        durationFromWire(wire.retry_back_off?.max_interval ?? null) ?? maxRetryBackoffMs(baseMs),
     },
     avoidPreviousHosts: wire.retry_host_predicate.some(
       ({ typed_config, name }) =>

@@ -81,6 +81,40 @@ suite('--xds a,b', () => {
     });
   }
 
+  test('a server that hangs in mid-life is noticed, and nothing is lost', async (t) => {
+    const [first, second] = await planes(t, 2);
+    await first!.serve(A);
+    await second!.serve({ ...A, addresses: [...A.addresses, pod('c', '10.0.0.3')] });
+    const under = startClient({
+      servers: [serverAt(first!.port), serverAt(second!.port)],
+      takeoverMs: 200,
+      channel: {
+        rootFile: undefined,
+        tokenFile: undefined,
+        serverName: undefined,
+        clusterId: 'Kubernetes',
+        keepalive: { quietMs: 1000, answerMs: 500 },
+      },
+    });
+    t.after(() => under.client.close());
+    const { store, until } = under;
+    const states = () => under.client.status().servers;
+    await until('a and b', () => store.current.workloads.size === 2);
+    assert.ok(states()[0]!.active);
+
+    first!.freeze(true);
+    await until('the backup’s word counts', () => states()[1]!.active);
+    await until('c', () => store.current.workloads.size === 3);
+    await second!.kill();
+    await sleep(1_000);
+    assert.equal(store.current.workloads.size, 3, 'nobody is left, and what was said stays');
+
+    first!.freeze(false);
+    await until('the first is back', () => states()[0]!.active, 20_000);
+    await until('c is gone', () => store.current.workloads.size === 2);
+    assert.deepEqual(removedNames(under), [uid('c')], 'nothing else was ever removed');
+  });
+
   test('a server that is there and says nothing is no server', async (t) => {
     const silent = await ScriptedServer.start();
     t.after(() => silent.stop());

@@ -2,7 +2,17 @@
  * The folder: trust, saves of every kind, and that a bad save changes nothing but the findings.
  */
 import assert from 'node:assert/strict';
-import { chmod, chown, mkdir, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ConfigFolder } from '../../../src/control/sources/file/folder.ts';
@@ -45,6 +55,18 @@ test('a file emptied before it is written keeps its content', async (t) => {
   await writeFile(join(dir, 'a.yaml'), '# later\n');
   await watched.until(() => watched.codes.length > 0);
   assert.deepEqual([watched.codes, watched.workloads], [['YAML_INVALID'], ['shop/a']]);
+});
+
+test('a file that is too large is not read, and what it said before stays', async (t) => {
+  const dir = await temporaryFolder(t, { 'a.yaml': a, 'b.yaml': b });
+  const { watched } = await control(t, dir);
+  // sparse: it takes no room on the disk
+  await truncate(join(dir, 'a.yaml'), 65 * 1024 * 1024);
+  await watched.until(() => watched.codes.includes('FILE_TOO_LARGE'));
+  assert.deepEqual([watched.codes, watched.workloads], [['FILE_TOO_LARGE'], ['shop/a', 'shop/b']]);
+  await save(dir, 'a.yaml', pod('a', '10.0.0.9'));
+  await watched.until(() => watched.workload('shop/a')?.addresses[0] === '10.0.0.9');
+  assert.deepEqual(watched.codes, []);
 });
 
 test('an address moves from one pod to another in one save', async (t) => {

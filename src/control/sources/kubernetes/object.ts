@@ -68,8 +68,9 @@ function validated(object: KubernetesObject, place: ObjectPlace): OriginContent 
   object.kind = place.kind.kind;
   object.apiVersion = place.apiVersion;
   delete object.metadata.managedFields;
-  const { annotations } = object.metadata;
-  if (annotations !== undefined) {
+  const { annotations } = object.metadata as { annotations?: unknown };
+  // Anything else is for the validator to say.
+  if (isMapping(annotations)) {
     delete annotations[LAST_APPLIED];
     if (NETNS_ANNOTATION in annotations) {
       delete annotations[NETNS_ANNOTATION];
@@ -86,6 +87,10 @@ function validated(object: KubernetesObject, place: ObjectPlace): OriginContent 
   }
   const resources = document.resources.map((resource) => ({ ...resource, cluster, network }));
   return resources.length + findings.length > 0 ? { resources, findings } : undefined;
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Scheduled, and not yet started: the update that brings the address is on its way. */

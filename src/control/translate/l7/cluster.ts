@@ -2,6 +2,7 @@
  * A host, a port, a subset and what a client's DestinationRules say → Cluster and ClusterLoadAssignment.
  */
 import type { Cluster } from '../../../model/cluster.ts';
+import { DNS_REFRESH_MS } from '../../../model/envoy-defaults.ts';
 import type { Finding } from '../../../model/finding.ts';
 import type { LoadAssignment } from '../../../model/load-assignment.ts';
 import type { Catalog } from './catalog.ts';
@@ -260,12 +261,12 @@ function discoveryOf({ host, policy }: Target, endpoints: LoadAssignment): Clust
     case 'ENDPOINTS':
       return { type: 'eds', service: endpoints.name };
     case 'DNS':
-      return { type: 'strict-dns', endpoints, refreshMs: undefined, family: 'auto' };
+      return { type: 'strict-dns', endpoints, refreshMs: DNS_REFRESH_MS, family: 'auto' };
     case 'DNS_ROUND_ROBIN': {
       // Envoy refuses one with any other number of names.
       const names = endpoints.localities.reduce((sum, found) => sum + found.endpoints.length, 0);
       const type = names === 1 ? 'logical-dns' : 'strict-dns';
-      return { type, endpoints, refreshMs: undefined, family: 'auto' };
+      return { type, endpoints, refreshMs: DNS_REFRESH_MS, family: 'auto' };
     }
     case 'NONE':
       return { type: 'original-destination' };

@@ -5,6 +5,7 @@
  * A host that nobody in the mesh defines, or defines without saying where it is, is resolved by its name.
  */
 import type { Cluster } from '../../../model/cluster.ts';
+import { DNS_REFRESH_MS } from '../../../model/envoy-defaults.ts';
 import { Client } from './client.ts';
 import { OVERPROVISIONING } from './cluster.ts';
 import { dnsEndpoints } from './dns-endpoints.ts';
@@ -31,7 +32,7 @@ export function compileExtension(
   const assignment = { name, localities: everywhere(placed), overprovisioning: OVERPROVISIONING };
   const discovery: Cluster['discovery'] = inMesh
     ? { type: 'eds', service: name }
-    : { type: 'strict-dns', endpoints: assignment, refreshMs: undefined, family: 'auto' };
+    : { type: 'strict-dns', endpoints: assignment, refreshMs: DNS_REFRESH_MS, family: 'auto' };
   const cluster = clusterMessage(clusterOf(extension, discovery, host));
   return {
     messages: inMesh ? [cluster, loadAssignmentMessage(assignment)] : [cluster],

@@ -1,6 +1,7 @@
 /**
  * Listeners and what their connection managers do by default, as Istio sets them up.
  */
+import { IDLE_TIMEOUT_MS, MAX_REQUEST_HEADERS_KB } from '../../../model/envoy-defaults.ts';
 import { NO_HEADER_EDITS } from '../../../model/matcher.ts';
 import type { HttpFilter } from '../../../model/http-filter.ts';
 import type { Ip } from '../../../model/ip.ts';
@@ -45,10 +46,10 @@ export function httpHandler(
     filters: OUTBOUND_FILTERS,
     statPrefix: routes,
     serverName: '',
-    idleTimeoutMs: undefined,
+    idleTimeoutMs: IDLE_TIMEOUT_MS,
     streamIdleTimeoutMs: 0,
     requestTimeoutMs: undefined,
-    maxRequestHeadersKb: undefined,
+    maxRequestHeadersKb: MAX_REQUEST_HEADERS_KB,
     upgrades: ['websocket'],
     acceptHttp10: false,
     normalizePath: true,
@@ -120,7 +121,7 @@ export function gatewayHandler(
 
 export function tcpHandler(
   clusters: readonly WeightedCluster[],
-  idleTimeoutMs?: number,
+  idleTimeoutMs = IDLE_TIMEOUT_MS,
 ): ConnectionHandler {
   return { type: 'tcp', clusters, idleTimeoutMs, hash: [] };
 }

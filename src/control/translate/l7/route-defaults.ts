@@ -1,6 +1,7 @@
 /**
  * What a route does that nobody configured, as in Istio: no timeout, two retries of what never reached an endpoint.
  */
+import { maxRetryBackoffMs, RETRY_BACKOFF_MS } from '../../../model/envoy-defaults.ts';
 import { NO_HEADER_EDITS } from '../../../model/matcher.ts';
 import type {
   ForwardAction,
@@ -22,7 +23,7 @@ export const DEFAULT_RETRY: RetryPolicy = {
   perTryIdleTimeoutMs: undefined,
   statusCodes: [503],
   headers: [],
-  backoff: undefined,
+  backoff: { baseMs: RETRY_BACKOFF_MS, maxMs: maxRetryBackoffMs(RETRY_BACKOFF_MS) },
   avoidPreviousHosts: true,
   hostSelectionAttempts: 5,
   previousPrioritiesFrequency: undefined,

@@ -8,6 +8,7 @@ import type {
   OutlierDetection,
   UpstreamTls,
 } from '../../../model/cluster.ts';
+import { IDLE_TIMEOUT_MS } from '../../../model/envoy-defaults.ts';
 import type {
   ClientTlsSettings,
   LoadBalancerSpec,
@@ -72,7 +73,7 @@ export function poolSettings({ connectionPool }: PortPolicy): PoolSettings {
   return {
     connectTimeoutMs: milliseconds(tcp?.connectTimeout) ?? CONNECT_TIMEOUT_MS,
     maxRequestsPerConnection: positive(http?.maxRequestsPerConnection),
-    idleTimeoutMs: milliseconds(http?.idleTimeout ?? tcp?.idleTimeout),
+    idleTimeoutMs: milliseconds(http?.idleTimeout ?? tcp?.idleTimeout) ?? IDLE_TIMEOUT_MS,
     maxConnectionMs: milliseconds(tcp?.maxConnectionDuration),
     tcpKeepalive: keepalive && {
       probes: positive(keepalive.probes),

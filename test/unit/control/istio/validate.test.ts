@@ -3,6 +3,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Ajv } from 'ajv';
+import gatewayApi from '../../../../src/control/schema/gateway-api.json' with { type: 'json' };
+import istio from '../../../../src/control/schema/istio.json' with { type: 'json' };
+import type { SchemaFile } from '../../../../src/control/schema/schema-file.ts';
 import { object, summary, validate } from './resources.ts';
 import { validateDocument } from '../../../../src/control/validate/document.ts';
 
@@ -392,4 +396,14 @@ test('patterns and expressions of a hostile resource take linear time', () => {
   validate('VirtualService', withMatch(`{ uri: { regex: "((a{1000}){1000}){1000}" } }`));
   validate('DestinationRule', JSON.stringify({ host: long, subsets: [] }));
   assert.ok(performance.now() - started < 5000);
+});
+
+test('the schemas are JSON schemas', () => {
+  // At run time they are taken for such, which saves the time to look.
+  const json = new Ajv({ strict: false, validateFormats: false });
+  for (const { kinds } of [istio, gatewayApi] as unknown as SchemaFile[]) {
+    for (const { spec } of Object.values(kinds)) {
+      assert.equal(json.validateSchema(spec), true, json.errorsText());
+    }
+  }
 });

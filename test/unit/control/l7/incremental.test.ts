@@ -6,6 +6,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Resource } from '../../../../src/model/resource.ts';
+import { createCodec } from '../../../../src/xds/codec.ts';
+import {
+  RESOURCE_ORDER,
+  RESOURCE_TYPES,
+  type ResourceType,
+} from '../../../../src/xds/resource-types.ts';
 import { policyResource } from '../inbound/policy-arbitraries.ts';
 import { node, pod, resource, secret, service, translate, Translated } from './translated.ts';
 
@@ -62,7 +68,8 @@ const egress = fc
     ...(port && { port: { number: port, name: 'p', protocol: 'HTTP' } }),
   }));
 const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT');
-const route = fc.record({ match, route: fc.array(destination, { maxLength: 2 }) });
+// Validation refuses a route to nowhere.
+const route = fc.record({ match, route: fc.array(destination, { minLength: 1, maxLength: 2 }) });
 const policy = fc.constantFrom<object | undefined>(
   undefined,
   { outlierDetection: {} },
@@ -334,6 +341,24 @@ test('incremental and from scratch are the same', () => {
       }
     }),
     { seed: SEED, numRuns: 300 },
+  );
+});
+
+test('an agent reads from the wire what it would be handed in memory', () => {
+  const codec = createCodec();
+  fc.assert(
+    fc.property(fc.array(anyResource, { maxLength: 20 }), (resources) => {
+      const unique = new Map(resources.map((item) => [item.id, item]));
+      const translated = translate(...unique.values());
+      for (const key of RESOURCE_ORDER) {
+        const type = RESOURCE_TYPES[key] as ResourceType;
+        for (const value of translated[key].values()) {
+          const read = type.decode(codec, type.encode(codec, value));
+          assert.deepEqual(read, { ok: true, value, warnings: [] });
+        }
+      }
+    }),
+    { seed: SEED, numRuns: 200 },
   );
 });
 

@@ -1,22 +1,19 @@
 /**
  * timeouts and retry of a rule.  The Gateway API retries what could not be sent or got no answer, besides the codes.
  */
+import { maxRetryBackoffMs, RETRY_BACKOFF_MS } from '../../../../model/envoy-defaults.ts';
 import type { HttpApiRouteRule } from '../../../../model/resource/gateway-api.ts';
 import type { RetryPolicy } from '../../../../model/route.ts';
 import { milliseconds } from '../matchers.ts';
 import { DEFAULT_RETRY } from '../route-defaults.ts';
 
 const CONNECTION_ERRORS = ['connect-failure', 'refused-stream', 'reset'];
-/** of the first pause, as Envoy has it */
-const BACKOFF_GROWTH = 10;
-/** Envoy's own */
-const DEFAULT_PAUSE_MS = 25;
 
 /** undefined: no retries, and no limit for a single attempt */
 export function retryPolicy({ retry, timeouts }: HttpApiRouteRule): RetryPolicy | undefined {
   const perTryTimeoutMs = positive(timeouts?.backendRequest);
-  const baseMs = positive(retry?.backoff) ?? DEFAULT_PAUSE_MS;
-  const backoff = { baseMs, maxMs: baseMs * BACKOFF_GROWTH };
+  const baseMs = positive(retry?.backoff) ?? RETRY_BACKOFF_MS;
+  const backoff = { baseMs, maxMs: maxRetryBackoffMs(baseMs) };
   if (retry === undefined) return { ...DEFAULT_RETRY, perTryTimeoutMs, backoff };
   const attempts = retry.attempts ?? DEFAULT_RETRY.attempts;
   // Without a policy there would be nowhere to put the limit.

@@ -5,6 +5,7 @@
  * could hold it against the policies.
  */
 import type { Cluster } from '../../../../model/cluster.ts';
+import { IDLE_TIMEOUT_MS } from '../../../../model/envoy-defaults.ts';
 import type { HttpFilter } from '../../../../model/http-filter.ts';
 import type { Listener } from '../../../../model/listener.ts';
 import { NO_HEADER_EDITS } from '../../../../model/matcher.ts';
@@ -88,7 +89,7 @@ export function inboundCluster(port: number): Cluster {
     },
     protocol: 'as-downstream',
     maxRequestsPerConnection: undefined,
-    idleTimeoutMs: undefined,
+    idleTimeoutMs: IDLE_TIMEOUT_MS,
     maxConnectionMs: undefined,
     tcpKeepalive: undefined,
     limits: {
