@@ -84,10 +84,8 @@ export class Revocation {
       if (live.flags(index) & ConnFlags.CLIENT && partner >= 0) continue; /* its server decides */
       const decision = known.of(index);
       if (!decision || decision.allowed) continue;
-      const ends = (partner < 0 ? [index] : [index, partner]).map((place) => ({
-        cookie: live.cookie(place),
-        netns: live.netns(place),
-      }));
+      const places = partner < 0 ? [index] : [index, partner];
+      const ends = places.map((place) => endAt(live, place));
       const cookies = ends.map(({ cookie }) => cookie);
       this.#options.cuts.add(cookies, { reason: 'revoked', ...ruleName(decision) });
       denied.push(ends);
@@ -97,26 +95,25 @@ export class Revocation {
 
   /**
    * A search for sockets goes through those of the whole node, once per namespace, and the end of one end resets the other:
-   * so first few namespaces that have an end of each, then those where something is left.
+   * so first one end of each, in few namespaces, then what is left (a reset can be lost, or late).
    */
   #end(denied: readonly End[][], pods: ReadonlyMap<number, CapturedPod>): void {
     const { connections, killer } = this.#options;
     const paths = new Map(
       [...pods.values()].map(({ netnsCookie, entry }) => [netnsCookie, entry.netnsPath]),
     );
+    const kill = (ends: readonly End[]): void => {
+      const namespaces = new Set(ends.map(({ netns }) => netns));
+      killer.killSockets({
+        cookies: ends.map(({ cookie }) => cookie),
+        netnsPaths: [...namespaces].map((netns) => paths.get(netns)!),
+      });
+    };
     const reachable = denied.map((ends) => ends.filter(({ netns }) => paths.has(netns)));
-    const cookies = reachable.flat().map(({ cookie }) => cookie);
-    const pathsOf = (namespaces: Iterable<bigint>): string[] =>
-      [...namespaces].map((netns) => paths.get(netns)!);
-    const first = fewestNamespaces(reachable);
-    killer.killSockets({ cookies, netnsPaths: pathsOf(first) });
+    kill(oneOfEach(reachable));
     const now = connections.live();
-    const left = now.indexesOf(new Set(cookies));
-    if (left.length === 0) return;
-    killer.killSockets({
-      cookies: left.map((index) => now.cookie(index)),
-      netnsPaths: pathsOf(new Set(left.map((index) => now.netns(index)))),
-    });
+    const left = now.indexesOf(new Set(reachable.flat().map(({ cookie }) => cookie)));
+    if (left.length > 0) kill(left.map((index) => endAt(now, index)));
   }
 
   /** undefined: nothing here decides about it */
@@ -152,19 +149,21 @@ interface End {
   readonly netns: bigint;
 }
 
+function endAt(live: LiveViews, index: number): End {
+  return { cookie: live.cookie(index), netns: live.netns(index) };
+}
+
 /** Of each connection the end whose namespace has the most of all. */
-function fewestNamespaces(connections: readonly (readonly End[])[]): Set<bigint> {
+function oneOfEach(connections: readonly (readonly End[])[]): End[] {
   const counts = new Map<bigint, number>();
   for (const { netns } of connections.flat()) counts.set(netns, (counts.get(netns) ?? 0) + 1);
   const byCount = [...counts].sort(([, a], [, b]) => b - a);
   const rank = new Map(byCount.map(([netns], place) => [netns, place]));
   const rankOf = ({ netns }: End): number => rank.get(netns)!;
-  return new Set(
-    connections.flatMap(([end, other]) => {
-      if (end === undefined) return [];
-      return other !== undefined && rankOf(other) < rankOf(end) ? other.netns : end.netns;
-    }),
-  );
+  return connections.flatMap(([end, other]) => {
+    if (end === undefined) return [];
+    return other !== undefined && rankOf(other) < rankOf(end) ? other : end;
+  });
 }
 
 /** Nothing here decides about it. */
