@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import { addrToText } from '../kernel/abi/address.ts';
 import { ConnFlags, type ConnView } from '../kernel/abi/layout.gen.ts';
 import type { Connections } from '../kernel/connections.ts';
+import type { LiveViews } from '../kernel/live-views.ts';
 import type { CapturedPod } from '../kernel/pod-table.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { Cuts } from './cuts.ts';
@@ -18,6 +19,7 @@ import { carriesTunnels, ruleName } from './flows.ts';
 import type { Killer } from './learn/killer.ts';
 import type { PodVerdicts } from './pod-verdicts.ts';
 import type { ProvenIdentities } from './proven-identities.ts';
+import { ViewKinds } from './view-kinds.ts';
 
 export interface RevocationOptions {
   readonly connections: Connections;
@@ -60,45 +62,63 @@ export class Revocation {
 
   /** Returns how many connections were ended. */
   run(): number {
-    const { connections, reconciler, killer, cuts, log } = this.#options;
+    const { connections, reconciler, log } = this.#options;
     const started = performance.now();
     const pods = new Map(reconciler.captured().map((pod) => [pod.id, pod]));
+    const denied = this.#denied(connections.live(), pods);
+    if (denied.length === 0) return 0;
+    this.#end(denied, pods);
+    const ms = Math.round((performance.now() - started) * 10) / 10;
+    log.info({ connections: denied.length, ms }, 'connections ended: policy no longer allows them');
+    return denied.length;
+  }
+
+  /** Of those that policy no longer allows the ends on this node; noted why. */
+  #denied(live: LiveViews, pods: ReadonlyMap<number, CapturedPod>): End[][] {
+    const partners = live.partners();
+    /** thousands of connections between two pods get one answer */
+    const known = new ViewKinds(live, (view) => this.#decision(view, pods));
+    const denied: End[][] = [];
+    for (let index = 0; index < live.count; index++) {
+      const partner = partners[index]!;
+      if (live.flags(index) & ConnFlags.CLIENT && partner >= 0) continue; /* its server decides */
+      const decision = known.of(index);
+      if (!decision || decision.allowed) continue;
+      const places = partner < 0 ? [index] : [index, partner];
+      const ends = places.map((place) => endAt(live, place));
+      const cookies = ends.map(({ cookie }) => cookie);
+      this.#options.cuts.add(cookies, { reason: 'revoked', ...ruleName(decision) });
+      denied.push(ends);
+    }
+    return denied;
+  }
+
+  /**
+   * A search for sockets goes through those of the whole node, once per namespace, and the end of one end resets the other:
+   * so first one end of each, in few namespaces, then what is left (a reset can be lost, or late).
+   */
+  #end(denied: readonly End[][], pods: ReadonlyMap<number, CapturedPod>): void {
+    const { connections, killer } = this.#options;
     const paths = new Map(
       [...pods.values()].map(({ netnsCookie, entry }) => [netnsCookie, entry.netnsPath]),
     );
-    const cookies: bigint[] = [];
-    const namespaces = new Set<string>();
-    /** thousands of connections between two pods get one answer */
-    const known = new Map<string, Decision | undefined>();
-    let denied = 0;
-    for (const connection of connections.list()) {
-      const view = connection.server ?? connection.client;
-      const kind = view && kindOf(view);
-      if (kind === undefined) continue;
-      if (!known.has(kind)) known.set(kind, this.#decision(view!, pods));
-      const decision = known.get(kind);
-      if (!decision || decision.allowed) continue;
-      denied++;
-      const ends = [connection.client, connection.server].filter((view) => view !== undefined);
-      cuts.add(
-        ends.map(({ cookie }) => cookie),
-        { reason: 'revoked', ...ruleName(decision) },
-      );
-      for (const { cookie, netns } of ends) {
-        cookies.push(cookie);
-        const path = paths.get(netns);
-        if (path !== undefined) namespaces.add(path);
-      }
-    }
-    if (cookies.length === 0) return 0;
-    killer.killSockets({ cookies, netnsPaths: [...namespaces] });
-    const ms = Math.round((performance.now() - started) * 10) / 10;
-    log.info({ connections: denied, ms }, 'connections ended: policy no longer allows them');
-    return denied;
+    const kill = (ends: readonly End[]): void => {
+      const namespaces = new Set(ends.map(({ netns }) => netns));
+      killer.killSockets({
+        cookies: ends.map(({ cookie }) => cookie),
+        netnsPaths: [...namespaces].map((netns) => paths.get(netns)!),
+      });
+    };
+    const reachable = denied.map((ends) => ends.filter(({ netns }) => paths.has(netns)));
+    kill(oneOfEach(reachable));
+    const now = connections.live();
+    const left = now.indexesOf(new Set(reachable.flat().map(({ cookie }) => cookie)));
+    if (left.length > 0) kill(left.map((index) => endAt(now, index)));
   }
 
   /** undefined: nothing here decides about it */
   #decision(view: ConnView, pods: ReadonlyMap<number, CapturedPod>): Decision | undefined {
+    if (isOthers(view)) return undefined;
     const pod = pods.get(view.destinationPod);
     if (!pod) return undefined; /* the pod is gone, and its sockets with it */
     const flow = this.#flowOf(view, pods.get(view.sourcePod));
@@ -123,18 +143,37 @@ export class Revocation {
   }
 }
 
-/** All that a decision depends on; undefined: nothing here decides about it. */
-function kindOf(view: ConnView): string | undefined {
-  const { key, flags, sourcePod, destinationPod, sourceIdentity } = view;
-  if (key.netns !== 0n) return undefined; /* within a pod */
-  if (destinationPod === 0) return undefined; /* leaves the node: its other end decides */
-  if (carriesTunnels(view)) return undefined; /* what it carries is judged by itself */
+/** An end of a connection, by its socket and where that is. */
+interface End {
+  readonly cookie: bigint;
+  readonly netns: bigint;
+}
+
+function endAt(live: LiveViews, index: number): End {
+  return { cookie: live.cookie(index), netns: live.netns(index) };
+}
+
+/** Of each connection the end whose namespace has the most of all. */
+function oneOfEach(connections: readonly (readonly End[])[]): End[] {
+  const counts = new Map<bigint, number>();
+  for (const { netns } of connections.flat()) counts.set(netns, (counts.get(netns) ?? 0) + 1);
+  const byCount = [...counts].sort(([, a], [, b]) => b - a);
+  const rank = new Map(byCount.map(([netns], place) => [netns, place]));
+  const rankOf = ({ netns }: End): number => rank.get(netns)!;
+  return connections.flatMap(([end, other]) => {
+    if (end === undefined) return [];
+    return other !== undefined && rankOf(other) < rankOf(end) ? other : end;
+  });
+}
+
+/** Nothing here decides about it. */
+function isOthers(view: ConnView): boolean {
+  const { key, flags, destinationPod } = view;
+  if (key.netns !== 0n) return true; /* within a pod */
+  if (destinationPod === 0) return true; /* leaves the node: its other end decides */
+  if (carriesTunnels(view)) return true; /* what it carries is judged by itself */
   /* the first leg is what policy speaks about, unless it is on another node */
-  if (flags & ConnFlags.SECOND_LEG && !isTunnelledIn(view)) return undefined;
-  const port = flags & ConnFlags.CLIENT ? key.remotePort : key.localPort;
-  const kind = flags & (ConnFlags.CLIENT | ConnFlags.NODE | ConnFlags.TUNNELLED);
-  const numbers = [kind, sourcePod, destinationPod, sourceIdentity, port].join(' ');
-  return `${numbers} ${bytesText(key.local)}${bytesText(key.remote)}${bytesText(view.client)}`;
+  return (flags & ConnFlags.SECOND_LEG) !== 0 && !isTunnelledIn(view);
 }
 
 /** The end that is the application's, of a connection whose first leg is on another node. */
@@ -142,8 +181,4 @@ function isTunnelledIn({ flags, clientPort }: ConnView): boolean {
   return (
     (flags & (ConnFlags.TUNNELLED | ConnFlags.CLIENT)) === ConnFlags.TUNNELLED && clientPort > 0
   );
-}
-
-function bytesText({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }

@@ -5,45 +5,15 @@
  */
 import { join } from 'node:path';
 import type { Binding, BpfMap } from './binding.ts';
-import { ConnView, ConnFlags } from './abi/layout.gen.ts';
+import { ConnFlags, type ConnView } from './abi/layout.gen.ts';
 import type { DataPath } from './data-path.ts';
 import type { Generation } from './generations.ts';
+import { LiveViews, type PrintedViews } from './live-views.ts';
 
 /** One connection: the views of its ends on this node, one or two of them. */
 export interface Connection {
   readonly client: ConnView | undefined;
   readonly server: ConnView | undefined;
-}
-
-/** Decodes packed views; `size` in each says how long its writer's view was. */
-export function decodeViews(bytes: Uint8Array): ConnView[] {
-  const views: ConnView[] = [];
-  const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + 8 <= bytes.length;) {
-    const size = header.getUint32(at + 4, true);
-    if (size < 8 || at + size > bytes.length) break;
-    const whole = new Uint8Array(Math.max(size, ConnView.size));
-    whole.set(bytes.subarray(at, at + size));
-    views.push(ConnView.decode(whole));
-    at += size;
-  }
-  return views;
-}
-
-/** Joins the two ends of a connection by their socket cookies. */
-export function joinEnds(views: readonly ConnView[]): Connection[] {
-  const byCookie = new Map(views.map((view) => [view.cookie, view]));
-  const joined: Connection[] = [];
-  const taken = new Set<bigint>();
-  for (const view of views) {
-    if (taken.has(view.cookie)) continue;
-    taken.add(view.cookie);
-    const isClient = (view.flags & ConnFlags.CLIENT) !== 0;
-    const peer = view.peerCookie ? byCookie.get(view.peerCookie) : undefined;
-    if (peer) taken.add(peer.cookie);
-    joined.push(isClient ? { client: view, server: peer } : { client: peer, server: view });
-  }
-  return joined;
 }
 
 /** What views and events say in numbers. */
@@ -78,26 +48,24 @@ export class Connections {
   }
 
   /** Every end of every generation. */
+  live(): LiveViews {
+    const { numbersSince, identityOf } = this.#options;
+    return this.#read(({ number }) => (number < numbersSince ? identityOf : undefined));
+  }
+
+  /** The same, decoded. */
   views(): ConnView[] {
-    const views = decodeViews(this.#options.path.readConns());
-    const olders = this.older();
-    if (olders.length === 0) return views;
-    const byCookie = new Map(views.map((view) => [view.cookie, view]));
-    for (const older of olders) {
-      for (const view of this.#readOlder(older)) {
-        byCookie.set(view.cookie, this.inTodaysNumbers(older.number, view));
-      }
-    }
-    return [...byCookie.values()];
+    return this.live().decodeAll();
   }
 
   /** Numbers of pods that live connections carry. */
   podsInUse(): Set<number> {
-    const views = [
-      ...decodeViews(this.#options.path.readConns()),
-      ...this.older().flatMap((older) => this.#readOlder(older)),
-    ];
-    return new Set(views.flatMap((view) => [view.sourcePod, view.destinationPod]));
+    const live = this.#read(() => undefined);
+    const pods = new Set<number>();
+    for (let index = 0; index < live.count; index++) {
+      for (const pod of live.podsOf(index)) pods.add(pod);
+    }
+    return pods;
   }
 
   /**
@@ -117,19 +85,14 @@ export class Connections {
   }
 
   list(): Connection[] {
-    /* A client learns its server's cookie with its first message; the server knows the client's from the start. */
-    const views = this.views();
-    const serverOf = new Map<bigint, bigint>();
-    for (const view of views) {
-      if (!(view.flags & ConnFlags.CLIENT) && view.peerCookie)
-        serverOf.set(view.peerCookie, view.cookie);
-    }
-    return joinEnds(
-      views.map((view) => {
-        const server = view.peerCookie ? undefined : serverOf.get(view.cookie);
-        return server === undefined ? view : { ...view, peerCookie: server };
-      }),
-    );
+    const live = this.live();
+    const partners = live.partners();
+    const views = live.decodeAll();
+    return views.flatMap((view, index): Connection[] => {
+      const partner = views[partners[index]!];
+      if (view.flags & ConnFlags.CLIENT) return [{ client: view, server: partner }];
+      return partner === undefined ? [{ client: undefined, server: view }] : [];
+    });
   }
 
   /** Generations before this one that still have pins. */
@@ -155,15 +118,27 @@ export class Connections {
     return this.older().filter((older) => this.#readOlder(older).length === 0);
   }
 
-  #readOlder(generation: Generation): ConnView[] {
+  #read(identityOf: (older: Generation) => PrintedViews['identityOf']): LiveViews {
+    const today = { bytes: this.#options.path.readConns() };
+    const olders = this.older().map((older) => ({
+      bytes: this.#readOlder(older),
+      identityOf: identityOf(older),
+    }));
+    return new LiveViews([
+      ...olders.toReversed(),
+      today,
+    ]); /* the older one has it in its sockhash */
+  }
+
+  #readOlder(generation: Generation): Uint8Array {
     let link;
     try {
       link = this.#options.binding.openPinnedLink(generation.conns);
     } catch {
-      return []; /* the agent of that generation died before it pinned its iterator: it had no sockets */
+      return new Uint8Array(); /* that agent died before it pinned its iterator: it had no sockets */
     }
     try {
-      return decodeViews(link.readIter());
+      return link.readIter();
     } finally {
       link.close();
     }

@@ -3,12 +3,8 @@
  * was most of what a closed connection cost the agent.  Only its numbers are read each time; the rest of it, its kind, is
  * the same for connection after connection and is decoded once.
  */
-import {
-  FLOW_EVENT_SIZE,
-  readFlowEvent,
-  STRUCT_LAYOUTS,
-  type FlowEvent,
-} from './abi/layout.gen.ts';
+import { FLOW_EVENT_SIZE, readFlowEvent, type FlowEvent } from './abi/layout.gen.ts';
+import { offsetOf as offsetIn, wordsOf } from './abi/offsets.ts';
 
 const SOURCE_PORT = offsetOf('key') + offsetOf('local_port', 'flow_key');
 const REMOTE_PORT = offsetOf('key') + offsetOf('remote_port', 'flow_key');
@@ -116,18 +112,10 @@ function u64(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * WORD + view.getUint32(at, true);
 }
 
-function fieldOf(struct: string, name: string): readonly [string, number, number, string] {
-  const layout = STRUCT_LAYOUTS.find((one) => one.name === struct);
-  const field = layout?.fields.find(([known]) => known === name);
-  if (!field) throw new Error(`struct ${struct} has no field ${name}`);
-  return field;
-}
-
 function offsetOf(name: string, struct = 'flow_event'): number {
-  return fieldOf(struct, name)[1];
+  return offsetIn(struct, name);
 }
 
 function words(name: string): number[] {
-  const [, offset, bytes] = fieldOf('flow_event', name);
-  return Array.from({ length: bytes / 4 }, (_, i) => offset + i * 4);
+  return wordsOf('flow_event', name);
 }

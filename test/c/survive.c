@@ -4,10 +4,11 @@
  *
  *   survive serve PORT...                  echo server on every address of its pod
  *   survive hold ADDRESS PORT COUNT        COUNT connections; one exchange on each, over and over
+ *   survive idle ADDRESS PORT COUNT        COUNT connections; one exchange on each, then silence until they end
  *   survive dial ADDRESS PORT[,PORT...]    connect, one exchange, close, over and over
  *
  * The drivers answer SIGUSR1 with one line of counts since their start, and SIGTERM by closing everything and ending.
- * hold: a connection that was cut counts as ended, wrong bytes and silence as failed.  A spliced socket that is destroyed
+ * hold, idle: a connection that was cut counts as ended, wrong bytes and silence as failed.  A spliced socket that is destroyed
  * while its thread is in recv() may read an end of file.
  */
 #include "torture-stream.h"
@@ -19,6 +20,7 @@ enum { EXCHANGE = 700, STALL_MS = 5000, BATCH = 256 };
 
 struct counts {
 	long open, exchanges, ended, failed, longest_ms;
+	long last_end_ms; /* since 1970; of idle */
 	int last_errno;
 };
 
@@ -127,9 +129,9 @@ static bool answer(const struct counts *counts)
 	asked = sigtimedwait(&signals, NULL, &now);
 	if (asked != SIGUSR1)
 		return asked != SIGTERM;
-	printf("open=%ld exchanges=%ld ended=%ld failed=%ld longest_ms=%ld errno=%d\n",
+	printf("open=%ld exchanges=%ld ended=%ld failed=%ld longest_ms=%ld last_end_ms=%ld errno=%d\n",
 	       counts->open, counts->exchanges, counts->ended, counts->failed, counts->longest_ms,
-	       counts->last_errno);
+	       counts->last_end_ms, counts->last_errno);
 	fflush(stdout);
 	return true;
 }
@@ -153,20 +155,25 @@ static void note_result(struct counts *counts, int error, uint64_t since)
 	}
 }
 
+static void dial_many(const char *ip, int port, int *fds, int wanted, struct counts *counts)
+{
+	answer(counts); /* blocks the signals */
+	for (int i = 0; i < wanted; i++) {
+		fds[i] = dial(ip, port, &counts->last_errno);
+		if (fds[i] < 0)
+			counts->failed++;
+		else
+			counts->open++;
+	}
+}
+
 static void hold(const char *ip, int port, int wanted)
 {
 	int *fds = calloc(wanted, sizeof(int));
 	size_t *at = calloc(wanted, sizeof(size_t));
 	struct counts counts = { 0 };
 
-	answer(&counts); /* blocks the signals */
-	for (int i = 0; i < wanted; i++) {
-		fds[i] = dial(ip, port, &counts.last_errno);
-		if (fds[i] < 0)
-			counts.failed++;
-		else
-			counts.open++;
-	}
+	dial_many(ip, port, fds, wanted, &counts);
 	printf("holding\n");
 	fflush(stdout);
 	for (;;) {
@@ -187,6 +194,43 @@ static void hold(const char *ip, int port, int wanted)
 			counts.open--;
 		}
 		usleep(20000);
+	}
+}
+
+static void idle(const char *ip, int port, int wanted)
+{
+	int *fds = calloc(wanted, sizeof(int)), epoll = epoll_create1(0);
+	struct epoll_event events[BATCH];
+	struct counts counts = { 0 };
+	struct timespec now;
+
+	dial_many(ip, port, fds, wanted, &counts);
+	for (int i = 0; i < wanted; i++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.u64 = i };
+
+		if (fds[i] < 0)
+			continue;
+		note_result(&counts, exchange(fds[i], i, 0), now_ms());
+		must(!epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event));
+	}
+	printf("holding\n");
+	fflush(stdout);
+	while (answer(&counts)) {
+		int count = epoll_wait(epoll, events, BATCH, 5);
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		for (int i = 0; i < count; i++) {
+			int fd = fds[events[i].data.u64];
+			uint8_t byte;
+			ssize_t size = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+			if (size < 0 && errno == EAGAIN)
+				continue; /* woken without data: see torture-differences.h */
+			note_result(&counts, size > 0 ? EBADMSG : size ? errno : ENODATA, now_ms());
+			counts.last_end_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+			counts.open--;
+			close(fd);
+		}
 	}
 }
 
@@ -229,6 +273,8 @@ int main(int argc, char **argv)
 		serve(argc - 2, argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "hold"))
 		hold(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else if (argc == 5 && !strcmp(argv[1], "idle"))
+		idle(argv[2], atoi(argv[3]), atoi(argv[4]));
 	else if (argc == 4 && !strcmp(argv[1], "dial"))
 		dial_on(argv[2], argv[3]);
 	else

@@ -15,7 +15,7 @@ import type { KubernetesClient } from '../../src/control/kubernetes/client.ts';
 import { freePorts } from './free-ports.ts';
 import { repositoryRoot } from './repository.ts';
 
-const START_MS = 60_000;
+const START_MS = 120_000;
 const ADMIN_TOKEN = 'admin-of-this-test';
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 

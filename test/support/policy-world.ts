@@ -170,9 +170,14 @@ export class PolicyWorld {
   /** Resolves when the agent has applied it. */
   async enforce(round: Round): Promise<void> {
     const marker = this.#tell(round);
+    const left = new Set(round.policies.map(({ namespace, name }) => `${namespace}/${name}`));
     await until('the policies', async () => {
       const policies = (await this.agent.admin('/v1/policies')) as PolicyView[];
-      return policies.some(({ name, pods }) => name === marker && pods.length > 0);
+      // what is removed goes last, after the workloads that named it
+      const others = policies.filter(({ namespace, name }) => !left.has(`${namespace}/${name}`));
+      return (
+        others.every(({ name }) => name === marker) && others.some(({ pods }) => pods.length > 0)
+      );
     });
   }
 

@@ -15,6 +15,8 @@ export interface SurviveCounts {
   readonly exchanges: number;
   readonly ended: number;
   readonly failed: number;
+  /** of `idle`: when the last one ended, ms since 1970 */
+  readonly lastEndMs: number;
   readonly text: string;
 }
 
@@ -34,8 +36,9 @@ export class Driver {
       const lines = this.#process.output().match(/^open=.*\n/gm) ?? [];
       const text = lines[wanted - 1];
       if (text !== undefined) {
-        const { open = NaN, exchanges = NaN, ended = NaN, failed = NaN } = parseCounts(text);
-        return { open, exchanges, ended, failed, text };
+        const counted = parseCounts(text);
+        const { open = NaN, exchanges = NaN, ended = NaN, failed = NaN } = counted;
+        return { open, exchanges, ended, failed, lastEndMs: counted['last_end_ms'] ?? NaN, text };
       }
       if (Date.now() > deadline) throw new Error(`no counts: ${this.#process.output()}`);
       await sleep(5);
@@ -65,15 +68,16 @@ export async function serve(mesh: Mesh, pod: Pod, ...ports: readonly number[]): 
   return server;
 }
 
-/** `count` connections that are used over and over. */
+/** `count` connections that are used over and over; with `idle` once. */
 export async function hold(
   mesh: Mesh,
   pod: Pod,
   address: string,
   port: number,
   count: number,
+  how: 'hold' | 'idle' = 'hold',
 ): Promise<Driver> {
-  const args = ['hold', address, String(port), String(count)];
+  const args = [how, address, String(port), String(count)];
   const driver = mesh.spawn(cProgram('survive'), args, { pod });
   await driver.waitFor('holding', 30_000);
   return new Driver(driver);

@@ -2,7 +2,7 @@
  * Self-healing's programs: iterators over stalled sockets and their owners, a window on system calls, and the end of
  * sockets by cookie.  Owns bpf/detect.bpf.c's object, its links and its maps; nothing is attached between calls.
  */
-import type { Binding, BpfLink, BpfMap, BpfObject } from '../../kernel/binding.ts';
+import type { Binding, BpfLink, BpfMap, BpfObject, NativeError } from '../../kernel/binding.ts';
 import { SockOwner, Stall, WatchCount, WatchKey } from '../../kernel/abi/layout.gen.ts';
 import { TypedMap, u64 } from '../../kernel/typed-map.ts';
 import type { Codec } from '../../kernel/typed-map.ts';
@@ -33,12 +33,6 @@ export const MAX_TARGETS = 1024;
 const WATCHED_CALLS = ['splice', 'read', 'readv', 'recvfrom', 'recvmsg', 'recvmmsg'] as const;
 const NO_CALLS: WatchCount = { splices: 0n, reads: 0n };
 
-const u8: Codec<number> = {
-  size: 1,
-  encode: (value) => Uint8Array.of(value),
-  decode: (bytes, offset = 0) => bytes[offset] ?? 0,
-};
-
 export class DetectPrograms implements StallSource {
   readonly #object: BpfObject;
   readonly #stalls: BpfLink;
@@ -47,7 +41,8 @@ export class DetectPrograms implements StallSource {
   readonly #destroy: BpfLink;
   readonly #targets: TypedMap<bigint, bigint>;
   readonly #counts: TypedMap<WatchKey, WatchCount>;
-  readonly #marked: TypedMap<bigint, number>;
+  /** cookie → 1: thousands at once, so they are written as they are */
+  readonly #marked: BpfMap;
 
   /**
    * `socks` and `conns`: the mesh object's maps of these names; `conns` is left out for an older generation, whose
@@ -68,7 +63,7 @@ export class DetectPrograms implements StallSource {
       this.#targets = new TypedMap('targets', this.#object.map('targets'), u64, u64);
       const counts = this.#object.map('watch_counts');
       this.#counts = new TypedMap('watch_counts', counts, WatchKey, WatchCount);
-      this.#marked = new TypedMap('marked', this.#object.map('marked'), u64, u8);
+      this.#marked = this.#object.map('marked');
       this.#stalls = this.#object.program('stalls').attachIter(socks);
       this.#owners = this.#object.program('owners').attachIter();
       this.#poke = this.#object.program('poke').attachIter();
@@ -118,9 +113,16 @@ export class DetectPrograms implements StallSource {
 
   /** Ends these sockets with a reset, wherever in these namespaces they are; returns the cookies of the ended ones. */
   destroy(cookies: readonly bigint[], netnsPaths: readonly string[]): bigint[] {
-    return this.#withMarked(cookies, () =>
-      netnsPaths.flatMap((path) => split(this.#destroy.readIter(path), u64)),
-    );
+    return this.#withMarked(cookies, () => netnsPaths.flatMap((path) => this.#destroyIn(path)));
+  }
+
+  #destroyIn(netnsPath: string): bigint[] {
+    try {
+      return numbersIn(this.#destroy.readIter(netnsPath));
+    } catch (error) {
+      if ((error as NativeError).code === 'ENOENT') return []; /* gone, and its sockets with it */
+      throw error;
+    }
   }
 
   close(): void {
@@ -129,11 +131,13 @@ export class DetectPrograms implements StallSource {
   }
 
   #withMarked<T>(cookies: readonly bigint[], run: () => T): T {
-    this.#marked.setMany(cookies.map((cookie) => [cookie, 1]));
+    const keys = new Uint8Array(BigUint64Array.from(cookies).buffer);
+    const { length } = cookies;
+    if (length > 0) this.#marked.updateBatch(keys, new Uint8Array(length).fill(1), length);
     try {
       return run();
     } finally {
-      this.#marked.deleteMany(cookies);
+      if (length > 0) this.#marked.deleteBatch(keys, length);
     }
   }
 }
@@ -142,4 +146,8 @@ function split<T>(bytes: Uint8Array, codec: Codec<T>): T[] {
   return Array.from({ length: Math.floor(bytes.length / codec.size) }, (_, index) =>
     codec.decode(bytes, index * codec.size),
   );
+}
+
+function numbersIn(bytes: Uint8Array): bigint[] {
+  return [...new BigUint64Array(bytes.slice().buffer)];
 }

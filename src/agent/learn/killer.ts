@@ -1,8 +1,9 @@
 /** Ends TCP sockets by cookie with a reset on both sides: stalled readers, and connections that policy revoked. */
+import { AbiLimits } from '../../kernel/abi/layout.gen.ts';
 import type { DetectPrograms } from './detect-programs.ts';
 
-/** More at once would only make one iterator run longer. */
-const MAX_BATCH = 4096;
+/** As many as the map has room for: each batch is a search through all sockets of the node. */
+const MAX_BATCH = AbiLimits.MAX_CONNS;
 
 export interface Sockets {
   readonly cookies: readonly bigint[];
@@ -31,7 +32,8 @@ export class Killer {
   end({ cookies, netnsPaths }: Sockets): bigint[] {
     const ended: bigint[] = [];
     for (let from = 0; from < cookies.length; from += MAX_BATCH) {
-      ended.push(...this.#programs.destroy(cookies.slice(from, from + MAX_BATCH), netnsPaths));
+      const batch = this.#programs.destroy(cookies.slice(from, from + MAX_BATCH), netnsPaths);
+      for (const cookie of batch) ended.push(cookie);
     }
     this.#killed += ended.length;
     return ended;
