@@ -114,7 +114,7 @@ for (const { name, create } of TRANSPORTS) {
   /* net.Socket reads a reset that waited behind unread bytes as an end: recv() says 0, and it does not ask SO_ERROR. */
   // net.Socket cannot tell
   const testable = name === 'net' ? undefined : test;
-  testable?.(`${name}: bytes before a reset arrive before it`, async (t) => {
+  void testable?.(`${name}: bytes before a reset arrive before it`, async (t) => {
     const { socket, link } = await withSocket(t, transport);
     const recorder = new LinkRecorder(link);
     socket.write(Buffer.alloc(100_000));
