@@ -82,7 +82,7 @@ for (const { name, create } of TRANSPORTS) {
         assert.equal(await statusOf(connect(authority)), status, authority);
       assert.equal(await statusOf(session.request({ ':path': '/' })), 400);
       const settings = session.remoteSettings;
-      assert.equal(settings.initialWindowSize, 4 << 20);
+      assert.equal(settings.initialWindowSize, 65_536);
       assert.equal(settings.maxFrameSize, 1 << 20);
       assert.equal(settings.maxConcurrentStreams, 200);
       const [ping] = await new Promise<[number]>((resolve) => {
