@@ -11,6 +11,7 @@ import { isIP, type AddressInfo } from 'node:net';
 import type { ListenAddress } from '../config/agent-options.ts';
 import { PodwireError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { hostPort } from '../model/host-port.ts';
 import { closeHttpServer, createHttpServer, textReply, type Reply } from './http-server.ts';
 
 export interface ReadinessView {
@@ -56,7 +57,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   } catch (cause) {
     throw new PodwireError(
       'ERR_BAD_OPTION',
-      `--metrics ${format(listen.host, listen.port)} cannot be listened on`,
+      `--metrics ${hostPort(listen.host, listen.port)} cannot be listened on`,
       { cause, hint: 'give a free address of this node: --metrics IP:PORT, or turn it off' },
     );
   }
@@ -64,7 +65,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const { address, port } = server.address() as AddressInfo;
   let closed: Promise<void> | undefined;
   return {
-    address: format(address, port),
+    address: hostPort(address, port),
     close: () => (closed ??= closeHttpServer(server)),
   };
 }
@@ -83,8 +84,4 @@ function refuseNames(request: IncomingMessage): Reply | undefined {
 function hostname(host: string): string {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::[0-9]{1,5})?$/.exec(host);
   return (match?.[1] ?? match?.[2] ?? '').toLowerCase();
-}
-
-function format(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -2,6 +2,7 @@
 import type { ConnectionView } from '../admin/view.ts';
 import { ConnFlags, Reason, reasonNames } from '../kernel/abi/layout.gen.ts';
 import type { Connection } from '../kernel/connections.ts';
+import { hostPort } from '../model/host-port.ts';
 import type { FlowParty, LiveFlow } from '../telemetry/flow-info.ts';
 import type { PreMeshConnection } from './pre-mesh.ts';
 
@@ -50,7 +51,7 @@ export function preMeshView(one: PreMeshConnection): ConnectionView {
 
 function endView({ address, port, workload, identity }: FlowParty): ConnectionView['source'] {
   return {
-    address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+    address: hostPort(address, port),
     namespace: workload?.namespace ?? '',
     workload: workload?.name ?? '',
     identity,

@@ -81,10 +81,6 @@ export function formatBytes(bytes: number): string {
   return unit === 0 ? `${value}B` : `${value.toFixed(value < 10 ? 1 : 0)}${units[unit]}`;
 }
 
-export function hostPort(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** "5s", "3m12s", "2h5m", "4d3h": two units at most */
 export function formatDuration(ms: number): string {
   const seconds = Math.floor(ms / 1000);

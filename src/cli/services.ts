@@ -3,11 +3,12 @@
  */
 import { Command } from 'commander';
 import type { ServiceView } from '../admin/view.ts';
+import { hostPort } from '../model/host-port.ts';
 import { adminOption, getAdmin } from './client.ts';
 import { SENT_SERVICES, type PlainAddress } from './inspect/addresses.ts';
 import { inspect } from './inspect/command.ts';
 import { addSourceOptions, type SourceOptions } from './inspect/resources.ts';
-import { hostPort, outputOption, render, renderTable, type Column } from './output.ts';
+import { outputOption, render, renderTable, type Column } from './output.ts';
 
 interface ServicesOptions extends SourceOptions {
   readonly namespace?: string;

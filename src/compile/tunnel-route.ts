@@ -2,7 +2,8 @@
  * Where one captured connection goes: straight to its target, over HBONE to the target's workload, or over HBONE to a
  * waypoint.  The rules are ztunnel's (src/proxy/outbound.rs, src/state.rs).
  */
-import type { GatewayAddress } from '../model/gateway-address.ts';
+import { HBONE_PORT, type GatewayAddress } from '../model/gateway-address.ts';
+import { hostPort } from '../model/host-port.ts';
 import { ipFamily, type Ip } from '../model/ip.ts';
 import { serviceKey, type Service } from '../model/service.ts';
 import type { SharedMap } from '../model/shared-map.ts';
@@ -51,7 +52,6 @@ export interface TunnelMesh {
   readonly place: Place;
 }
 
-const HBONE_PORT = 15008;
 const DIRECT: TunnelRoute = { kind: 'direct' };
 
 /** `random`: in [0, 1) */
@@ -73,16 +73,11 @@ export function tunnelRoute(
   return {
     kind: 'hbone',
     gateway: { address: target.address, port: HBONE_PORT },
-    authority: hostPort(target),
+    authority: hostPort(target.address, target.port),
     acceptedIds: acceptedIds(workload, service),
     hostname: service?.hostname ?? '',
     lasting: true,
   };
-}
-
-/** Text of an authority (RFC 3986 3.2.2). */
-export function hostPort({ address, port }: IpPort): string {
-  return ipFamily(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function toWaypoint(
@@ -97,7 +92,7 @@ function toWaypoint(
   return {
     kind: 'hbone',
     gateway: found.gateway,
-    authority: hostPort(dialled),
+    authority: hostPort(dialled.address, dialled.port),
     acceptedIds: found.acceptedIds,
     hostname: service?.hostname ?? '',
     lasting: false,

@@ -8,6 +8,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ListenAddress } from '../config/agent-options.ts';
 import type { ControlListen } from '../config/control-options.ts';
 import { PodwireError } from '../errors.ts';
+import { hostPort } from '../model/host-port.ts';
 import { openPrivateFolder } from '../private-file.ts';
 import { ConnectionGate } from './connection-gate.ts';
 
@@ -68,7 +69,10 @@ export class GrpcListener {
       await openPrivateFolder(dirname(listen.path));
       rmSync(listen.path, { force: true });
     }
-    const target = listen.kind === 'unix' ? `unix:${listen.path}` : format(listen.address);
+    const target =
+      listen.kind === 'unix'
+        ? `unix:${listen.path}`
+        : hostPort(listen.address.host, listen.address.port);
     try {
       this.#bound =
         listen.kind === 'unix' ? await this.#bindUnix(target) : await this.#bindTcp(listen.address);
@@ -128,10 +132,6 @@ export class GrpcListener {
     });
     const ended = new Promise<void>((resolve) => void server.once('close', () => resolve()));
     this.#tcp = { server, ended, drain: (graceMs) => injector.drain(graceMs) };
-    return format({ host, port: (server.address() as AddressInfo).port });
+    return hostPort(host, (server.address() as AddressInfo).port);
   }
-}
-
-function format({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

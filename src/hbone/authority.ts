@@ -1,4 +1,5 @@
 /** The `:authority` of a CONNECT request, read strictly: address:port, [address]:port or host:port. */
+import { HBONE_PORT } from '../model/gateway-address.ts';
 import { type Ip, ipFamily, parseIp } from '../model/ip.ts';
 
 export type Authority =
@@ -34,15 +35,6 @@ export function parseAuthority(text: string): Authority | undefined {
   return { kind: 'host', host, port };
 }
 
-/** "10.0.0.1:80", "[fd00::1]:80" */
-export function formatEndpoint(endpoint: {
-  readonly address: string;
-  readonly port: number;
-}): string {
-  const { address, port } = endpoint;
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /**
  * Addresses that mean another machine, or none, to whoever reads them: loopback, link-local, unspecified, multicast, broadcast.
  * A tunnel never ends there.
@@ -56,5 +48,4 @@ export function isNeverTunnelled(address: Ip): boolean {
 }
 
 /** The ports of the mesh itself: a connection that ends there would come back to an agent (ztunnel's "illegal ports"). */
-export const MESH_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15008, 15080]);
-export const HBONE_PORT = 15008;
+export const MESH_PORTS: ReadonlySet<number> = new Set([15001, 15006, HBONE_PORT, 15080]);

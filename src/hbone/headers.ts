@@ -3,8 +3,8 @@
  * and where he comes from is known from the certificate and the connection.
  */
 import { randomBytes } from 'node:crypto';
+import { hostPort } from '../model/host-port.ts';
 import type { Endpoint } from '../proxy/transport.ts';
-import { formatEndpoint } from './authority.ts';
 
 /** What a workload says of itself. Empty and missing values are left out. */
 export interface Baggage {
@@ -73,7 +73,7 @@ export function parseBaggage(text: string): Baggage | undefined {
 
 /** RFC 7239, for="ADDRESS:PORT" with the application's own address, and the Service it dialled. */
 export function formatForwarded(client: Endpoint, host?: string): string {
-  const by = `for="${formatEndpoint(client)}"`;
+  const by = `for="${hostPort(client.address, client.port)}"`;
   return host && HOST.test(host) ? `${by};host=${host}` : by;
 }
 

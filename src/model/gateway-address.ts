@@ -3,6 +3,9 @@
  */
 import type { Ip } from './ip.ts';
 
+/** Where a workload, or a gateway whose message names no port, takes HBONE (as ztunnel's). */
+export const HBONE_PORT = 15008;
+
 export type GatewayAddress =
   | { readonly service: string /* "namespace/hostname" */; readonly port: number }
   | { readonly address: Ip; readonly port: number };

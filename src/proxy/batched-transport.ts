@@ -4,6 +4,7 @@
  *
  * The thread's loop lives on: messages and timers come between the turns.
  */
+import type { TlsCredentials } from '../model/tls-credentials.ts';
 import { BatchedLink, BatchedSecureLink, type LinkOwner } from './batched-link.ts';
 import { ECANCELED, PendingLinks } from './pending-links.ts';
 import {
@@ -21,7 +22,6 @@ import {
   type Link,
   type SecureLink,
   type TlsClientProfile,
-  type TlsCredentials,
   TlsError,
   type TlsRefusal,
   type TlsServerProfile,

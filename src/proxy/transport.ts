@@ -5,8 +5,6 @@
  */
 import type { TlsCredentials } from '../model/tls-credentials.ts';
 
-export type { TlsCredentials };
-
 export interface Endpoint {
   /** text form, IPv4 not mapped */
   readonly address: string;

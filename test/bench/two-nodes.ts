@@ -9,6 +9,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HBONE_PORT } from '../../src/model/gateway-address.ts';
 import {
   envoyHboneClient,
   envoyHboneServer,
@@ -27,7 +28,6 @@ import { HTTP_PORT, TCP_PORTS, exerciseShapes } from './shapes.ts';
 import type { BringUp, Variants } from './variants.ts';
 
 const NAMESPACE = 'bench';
-const HBONE_PORT = 15_008;
 /** how the iptables rules tell Envoy's connections to its own pod */
 const ENVOY_SOURCE = '127.0.0.6';
 const NODE_NAMES = ['node1', 'node2'] as const;

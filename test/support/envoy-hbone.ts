@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TlsCredentials } from '../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../src/model/tls-credentials.ts';
 
 const TYPE = 'type.googleapis.com/envoy.';
 const UNLIMITED = 4_294_967_295;

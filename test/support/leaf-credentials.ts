@@ -1,7 +1,7 @@
 /** TLS credentials as an agent's worker has them, of any identity and any CA. */
 import { webcrypto } from 'node:crypto';
 import { writePem } from '../../src/identity/pem.ts';
-import type { TlsCredentials } from '../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../src/model/tls-credentials.ts';
 import type { IssuingCa } from './issuing-ca.ts';
 
 /** `roots`: whom its holder trusts. */

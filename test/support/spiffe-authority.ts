@@ -13,7 +13,7 @@ import {
   X509CrlGenerator,
   type X509Certificate,
 } from '@peculiar/x509';
-import type { TlsCredentials } from '../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../src/model/tls-credentials.ts';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const RSA = {

@@ -1,10 +1,10 @@
 /** The second leg of a captured connection: straight to its target, or a tunnel to another node. */
 import type { HboneRoute, IpPort } from '../../compile/tunnel-route.ts';
-import { formatEndpoint } from '../../hbone/authority.ts';
 import { HboneClient } from '../../hbone/client.ts';
 import { formatForwarded, newTraceparent } from '../../hbone/headers.ts';
 import type { PooledConnection } from '../../hbone/pool.ts';
 import { TunnelFailed, TunnelRefused } from '../../hbone/tunnel.ts';
+import { hostPort } from '../../model/host-port.ts';
 import { parseIp, type Ip } from '../../model/ip.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import {
@@ -71,7 +71,7 @@ export class Outbound {
         if (link) return link;
       } catch (error) {
         const { podId } = listener;
-        const peer = formatEndpoint(origin.target);
+        const peer = hostPort(origin.target.address, origin.target.port);
         this.#main.failed({ direction: 'outbound', podId, peer, reason: reasonOf(error) });
         throw error;
       }

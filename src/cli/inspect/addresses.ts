@@ -3,6 +3,7 @@
  */
 import type { Command } from 'commander';
 import type { ResourceView } from '../../admin/resource-view.ts';
+import { hostPort } from '../../model/host-port.ts';
 import { formatSpiffe } from '../../model/identity.ts';
 import { serviceKey, type Service } from '../../model/service.ts';
 import {
@@ -10,7 +11,7 @@ import {
   type ServicePortTarget,
   type Workload,
 } from '../../model/workload.ts';
-import { hostPort, type Column } from '../output.ts';
+import type { Column } from '../output.ts';
 import { inspectCommand, type InspectVerb } from './command.ts';
 
 export interface PlainWorkload extends Omit<Workload, 'services'> {

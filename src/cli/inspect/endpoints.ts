@@ -3,9 +3,10 @@
  */
 import { Command } from 'commander';
 import type { ResourceView } from '../../admin/resource-view.ts';
+import { hostPort } from '../../model/host-port.ts';
 import type { LoadAssignment } from '../../model/load-assignment.ts';
 import { adminOption } from '../client.ts';
-import { hostPort, outputOption, render, renderTable, type Column } from '../output.ts';
+import { outputOption, render, renderTable, type Column } from '../output.ts';
 import { endpointRows, type EndpointRow, type PlainAddress } from './addresses.ts';
 import { inspect } from './command.ts';
 import { addSourceOptions, fetchResources, type SourceOptions } from './resources.ts';

@@ -7,7 +7,7 @@
  * goes past it.  Namespaces and Gateways are those of control's own cluster, for a namespace is the same in all of them.
  */
 import { equal } from '../../model/equal.ts';
-import type { GatewayAddress } from '../../model/gateway-address.ts';
+import { HBONE_PORT, type GatewayAddress } from '../../model/gateway-address.ts';
 import type { Resource, ResourceMeta } from '../../model/resource.ts';
 import type { NamespaceResource } from '../../model/resource/core.ts';
 import type {
@@ -19,7 +19,6 @@ import type { TranslateOptions } from './options.ts';
 
 const CLASS = 'istio-waypoint';
 const CONTROLLER = 'istio.io/mesh-controller';
-const HBONE_PORT = 15008;
 const USE = 'istio.io/use-waypoint';
 const USE_NAMESPACE = 'istio.io/use-waypoint-namespace';
 const FOR = 'istio.io/waypoint-for';

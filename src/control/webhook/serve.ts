@@ -3,6 +3,7 @@
  */
 import type { ListenAddress } from '../../config/agent-options.ts';
 import type { Log } from '../../log.ts';
+import { hostPort } from '../../model/host-port.ts';
 import type { ServingCredentials } from '../ca/serving-credentials.ts';
 import type { ControlCore } from '../core.ts';
 import { Webhook } from './server.ts';
@@ -33,7 +34,7 @@ export async function startWebhook(parts: WebhookParts): Promise<RunningWebhook 
   const webhook = new Webhook({ ...serving.pair, host, port: asked, cluster, preview, log });
   serving.onPair((pair) => webhook.renew(pair));
   const port = await webhook.start();
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const address = hostPort(host, port);
   log.info({ address }, 'the admission webhook is served');
   return { address, close: () => webhook.close() };
 }

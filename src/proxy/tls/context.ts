@@ -1,7 +1,8 @@
 /** The TLS profile as node:tls takes it, and what is computed once for each set of credentials. */
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
-import { type TlsCredentials, TlsError } from '../transport.ts';
+import type { TlsCredentials } from '../../model/tls-credentials.ts';
+import { TlsError } from '../transport.ts';
 import { RevocationLists } from './revocation.ts';
 
 export const ALPN = 'h2';

@@ -1,12 +1,8 @@
 /** The server side of TLS handshakes on the connections of one listening socket. */
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import {
-  TlsError,
-  type TlsCredentials,
-  type TlsPeer,
-  type TlsServerProfile,
-} from '../transport.ts';
+import type { TlsCredentials } from '../../model/tls-credentials.ts';
+import { TlsError, type TlsPeer, type TlsServerProfile } from '../transport.ts';
 import { ALPN, contextOptions, type TlsContexts } from './context.ts';
 import { assertTrustDomain, handshakeFailure, peerOf } from './peer.ts';
 

@@ -1,13 +1,10 @@
 /**
  * istio.workload.GatewayAddress ↔ GatewayAddress.
  */
-import type { GatewayAddress } from '../../model/gateway-address.ts';
+import { HBONE_PORT, type GatewayAddress } from '../../model/gateway-address.ts';
 import { ipFromBytes, ipWireBytes } from '../../model/ip.ts';
 import type { WireWorkload, WireWorkloadInput } from '../codec.ts';
 import { MAX_PORT, type FieldError } from './decoded.ts';
-
-/** ztunnel's, where the message names no port */
-const DEFAULT_HBONE_PORT = 15008;
 
 export function gatewayAddressToWire(
   gateway: GatewayAddress | undefined,
@@ -29,7 +26,7 @@ export function gatewayAddressFromWire(
   error: FieldError,
 ): GatewayAddress {
   const { hostname, address, hbone_mtls_port } = wire;
-  const port = hbone_mtls_port || DEFAULT_HBONE_PORT;
+  const port = hbone_mtls_port || HBONE_PORT;
   if (port > MAX_PORT) error(`${path}.hbone_mtls_port`, `${port} is no port`);
   if (hostname) {
     if (hostname.hostname === '') error(`${path}.hostname.hostname`, 'is missing');

@@ -5,7 +5,8 @@
 import { HboneClient } from '../../../src/hbone/client.ts';
 import { HboneServer } from '../../../src/hbone/server.ts';
 import { join } from '../../../src/proxy/pipe.ts';
-import type { AcceptedLink, TlsCredentials, Transport } from '../../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
+import type { AcceptedLink, Transport } from '../../../src/proxy/transport.ts';
 import { freshSocket, listeningSocket, TRANSPORTS } from '../../support/sockets.ts';
 
 export interface EndOptions {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { TlsCredentials } from '../../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import { envoyHboneClient, envoyHboneServer, startEnvoy } from '../../support/envoy-hbone.ts';
 import type { EndOptions } from './end.ts';
 

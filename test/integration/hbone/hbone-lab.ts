@@ -8,7 +8,8 @@ import {
   type InboundRequest,
   type RefusalReason,
 } from '../../../src/hbone/server.ts';
-import type { TlsCredentials, TlsRefusal, Transport } from '../../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
+import type { TlsRefusal, Transport } from '../../../src/proxy/transport.ts';
 import { freshSocket, listeningSocket } from '../../support/sockets.ts';
 import { SpiffeAuthority } from '../../support/spiffe-authority.ts';
 import { id, TRUST_DOMAIN, until } from '../transport/transport-lab.ts';

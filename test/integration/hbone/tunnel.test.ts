@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { before, suite, test } from 'node:test';
 import { TunnelRefused } from '../../../src/hbone/tunnel.ts';
-import type { TlsCredentials } from '../../../src/proxy/transport.ts';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import { TRANSPORTS } from '../../support/sockets.ts';
 import { id, sendAll, Sink, until } from '../transport/transport-lab.ts';
 import {

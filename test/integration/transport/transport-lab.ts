@@ -1,11 +1,11 @@
 /** Two ends of TLS on loopback over the transport under test. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import type {
   AcceptedSecureLink,
   Link,
   SecureLink,
-  TlsCredentials,
   TlsRefusal,
   Transport,
 } from '../../../src/proxy/transport.ts';

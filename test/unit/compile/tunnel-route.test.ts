@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { hostPort, tunnelRoute, type TunnelRoute } from '../../../src/compile/tunnel-route.ts';
+import { tunnelRoute, type TunnelRoute } from '../../../src/compile/tunnel-route.ts';
 import { initialPlanState, nextPlan } from '../../../src/compile/kernel/plan.ts';
 import { parseIp } from '../../../src/model/ip.ts';
 import type { Address } from '../../../src/model/messages.ts';
@@ -174,9 +174,4 @@ test('a waypoint by address: a workload’s own, or its Service’s', () => {
   assert.ok(balanced.kind === 'hbone');
   assert.deepEqual(balanced.gateway, { address: '10.0.0.9', port: 15009 });
   assert.equal(ask([web('10.0.0.77')], { to: '10.96.0.1|80' }).kind, 'none');
-});
-
-test('authorities have brackets around IPv6 and nothing else', () => {
-  assert.equal(hostPort({ address: ip('10.0.0.1'), port: 1 }), '10.0.0.1:1');
-  assert.equal(hostPort({ address: ip('fd00::1'), port: 65535 }), '[fd00::1]:65535');
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { formatEndpoint, isNeverTunnelled, parseAuthority } from '../../../src/hbone/authority.ts';
+import { isNeverTunnelled, parseAuthority } from '../../../src/hbone/authority.ts';
 import {
   type Baggage,
   formatBaggage,
@@ -12,6 +12,7 @@ import {
   parseBaggage,
   parseTraceparent,
 } from '../../../src/hbone/headers.ts';
+import { hostPort } from '../../../src/model/host-port.ts';
 import type { Ip } from '../../../src/model/ip.ts';
 
 suite('authority', () => {
@@ -65,7 +66,8 @@ suite('authority', () => {
         const one = parseAuthority(text);
         if (!one) return;
         assert.ok(one.port > 0 && one.port < 65_536);
-        const again = one.kind === 'host' ? `${one.host}:${one.port}` : formatEndpoint(one);
+        const again =
+          one.kind === 'host' ? `${one.host}:${one.port}` : hostPort(one.address, one.port);
         assert.deepEqual(parseAuthority(again), one);
       }),
       { numRuns: 5000 },
