@@ -7,21 +7,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { ControlCore } from '../../src/control/core.ts';
-import { KubernetesSource } from '../../src/control/sources/kubernetes/source.ts';
-import { translateOptions } from '../../src/control/translate/options.ts';
 import type { Authorization, Match } from '../../src/model/authorization.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
-import { SnapshotStore } from '../../src/store/snapshot-store.ts';
-import { installIstioKinds, startIstiod, type Istiod } from '../support/istiod.ts';
-import { startKubernetes, type Kubernetes } from '../support/kubernetes.ts';
-import { startClient, type ClientUnderTest } from '../support/xds-client.ts';
+import { ROOT_NAMESPACE, startBesideIstiod, type BesideIstiod } from './beside-istiod.ts';
 import { create, createNamespace, remove, runPod } from './objects.ts';
-import { QUICK, silentLog } from './recorder.ts';
 
 const SEED = Number(process.env['PODWIRE_TEST_SEED'] ?? 7);
 const ROUNDS = 5;
-const ROOT = 'istio-system';
 const NAMESPACES = Array.from({ length: 24 }, (_, index) => `n${index}`);
 const SETTLED_MS = 15_000;
 /** Ages are whole seconds, and istiod chooses among equals as it pleases. */
@@ -79,48 +71,23 @@ const ANY_ROUND = fc.record({
   namespaces: fc.array(slots, { minLength: NAMESPACES.length, maxLength: NAMESPACES.length }),
 });
 
-let kubernetes: Kubernetes;
-let istiod: Istiod;
-let theirs: ClientUnderTest;
-let core: ControlCore;
-const ours = new SnapshotStore();
+let beside: BesideIstiod;
 /** what there is, "namespace/name" → age (the number of its making) and spec */
 const live = new Map<string, { readonly age: number; readonly spec: Spec }>();
 let made = 0;
 
 before(async () => {
-  kubernetes = await startKubernetes();
-  await installIstioKinds(kubernetes);
-  istiod = await startIstiod(kubernetes);
-  for (const [index, namespace] of [...NAMESPACES, ROOT].entries()) {
-    await createNamespace(kubernetes.admin, namespace);
-    for (const [last, [name, labels]] of Object.entries(PODS).entries()) {
-      await runPod(kubernetes.admin, namespace, name, `10.1.${index}.${last + 1}`, { labels });
+  beside = await startBesideIstiod(async (admin) => {
+    for (const [index, namespace] of [...NAMESPACES, ROOT_NAMESPACE].entries()) {
+      await createNamespace(admin, namespace);
+      for (const [last, [name, labels]] of Object.entries(PODS).entries()) {
+        await runPod(admin, namespace, name, `10.1.${index}.${last + 1}`, { labels });
+      }
     }
-  }
-  theirs = startClient(istiod.client('n1'));
-  core = new ControlCore({
-    sources: [
-      new KubernetesSource({
-        client: kubernetes.admin,
-        cluster: 'Kubernetes',
-        role: 'primary',
-        rootNamespace: ROOT,
-        log: silentLog,
-        timing: QUICK,
-      }),
-    ],
-    translate: translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
-    log: silentLog,
-    onUpdate: ({ mesh }) => ours.apply(mesh),
   });
-  await core.start();
 });
 after(async () => {
-  await theirs?.client.close();
-  await core?.close();
-  await istiod?.stop();
-  await kubernetes?.stop();
+  await beside?.stop();
 });
 
 /** Makes the slots what they are to be, as kubectl replace, create and delete. */
@@ -129,19 +96,19 @@ async function put(namespace: string, name: string, spec: Spec | undefined): Pro
   const path = `/apis/security.istio.io/v1/namespaces/${namespace}/peerauthentications`;
   const before = live.get(key);
   if (spec === undefined) {
-    if (before !== undefined) await remove(kubernetes.admin, `${path}/${name}`);
+    if (before !== undefined) await remove(beside.admin, `${path}/${name}`);
     live.delete(key);
     return;
   }
   const body = { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication' };
   if (before !== undefined) {
-    const old = (await kubernetes.admin.call(`${path}/${name}`)) as { metadata: object };
-    await kubernetes.admin.call(`${path}/${name}`, {
+    const old = (await beside.admin.call(`${path}/${name}`)) as { metadata: object };
+    await beside.admin.call(`${path}/${name}`, {
       method: 'PUT',
       body: { ...body, metadata: old.metadata, spec: written(spec) },
     });
   } else {
-    await create(kubernetes.admin, path, { ...body, metadata: { name }, spec: written(spec) });
+    await create(beside.admin, path, { ...body, metadata: { name }, spec: written(spec) });
   }
   live.set(key, { age: before?.age ?? made, spec });
 }
@@ -180,7 +147,7 @@ const isSet = (found: Mode | undefined): boolean => found !== undefined && found
 function wrongPolicy({ key, spec }: Applied): string | undefined {
   const [namespace] = key.split('/');
   const own = specsOf(namespace!)[0]?.spec;
-  const meshIsStrict = specsOf(ROOT)[0]?.spec.mode === 'STRICT';
+  const meshIsStrict = specsOf(ROOT_NAMESPACE)[0]?.spec.mode === 'STRICT';
   const inherited = isSet(own?.mode) ? own!.mode === 'STRICT' : meshIsStrict;
   const ports = Object.values(spec.ports ?? {});
   const isOpen = spec.mode === 'PERMISSIVE' || spec.mode === 'DISABLE';
@@ -199,7 +166,7 @@ function wrongList(namespace: string, labels: Readonly<Record<string, string>>) 
   const [oldest] = specsOf(namespace, labels);
   if (oldest === undefined) return undefined;
   const ports = Object.values(oldest.spec.ports ?? {});
-  const [own, mesh] = [namespace, ROOT].map((of) => specsOf(of)[0]?.spec.mode);
+  const [own, mesh] = [namespace, ROOT_NAMESPACE].map((of) => specsOf(of)[0]?.spec.mode);
   const inherits = !isSet(oldest.spec.mode) && (isSet(own) ? own : mesh) === 'STRICT';
   return inherits && ports.includes('DISABLE') && !ports.includes('PERMISSIVE')
     ? 'DISABLE opens no port of a workload that inherits STRICT'
@@ -235,7 +202,7 @@ function listed(snapshot: Snapshot, namespace: string, name: string): string[] |
 function compare(): { readonly lines: readonly string[]; readonly shown: ReadonlySet<string> } {
   const lines: string[] = [];
   const shown = new Set<string>();
-  const [a, b] = [theirs.store.current, ours.current];
+  const [a, b] = [beside.theirs.store.current, beside.ours.current];
   const check = (what: string, left: unknown, right: unknown, why: string | undefined): void => {
     const [theirText, ourText] = [JSON.stringify(left), JSON.stringify(right)];
     if (theirText !== ourText && why !== undefined) shown.add(why);
@@ -245,13 +212,13 @@ function compare(): { readonly lines: readonly string[]; readonly shown: Readonl
   for (const key of live.keys()) {
     const namespace = key.split('/')[0]!;
     const spec = live.get(key)!.spec;
-    const isNarrow = spec.labels !== undefined && namespace !== ROOT;
+    const isNarrow = spec.labels !== undefined && namespace !== ROOT_NAMESPACE;
     const why = isNarrow ? wrongPolicy({ key, spec }) : undefined;
     check(`policy of ${key}`, meaning(converted(a, key)), meaning(converted(b, key)), why);
   }
-  for (const namespace of [...NAMESPACES, ROOT]) {
+  for (const namespace of [...NAMESPACES, ROOT_NAMESPACE]) {
     for (const [name, labels] of Object.entries(PODS)) {
-      const why = namespace === ROOT ? undefined : wrongList(namespace, labels);
+      const why = namespace === ROOT_NAMESPACE ? undefined : wrongList(namespace, labels);
       check(
         `list of ${namespace}/${name}`,
         listed(a, namespace, name),
@@ -260,7 +227,7 @@ function compare(): { readonly lines: readonly string[]; readonly shown: Readonl
       );
     }
   }
-  const strict = `${ROOT}/istio_converted_static_strict`;
+  const strict = `${ROOT_NAMESPACE}/istio_converted_static_strict`;
   const [left, right] = [a, b].map(({ authorizations }) => meaning(authorizations.get(strict)));
   check('STRICT', left, right, undefined);
   check('the number of policies', namesOf(a), namesOf(b), undefined);
@@ -284,7 +251,7 @@ test('random PeerAuthentications mean the same to istiod and to podwire control'
   for (const [index, round] of rounds.entries()) {
     await t.test(`round ${index + 1}`, async () => {
       const all = [
-        [ROOT, round.root] as const,
+        [ROOT_NAMESPACE, round.root] as const,
         ...NAMESPACES.map((name, at) => [name, round.namespaces[at]!] as const),
       ];
       for (const letter of ['A', 'B'] as const) {
@@ -295,11 +262,11 @@ test('random PeerAuthentications mean the same to istiod and to podwire control'
         }
         await sleep(OLDER_MS);
       }
-      await theirs
+      await beside.theirs
         .until('the same', () => compare().lines.length === 0, SETTLED_MS)
         .catch(() => assert.deepEqual(compare().lines, []));
       for (const why of compare().shown) shown.add(why);
-      strict += [...ours.current.workloads.values()].filter(
+      strict += [...beside.ours.current.workloads.values()].filter(
         ({ authorizationPolicies }) => authorizationPolicies.length > 0,
       ).length;
     });

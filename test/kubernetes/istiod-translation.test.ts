@@ -4,18 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ControlCore } from '../../src/control/core.ts';
-import { KubernetesSource } from '../../src/control/sources/kubernetes/source.ts';
-import { translateOptions } from '../../src/control/translate/options.ts';
 import { equal } from '../../src/model/equal.ts';
-import { SnapshotStore } from '../../src/store/snapshot-store.ts';
 import { differences, plainMesh, unexplained, type Intended } from '../support/differences.ts';
-import { installIstioKinds, startIstiod, type Istiod } from '../support/istiod.ts';
-import { startKubernetes, type Kubernetes } from '../support/kubernetes.ts';
-import { startClient, type ClientUnderTest } from '../support/xds-client.ts';
+import { startBesideIstiod, type BesideIstiod } from './beside-istiod.ts';
 import { createMeshNamespaces, createObjects, MESH } from './istiod-objects.ts';
 import { merge, remove } from './objects.ts';
-import { QUICK, silentLog } from './recorder.ts';
 
 const SETTLED_MS = 8_000;
 
@@ -119,50 +112,27 @@ const INTENDED: readonly Intended[] = [
 ];
 const DNS_PORT = { servicePort: 53, targetPort: 53 };
 
-let kubernetes: Kubernetes;
-let istiod: Istiod;
-let theirs: ClientUnderTest;
-let core: ControlCore;
-const ours = new SnapshotStore();
+let beside: BesideIstiod;
 
 before(async () => {
-  kubernetes = await startKubernetes();
-  await installIstioKinds(kubernetes);
-  istiod = await startIstiod(kubernetes);
-  await createMeshNamespaces(kubernetes.admin);
-  await createObjects(kubernetes.admin, MESH);
-  theirs = startClient(istiod.client('n1'));
-  core = new ControlCore({
-    sources: [
-      new KubernetesSource({
-        client: kubernetes.admin,
-        cluster: 'Kubernetes',
-        role: 'primary',
-        rootNamespace: 'istio-system',
-        log: silentLog,
-        timing: QUICK,
-      }),
-    ],
-    translate: translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
-    log: silentLog,
-    onUpdate: ({ mesh }) => ours.apply(mesh),
+  beside = await startBesideIstiod(async (admin) => {
+    await createMeshNamespaces(admin);
+    await createObjects(admin, MESH);
   });
-  await core.start();
 });
 after(async () => {
-  await theirs?.client.close();
-  await core?.close();
-  await istiod?.stop();
-  await kubernetes?.stop();
+  await beside?.stop();
 });
 
 function compared(intended: readonly Intended[] = INTENDED) {
+  const { theirs, ours } = beside;
   const found = differences(plainMesh(theirs.store.current), plainMesh(ours.current));
   return unexplained(found, intended);
 }
 
 /** Both follow the API server in their own time. */
 async function settled(): Promise<void> {
+  const { theirs } = beside;
   const surprises = (): readonly string[] =>
     theirs.store.incomplete === undefined ? compared().surprises : ['not complete'];
   await theirs
@@ -175,6 +145,7 @@ async function settled(): Promise<void> {
 test('what istiod says of the mesh is what podwire control says of it', async () => {
   await settled();
   assert.deepEqual(compared().stale, []);
+  const { theirs } = beside;
   const { workloads, services, authorizations } = theirs.store.current;
   assert.ok(workloads.size > 12 && services.size > 12 && authorizations.size > 12);
   const { servers, types } = theirs.client.status();
@@ -190,7 +161,7 @@ test('a comparison that could not fail would be no test', () => {
 });
 
 test('after every change both say the same again', async (t) => {
-  const { admin } = kubernetes;
+  const { admin, theirs, ours } = beside;
   const shop = '/api/v1/namespaces/shop';
   const security = '/apis/security.istio.io/v1/namespaces';
   const changes: Readonly<Record<string, () => Promise<unknown>>> = {

@@ -4,16 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ControlCore } from '../../src/control/core.ts';
-import { KubernetesSource } from '../../src/control/sources/kubernetes/source.ts';
-import { translateOptions } from '../../src/control/translate/options.ts';
+import type { KubernetesClient } from '../../src/control/kubernetes/client.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
-import { SnapshotStore } from '../../src/store/snapshot-store.ts';
-import { installIstioKinds, startIstiod, type Istiod } from '../support/istiod.ts';
-import { startKubernetes, type Kubernetes } from '../support/kubernetes.ts';
-import { startClient, type ClientUnderTest } from '../support/xds-client.ts';
+import { startBesideIstiod, type BesideIstiod } from './beside-istiod.ts';
 import { create, createNamespace, merge, runPod } from './objects.ts';
-import { QUICK, silentLog } from './recorder.ts';
 
 const USE = 'istio.io/use-waypoint';
 const USE_NAMESPACE = 'istio.io/use-waypoint-namespace';
@@ -41,14 +35,15 @@ const OWN: readonly [string, string][] = [
 ];
 const NAMESPACES = ['plain', 'gate', 'all', 'open', 'closed', 'selecting', 'none'];
 
-let kubernetes: Kubernetes;
-let istiod: Istiod;
-let theirs: ClientUnderTest;
-let core: ControlCore;
-const ours = new SnapshotStore();
+let beside: BesideIstiod;
 
-async function gateway(namespace: string, name: string, trafficFor: string, from: object) {
-  const { admin } = kubernetes;
+async function gateway(
+  admin: KubernetesClient,
+  namespace: string,
+  name: string,
+  trafficFor: string,
+  from: object,
+): Promise<void> {
   await create(admin, `${GATEWAYS}/namespaces/${namespace}/gateways`, {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
@@ -67,24 +62,20 @@ async function gateway(namespace: string, name: string, trafficFor: string, from
   );
 }
 
-before(async () => {
-  kubernetes = await startKubernetes();
-  await installIstioKinds(kubernetes);
-  istiod = await startIstiod(kubernetes);
-  const { admin } = kubernetes;
+async function makeObjects(admin: KubernetesClient): Promise<void> {
   await createNamespace(admin, 'infra');
   for (const [name, from] of [
     ['open', { from: 'All' }],
     ['closed', { from: 'Same' }],
     ['selecting', { from: 'Selector', selector: { matchLabels: { team: 'a' } } }],
   ] as const) {
-    await gateway('infra', name, 'all', from);
+    await gateway(admin, 'infra', name, 'all', from);
   }
   let number = 0;
   for (const namespace of NAMESPACES) {
     await createNamespace(admin, namespace, { ...LABELS[namespace], team: 'a' });
     for (const [name, trafficFor] of OWN) {
-      await gateway(namespace, name, trafficFor, { from: 'Same' });
+      await gateway(admin, namespace, name, trafficFor, { from: 'Same' });
     }
     for (const [name, labels] of Object.entries(LABELS)) {
       number++;
@@ -100,29 +91,12 @@ before(async () => {
       labels: { 'gateway.networking.k8s.io/gateway-name': 'all' },
     });
   }
-  theirs = startClient(istiod.client('n1'));
-  core = new ControlCore({
-    sources: [
-      new KubernetesSource({
-        client: admin,
-        cluster: 'Kubernetes',
-        role: 'primary',
-        rootNamespace: 'istio-system',
-        log: silentLog,
-        timing: QUICK,
-      }),
-    ],
-    translate: translateOptions({ clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
-    log: silentLog,
-    onUpdate: ({ mesh }) => ours.apply(mesh),
-  });
-  await core.start();
+}
+before(async () => {
+  beside = await startBesideIstiod(makeObjects);
 });
 after(async () => {
-  await theirs?.client.close();
-  await core?.close();
-  await istiod?.stop();
-  await kubernetes?.stop();
+  await beside?.stop();
 });
 
 /** By namespace/name of the Service or pod; only of what has one. */
@@ -145,6 +119,7 @@ function waypoints({ services, workloads }: Snapshot): Readonly<Record<string, s
 }
 
 test('everything is behind the waypoint that istiod says', async (t) => {
+  const { theirs, ours } = beside;
   const same = (): boolean =>
     theirs.store.incomplete === undefined &&
     JSON.stringify(waypoints(theirs.store.current)) === JSON.stringify(waypoints(ours.current));

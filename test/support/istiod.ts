@@ -71,14 +71,21 @@ export async function installIstioKinds({ admin }: Kubernetes): Promise<void> {
   }
 }
 
-/** Stop it in `after`, before the API server: it also ends when this process does. */
-export async function startIstiod(kubernetes: Kubernetes): Promise<Istiod> {
+/**
+ * Stop it in `after`, before the API server: it also ends when this process does. What `makeObjects` makes is there before
+ * it starts, in its namespace too.
+ */
+export async function startIstiod(
+  kubernetes: Kubernetes,
+  makeObjects: () => Promise<void> = () => Promise.resolve(),
+): Promise<Istiod> {
   const names = ['http', 'https', 'grpc', 'secure', 'monitoring', 'introspection'] as const;
   const free = await freePorts(names.length);
   const ports = Object.fromEntries(names.map((name, index) => [name, free[index]])) as Ports;
   const istiod = new Istiod(kubernetes, ports);
   try {
     await istiod.prepare();
+    await makeObjects();
     await istiod.start();
   } catch (error) {
     await istiod.stop();
