@@ -56,7 +56,7 @@ export class MeshConfigFile {
     try {
       await using file = await open(this.#path);
       const stats = await file.stat({ bigint: true });
-      const distrust = await distrustOf(this.#path, stats);
+      const distrust = distrustOf(this.#path, stats);
       if (distrust !== undefined) return this.#unusable('FILE_NOT_TRUSTED', distrust);
       if (stats.size > BigInt(MAX_BYTES)) {
         const message = `has ${stats.size} bytes, more than ${MAX_BYTES}`;

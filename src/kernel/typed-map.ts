@@ -5,14 +5,19 @@
 import { PodwireError } from '../errors.ts';
 import type { BpfMap, NativeError } from './binding.ts';
 
+/** `read` and `write` are for many values in one buffer: a DataView for each costs more than its fields do. */
 export interface Codec<T> {
   readonly size: number;
+  read(view: DataView, offset: number): T;
+  write(view: DataView, offset: number, value: T): void;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array, offset?: number): T;
 }
 
 export const u32: Codec<number> = {
   size: 4,
+  read: (view, offset) => view.getUint32(offset, true),
+  write: (view, offset, value) => view.setUint32(offset, value, true),
   encode(value) {
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setUint32(0, value, true);
@@ -24,6 +29,8 @@ export const u32: Codec<number> = {
 
 export const u64: Codec<bigint> = {
   size: 8,
+  read: (view, offset) => view.getBigUint64(offset, true),
+  write: (view, offset, value) => view.setBigUint64(offset, value, true),
   encode(value) {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, value, true);
@@ -66,9 +73,10 @@ export class TypedMap<K, V> {
     if (entries.length === 0) return;
     const keys = new Uint8Array(entries.length * this.#key.size);
     const values = new Uint8Array(entries.length * this.#value.size);
+    const [keyView, valueView] = [new DataView(keys.buffer), new DataView(values.buffer)];
     entries.forEach(([key, value], i) => {
-      keys.set(this.#key.encode(key), i * this.#key.size);
-      values.set(this.#value.encode(value), i * this.#value.size);
+      this.#key.write(keyView, i * this.#key.size, key);
+      this.#value.write(valueView, i * this.#value.size, value);
     });
     this.#guard(() => this.map.updateBatch(keys, values, entries.length));
   }
@@ -76,17 +84,19 @@ export class TypedMap<K, V> {
   deleteMany(keys: readonly K[]): void {
     if (keys.length === 0) return;
     const bytes = new Uint8Array(keys.length * this.#key.size);
-    keys.forEach((key, i) => bytes.set(this.#key.encode(key), i * this.#key.size));
+    const view = new DataView(bytes.buffer);
+    keys.forEach((key, i) => this.#key.write(view, i * this.#key.size, key));
     this.map.deleteBatch(bytes, keys.length);
   }
 
   entries(): [K, V][] {
     const { keys, values, count } = this.map.dump();
+    const [keyView, valueView] = [viewOf(keys), viewOf(values)];
     const found: [K, V][] = [];
     for (let i = 0; i < count; i++) {
       found.push([
-        this.#key.decode(keys, i * this.#key.size),
-        this.#value.decode(values, i * this.#value.size),
+        this.#key.read(keyView, i * this.#key.size),
+        this.#value.read(valueView, i * this.#value.size),
       ]);
     }
     return found;
@@ -109,4 +119,8 @@ export class TypedMap<K, V> {
       );
     }
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

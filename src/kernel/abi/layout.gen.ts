@@ -12,6 +12,8 @@ export const ABI_HASH = 'd388ce18ffd20573';
 
 export interface StructCodec<T> {
   readonly size: number;
+  read(view: DataView, offset: number): T;
+  write(view: DataView, offset: number, value: T): void;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array, offset?: number): T;
 }
@@ -494,6 +496,8 @@ export function decodeFlowKey(bytes: Uint8Array, offset = 0): FlowKey {
 
 export const FlowKey: StructCodec<FlowKey> = {
   size: FLOW_KEY_SIZE,
+  read: readFlowKey,
+  write: writeFlowKey,
   encode: encodeFlowKey,
   decode: decodeFlowKey,
 };
@@ -529,6 +533,8 @@ export function decodeIpKey(bytes: Uint8Array, offset = 0): IpKey {
 
 export const IpKey: StructCodec<IpKey> = {
   size: IP_KEY_SIZE,
+  read: readIpKey,
+  write: writeIpKey,
   encode: encodeIpKey,
   decode: decodeIpKey,
 };
@@ -588,6 +594,8 @@ export function decodePod(bytes: Uint8Array, offset = 0): Pod {
 
 export const Pod: StructCodec<Pod> = {
   size: POD_SIZE,
+  read: readPod,
+  write: writePod,
   encode: encodePod,
   decode: decodePod,
 };
@@ -629,6 +637,8 @@ export function decodeLocal(bytes: Uint8Array, offset = 0): Local {
 
 export const Local: StructCodec<Local> = {
   size: LOCAL_SIZE,
+  read: readLocal,
+  write: writeLocal,
   encode: encodeLocal,
   decode: decodeLocal,
 };
@@ -667,6 +677,8 @@ export function decodePodUsage(bytes: Uint8Array, offset = 0): PodUsage {
 
 export const PodUsage: StructCodec<PodUsage> = {
   size: POD_USAGE_SIZE,
+  read: readPodUsage,
+  write: writePodUsage,
   encode: encodePodUsage,
   decode: decodePodUsage,
 };
@@ -705,6 +717,8 @@ export function decodePortKey(bytes: Uint8Array, offset = 0): PortKey {
 
 export const PortKey: StructCodec<PortKey> = {
   size: PORT_KEY_SIZE,
+  read: readPortKey,
+  write: writePortKey,
   encode: encodePortKey,
   decode: decodePortKey,
 };
@@ -749,6 +763,8 @@ export function decodeListenerKey(bytes: Uint8Array, offset = 0): ListenerKey {
 
 export const ListenerKey: StructCodec<ListenerKey> = {
   size: LISTENER_KEY_SIZE,
+  read: readListenerKey,
+  write: writeListenerKey,
   encode: encodeListenerKey,
   decode: decodeListenerKey,
 };
@@ -788,6 +804,8 @@ export function decodeServiceKey(bytes: Uint8Array, offset = 0): ServiceKey {
 
 export const ServiceKey: StructCodec<ServiceKey> = {
   size: SERVICE_KEY_SIZE,
+  read: readServiceKey,
+  write: writeServiceKey,
   encode: encodeServiceKey,
   decode: decodeServiceKey,
 };
@@ -844,6 +862,8 @@ export function decodeService(bytes: Uint8Array, offset = 0): Service {
 
 export const Service: StructCodec<Service> = {
   size: SERVICE_SIZE,
+  read: readService,
+  write: writeService,
   encode: encodeService,
   decode: decodeService,
 };
@@ -885,6 +905,8 @@ export function decodeSlotKey(bytes: Uint8Array, offset = 0): SlotKey {
 
 export const SlotKey: StructCodec<SlotKey> = {
   size: SLOT_KEY_SIZE,
+  read: readSlotKey,
+  write: writeSlotKey,
   encode: encodeSlotKey,
   decode: decodeSlotKey,
 };
@@ -927,6 +949,8 @@ export function decodeBackend(bytes: Uint8Array, offset = 0): Backend {
 
 export const Backend: StructCodec<Backend> = {
   size: BACKEND_SIZE,
+  read: readBackend,
+  write: writeBackend,
   encode: encodeBackend,
   decode: decodeBackend,
 };
@@ -968,6 +992,8 @@ export function decodeMemberKey(bytes: Uint8Array, offset = 0): MemberKey {
 
 export const MemberKey: StructCodec<MemberKey> = {
   size: MEMBER_KEY_SIZE,
+  read: readMemberKey,
+  write: writeMemberKey,
   encode: encodeMemberKey,
   decode: decodeMemberKey,
 };
@@ -1009,6 +1035,8 @@ export function decodeBackendLoad(bytes: Uint8Array, offset = 0): BackendLoad {
 
 export const BackendLoad: StructCodec<BackendLoad> = {
   size: BACKEND_LOAD_SIZE,
+  read: readBackendLoad,
+  write: writeBackendLoad,
   encode: encodeBackendLoad,
   decode: decodeBackendLoad,
 };
@@ -1048,6 +1076,8 @@ export function decodeAffinityKey(bytes: Uint8Array, offset = 0): AffinityKey {
 
 export const AffinityKey: StructCodec<AffinityKey> = {
   size: AFFINITY_KEY_SIZE,
+  read: readAffinityKey,
+  write: writeAffinityKey,
   encode: encodeAffinityKey,
   decode: decodeAffinityKey,
 };
@@ -1087,6 +1117,8 @@ export function decodeAffinity(bytes: Uint8Array, offset = 0): Affinity {
 
 export const Affinity: StructCodec<Affinity> = {
   size: AFFINITY_SIZE,
+  read: readAffinity,
+  write: writeAffinity,
   encode: encodeAffinity,
   decode: decodeAffinity,
 };
@@ -1125,6 +1157,8 @@ export function decodePolicyKey(bytes: Uint8Array, offset = 0): PolicyKey {
 
 export const PolicyKey: StructCodec<PolicyKey> = {
   size: POLICY_KEY_SIZE,
+  read: readPolicyKey,
+  write: writePolicyKey,
   encode: encodePolicyKey,
   decode: decodePolicyKey,
 };
@@ -1167,6 +1201,8 @@ export function decodePolicyVerdict(bytes: Uint8Array, offset = 0): PolicyVerdic
 
 export const PolicyVerdict: StructCodec<PolicyVerdict> = {
   size: POLICY_VERDICT_SIZE,
+  read: readPolicyVerdict,
+  write: writePolicyVerdict,
   encode: encodePolicyVerdict,
   decode: decodePolicyVerdict,
 };
@@ -1208,6 +1244,8 @@ export function decodeCidrKey(bytes: Uint8Array, offset = 0): CidrKey {
 
 export const CidrKey: StructCodec<CidrKey> = {
   size: CIDR_KEY_SIZE,
+  read: readCidrKey,
+  write: writeCidrKey,
   encode: encodeCidrKey,
   decode: decodeCidrKey,
 };
@@ -1253,6 +1291,8 @@ export function decodePairKey(bytes: Uint8Array, offset = 0): PairKey {
 
 export const PairKey: StructCodec<PairKey> = {
   size: PAIR_KEY_SIZE,
+  read: readPairKey,
+  write: writePairKey,
   encode: encodePairKey,
   decode: decodePairKey,
 };
@@ -1297,6 +1337,8 @@ export function decodeTrustKey(bytes: Uint8Array, offset = 0): TrustKey {
 
 export const TrustKey: StructCodec<TrustKey> = {
   size: TRUST_KEY_SIZE,
+  read: readTrustKey,
+  write: writeTrustKey,
   encode: encodeTrustKey,
   decode: decodeTrustKey,
 };
@@ -1350,6 +1392,8 @@ export function decodeTrust(bytes: Uint8Array, offset = 0): Trust {
 
 export const Trust: StructCodec<Trust> = {
   size: TRUST_SIZE,
+  read: readTrust,
+  write: writeTrust,
   encode: encodeTrust,
   decode: decodeTrust,
 };
@@ -1395,6 +1439,8 @@ export function decodeObservedKey(bytes: Uint8Array, offset = 0): ObservedKey {
 
 export const ObservedKey: StructCodec<ObservedKey> = {
   size: OBSERVED_KEY_SIZE,
+  read: readObservedKey,
+  write: writeObservedKey,
   encode: encodeObservedKey,
   decode: decodeObservedKey,
 };
@@ -1436,6 +1482,8 @@ export function decodeLiveConn(bytes: Uint8Array, offset = 0): LiveConn {
 
 export const LiveConn: StructCodec<LiveConn> = {
   size: LIVE_CONN_SIZE,
+  read: readLiveConn,
+  write: writeLiveConn,
   encode: encodeLiveConn,
   decode: decodeLiveConn,
 };
@@ -1492,6 +1540,8 @@ export function decodeBehaviours(bytes: Uint8Array, offset = 0): Behaviours {
 
 export const Behaviours: StructCodec<Behaviours> = {
   size: BEHAVIOURS_SIZE,
+  read: readBehaviours,
+  write: writeBehaviours,
   encode: encodeBehaviours,
   decode: decodeBehaviours,
 };
@@ -1531,6 +1581,8 @@ export function decodeListeningKey(bytes: Uint8Array, offset = 0): ListeningKey 
 
 export const ListeningKey: StructCodec<ListeningKey> = {
   size: LISTENING_KEY_SIZE,
+  read: readListeningKey,
+  write: writeListeningKey,
   encode: encodeListeningKey,
   decode: decodeListeningKey,
 };
@@ -1572,6 +1624,8 @@ export function decodeFloodKey(bytes: Uint8Array, offset = 0): FloodKey {
 
 export const FloodKey: StructCodec<FloodKey> = {
   size: FLOOD_KEY_SIZE,
+  read: readFloodKey,
+  write: writeFloodKey,
   encode: encodeFloodKey,
   decode: decodeFloodKey,
 };
@@ -1708,6 +1762,8 @@ export function decodeRecord(bytes: Uint8Array, offset = 0): Record {
 
 export const Record: StructCodec<Record> = {
   size: RECORD_SIZE,
+  read: readRecord,
+  write: writeRecord,
   encode: encodeRecord,
   decode: decodeRecord,
 };
@@ -1764,6 +1820,8 @@ export function decodeIntent(bytes: Uint8Array, offset = 0): Intent {
 
 export const Intent: StructCodec<Intent> = {
   size: INTENT_SIZE,
+  read: readIntent,
+  write: writeIntent,
   encode: encodeIntent,
   decode: decodeIntent,
 };
@@ -1812,6 +1870,8 @@ export function decodeAgentSock(bytes: Uint8Array, offset = 0): AgentSock {
 
 export const AgentSock: StructCodec<AgentSock> = {
   size: AGENT_SOCK_SIZE,
+  read: readAgentSock,
+  write: writeAgentSock,
   encode: encodeAgentSock,
   decode: decodeAgentSock,
 };
@@ -1847,6 +1907,8 @@ export function decodeTunnel(bytes: Uint8Array, offset = 0): Tunnel {
 
 export const Tunnel: StructCodec<Tunnel> = {
   size: TUNNEL_SIZE,
+  read: readTunnel,
+  write: writeTunnel,
   encode: encodeTunnel,
   decode: decodeTunnel,
 };
@@ -1886,6 +1948,8 @@ export function decodePeerView(bytes: Uint8Array, offset = 0): PeerView {
 
 export const PeerView: StructCodec<PeerView> = {
   size: PEER_VIEW_SIZE,
+  read: readPeerView,
+  write: writePeerView,
   encode: encodePeerView,
   decode: decodePeerView,
 };
@@ -2006,6 +2070,8 @@ export function decodeConn(bytes: Uint8Array, offset = 0): Conn {
 
 export const Conn: StructCodec<Conn> = {
   size: CONN_SIZE,
+  read: readConn,
+  write: writeConn,
   encode: encodeConn,
   decode: decodeConn,
 };
@@ -2116,6 +2182,8 @@ export function decodeConnView(bytes: Uint8Array, offset = 0): ConnView {
 
 export const ConnView: StructCodec<ConnView> = {
   size: CONN_VIEW_SIZE,
+  read: readConnView,
+  write: writeConnView,
   encode: encodeConnView,
   decode: decodeConnView,
 };
@@ -2217,6 +2285,8 @@ export function decodeFlowEvent(bytes: Uint8Array, offset = 0): FlowEvent {
 
 export const FlowEvent: StructCodec<FlowEvent> = {
   size: FLOW_EVENT_SIZE,
+  read: readFlowEvent,
+  write: writeFlowEvent,
   encode: encodeFlowEvent,
   decode: decodeFlowEvent,
 };
@@ -2262,6 +2332,8 @@ export function decodeTrustEvent(bytes: Uint8Array, offset = 0): TrustEvent {
 
 export const TrustEvent: StructCodec<TrustEvent> = {
   size: TRUST_EVENT_SIZE,
+  read: readTrustEvent,
+  write: writeTrustEvent,
   encode: encodeTrustEvent,
   decode: decodeTrustEvent,
 };
@@ -2315,6 +2387,8 @@ export function decodeStall(bytes: Uint8Array, offset = 0): Stall {
 
 export const Stall: StructCodec<Stall> = {
   size: STALL_SIZE,
+  read: readStall,
+  write: writeStall,
   encode: encodeStall,
   decode: decodeStall,
 };
@@ -2359,6 +2433,8 @@ export function decodeAdopted(bytes: Uint8Array, offset = 0): Adopted {
 
 export const Adopted: StructCodec<Adopted> = {
   size: ADOPTED_SIZE,
+  read: readAdopted,
+  write: writeAdopted,
   encode: encodeAdopted,
   decode: decodeAdopted,
 };
@@ -2403,6 +2479,8 @@ export function decodeSockOwner(bytes: Uint8Array, offset = 0): SockOwner {
 
 export const SockOwner: StructCodec<SockOwner> = {
   size: SOCK_OWNER_SIZE,
+  read: readSockOwner,
+  write: writeSockOwner,
   encode: encodeSockOwner,
   decode: decodeSockOwner,
 };
@@ -2441,6 +2519,8 @@ export function decodeWatchKey(bytes: Uint8Array, offset = 0): WatchKey {
 
 export const WatchKey: StructCodec<WatchKey> = {
   size: WATCH_KEY_SIZE,
+  read: readWatchKey,
+  write: writeWatchKey,
   encode: encodeWatchKey,
   decode: decodeWatchKey,
 };
@@ -2479,6 +2559,8 @@ export function decodeWatchCount(bytes: Uint8Array, offset = 0): WatchCount {
 
 export const WatchCount: StructCodec<WatchCount> = {
   size: WATCH_COUNT_SIZE,
+  read: readWatchCount,
+  write: writeWatchCount,
   encode: encodeWatchCount,
   decode: decodeWatchCount,
 };
@@ -2517,6 +2599,8 @@ export function decodeMetKey(bytes: Uint8Array, offset = 0): MetKey {
 
 export const MetKey: StructCodec<MetKey> = {
   size: MET_KEY_SIZE,
+  read: readMetKey,
+  write: writeMetKey,
   encode: encodeMetKey,
   decode: decodeMetKey,
 };
@@ -2555,6 +2639,8 @@ export function decodeMetBudget(bytes: Uint8Array, offset = 0): MetBudget {
 
 export const MetBudget: StructCodec<MetBudget> = {
   size: MET_BUDGET_SIZE,
+  read: readMetBudget,
+  write: writeMetBudget,
   encode: encodeMetBudget,
   decode: decodeMetBudget,
 };
@@ -2635,6 +2721,8 @@ export function decodeConfig(bytes: Uint8Array, offset = 0): Config {
 
 export const Config: StructCodec<Config> = {
   size: CONFIG_SIZE,
+  read: readConfig,
+  write: writeConfig,
   encode: encodeConfig,
   decode: decodeConfig,
 };

@@ -51,7 +51,7 @@ export interface SessionEvents {
 export const CONTROL_HEADER = 'podwire-control';
 const FIRST_MS = 10;
 const MAX_MS = 15_000;
-const MAX_EAGER_MS = 1_000;
+const MAX_EAGER_MS = 500;
 const STABLE_MS = 5_000;
 /** A server may know nothing of listeners and clusters; the rest is not to wait for it for ever. */
 const LINKED_PATIENCE_MS = 5_000;

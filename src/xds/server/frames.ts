@@ -6,7 +6,7 @@
  * fields have number 2.  So all streams of both protocols share one buffer, and a response is a concatenation: encoding the
  * messages anew for every stream costs a hundred times as much.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 export interface Frame {
   /** hash of type and content: equal in all replicas, and after a restart */
@@ -32,8 +32,8 @@ const ANY = { typeUrl: 1, value: 2 } as const;
 const VERSION_LENGTH = 12;
 
 export function frameOf(typeUrl: string, name: string, content: Uint8Array): Frame {
-  const hash = createHash('sha256').update(typeUrl).update('\0').update(content);
-  const version = hash.digest('base64url').slice(0, VERSION_LENGTH);
+  const hashed = Buffer.concat([Buffer.from(`${typeUrl}\0`), content]);
+  const version = hash('sha256', hashed, 'base64url').slice(0, VERSION_LENGTH);
   const any = fieldsSize(typeUrl) + bytesSize(content.length);
   return write(name, version, bytesSize(any), (buffer, start) => {
     let at = writeHead(buffer, start, RESOURCE.resource, any);

@@ -1,6 +1,6 @@
 /**
  * podwire as its users run it, on a folder with the mesh: an agent with control inside, or control and an agent as two
- * processes with xDS between them.
+ * processes with xDS between them, both started at once, as a cluster does.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -64,8 +64,6 @@ export class ScaleSystem {
           ...['--config', folder, '--listen', socket, '--plaintext', '--drain', '0'],
           ...['--admin', at('control.sock'), '--metrics', 'off', '--state-dir', at('control')],
         ]);
-        // An agent that finds no server backs off, by chance and by seconds: that is not what is measured.
-        await processes[0]!.whenReady(signal);
         spawn('agent', ['--config', enrolled, '--xds', socket, ...agent]);
       }
       const readyAt = await processes[0]!.whenReady(signal);

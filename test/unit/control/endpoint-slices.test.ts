@@ -10,7 +10,7 @@ import type { EndpointSliceResource, Resource } from '../../../src/model/resourc
 import { pod } from './temporary-folder.ts';
 
 function resource(text: string): Resource {
-  const parsed = parseText({ text, line: 1 });
+  const parsed = parseText({ text, line: () => 1 });
   assert.ok(parsed.ok);
   return validateDocument(parsed.content, 'a.yaml').resources[0]!;
 }

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pod, read, type Watched } from './temporary-folder.ts';
+import { control, pod, read, save, temporaryFolder, type Watched } from './temporary-folder.ts';
 
 const KEY = 'shop/web.shop.svc.cluster.local';
 
@@ -204,4 +204,31 @@ test('an unnamed port goes with the unnamed port of the slice', async (t) => {
     'a.yaml': labelled('a', '10.0.0.1'),
   });
   assert.deepEqual(endpoints(watched), { a: 9090 });
+});
+
+test('what is said of a Service follows its pods, its ports and its slices', async (t) => {
+  const admin = 'ports: [{ name: http, port: 80, targetPort: admin }]';
+  const port = 'containers: [{ name: main, ports: [{ name: admin, containerPort: 81 }] }]';
+  const dir = await temporaryFolder(t, { 'service.yaml': service() });
+  const { watched } = await control(t, dir);
+  const steps: readonly (readonly [string, string, readonly string[]])[] = [
+    ['pod.yaml', labelled('web-1', '10.0.0.1'), []],
+    ['service.yaml', service(admin), ['TARGET_PORT_UNKNOWN']],
+    ['pod.yaml', labelled('web-1', '10.0.0.1', { spec: port }), []],
+    [
+      'slice.yaml',
+      slice('other', '[]').replace('name: web }', 'name: nobody }'),
+      ['SERVICE_UNKNOWN'],
+    ],
+    ['slice.yaml', labelled('web-2', '10.0.0.2', { spec: port }), []],
+    ['pod.yaml', pod('web-1', '10.0.0.1'), []],
+    ['slice.yaml', pod('web-2', '10.0.0.2'), ['SELECTOR_MATCHES_NOTHING']],
+  ];
+  await watched.until(() => watched.codes.join() === 'SELECTOR_MATCHES_NOTHING');
+  for (const [file, text, codes] of steps) {
+    const { last } = watched;
+    await save(dir, file, text);
+    await watched.until(() => watched.last !== last);
+    assert.deepEqual(watched.codes, codes, `${file} ${text}`);
+  }
 });

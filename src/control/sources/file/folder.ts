@@ -3,12 +3,20 @@
  *
  * Owns the last good content of every file.  A file that no longer parses keeps what it said before, document and all,
  * and its findings say so; only a file that is gone loses its resources.  Unchanged files are not read again, unchanged
- * documents not parsed again.
+ * documents not parsed again.  Calls are synchronous, with a breath between batches of files: a dozen trips to libuv's
+ * threads cost a save of one file more than its parsing does.
  */
-import { createHash } from 'node:crypto';
-import type { BigIntStats } from 'node:fs';
-import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import {
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  type BigIntStats,
+} from 'node:fs';
 import { join, sep } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
 import type { Finding, FindingCode } from '../../../model/finding.ts';
 import type { Resource } from '../../../model/resource.ts';
 import { validateDocument, type ValidatedDocument } from '../../validate/document.ts';
@@ -16,7 +24,7 @@ import { parseText, splitDocuments } from './documents.ts';
 import { distrustOf } from './trust.ts';
 
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
-const PARALLEL_STATS = 32;
+const BATCH = 32;
 const YAML_NAME = /^[^.].*\.ya?ml$/;
 
 /** Why the folder as a whole cannot be used. */
@@ -62,60 +70,57 @@ export class ConfigFolder {
    * entries that may differ since the last scan; undefined: any.
    */
   async scan(touched?: ReadonlySet<string>): Promise<FolderScan> {
-    const root = await this.#trustedFolder();
-    const some = touched && (await this.#filesAmong(touched));
-    const names = some?.present ?? (await this.#allNames());
+    const root = this.#trustedFolder();
+    const some = touched && this.#filesAmong(touched);
+    const names = some?.present ?? this.#allNames();
     const changed = new Map<string, FileContent | undefined>();
     const present = new Set(names);
     for (const name of some?.gone ?? this.#files.keys()) {
       if (!present.has(name) && this.#files.has(name)) changed.set(name, undefined);
     }
-    for (let i = 0; i < names.length; i += PARALLEL_STATS) {
-      const batch = names.slice(i, i + PARALLEL_STATS);
-      const states = await Promise.all(batch.map((name) => this.#scanFile(name, root)));
-      batch.forEach((name, index) => {
-        const state = states[index];
-        if (state !== undefined) changed.set(name, state);
-      });
+    for (const [index, name] of names.entries()) {
+      if (index > 0 && index % BATCH === 0) await breathe();
+      const state = this.#scanFile(name, root);
+      if (state !== undefined) changed.set(name, state);
     }
     for (const [name, content] of changed) if (content === undefined) this.#files.delete(name);
     return { changed };
   }
 
   /** undefined when another entry is among them: files may be links to it (a mounted ConfigMap's are, to ..data). */
-  async #filesAmong(
+  #filesAmong(
     touched: ReadonlySet<string>,
-  ): Promise<{ present: readonly string[]; gone: readonly string[] } | undefined> {
+  ): { present: readonly string[]; gone: readonly string[] } | undefined {
     const present: string[] = [];
     const gone: string[] = [];
     for (const name of [...touched].sort()) {
-      const there = await isThere(join(this.#dir, name));
-      if (!there) gone.push(name);
+      if (!isThere(join(this.#dir, name))) gone.push(name);
       else if (YAML_NAME.test(name)) present.push(name);
       else return undefined;
     }
     return { present, gone };
   }
 
-  async #allNames(): Promise<readonly string[]> {
+  #allNames(): readonly string[] {
     try {
-      const entries = await readdir(this.#dir);
-      return entries.filter((name) => YAML_NAME.test(name)).sort();
+      return readdirSync(this.#dir)
+        .filter((name) => YAML_NAME.test(name))
+        .sort();
     } catch (error) {
       throw unreadable(error);
     }
   }
 
-  async #trustedFolder(): Promise<string> {
+  #trustedFolder(): string {
     let stats: BigIntStats;
     let root: string;
     try {
-      root = await realpath(this.#dir);
-      stats = await stat(root, { bigint: true });
+      root = realpathSync.native(this.#dir);
+      stats = statSync(root, { bigint: true });
     } catch (error) {
       throw unreadable(error);
     }
-    const distrust = await distrustOf(root, stats);
+    const distrust = distrustOf(root, stats);
     if (distrust !== undefined) {
       throw new FolderError('FOLDER_NOT_TRUSTED', `${this.#dir} ${distrust.message}`, distrust.fix);
     }
@@ -123,19 +128,19 @@ export class ConfigFolder {
   }
 
   /** undefined: nothing changed */
-  async #scanFile(name: string, root: string): Promise<FileContent | undefined> {
+  #scanFile(name: string, root: string): FileContent | undefined {
     const path = join(this.#dir, name);
     const previous = this.#files.get(name);
     let signature = '';
     try {
-      const stats = await stat(path, { bigint: true });
+      const stats = statSync(path, { bigint: true });
       signature = signatureOf(stats);
       if (previous?.signature === signature) return undefined;
-      const refusal = await this.#refusalOf(path, stats, root);
+      const refusal = this.#refusalOf(path, stats, root);
       if (refusal !== undefined) return this.#keep(name, signature, refusal);
-      const text = await readFile(path, 'utf8');
+      const text = readFileSync(path, 'utf8');
       // Written while it was read: the event of that write brings the next scan.
-      const after = await stat(path, { bigint: true });
+      const after = statSync(path, { bigint: true });
       return signatureOf(after) === signature ? this.#load(name, signature, text) : undefined;
     } catch (error) {
       if (!isErrno(error)) throw error;
@@ -148,12 +153,12 @@ export class ConfigFolder {
     }
   }
 
-  async #refusalOf(path: string, stats: BigIntStats, root: string): Promise<Refusal | undefined> {
-    if (!(await realpath(path)).startsWith(root + sep)) {
+  #refusalOf(path: string, stats: BigIntStats, root: string): Refusal | undefined {
+    if (!realpathSync.native(path).startsWith(root + sep)) {
       const fix = 'put the file itself into the folder';
       return { code: 'FILE_NOT_TRUSTED', message: 'is a link that leaves the folder', fix };
     }
-    const distrust = await distrustOf(path, stats);
+    const distrust = distrustOf(path, stats);
     if (distrust !== undefined) return { code: 'FILE_NOT_TRUSTED', ...distrust };
     if (!stats.isFile()) {
       const fix = 'put the YAML files into the folder itself';
@@ -224,13 +229,8 @@ function unreadable(error: unknown): FolderError {
   return new FolderError('FOLDER_UNREADABLE', (error as Error).message, fix);
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch {
-    return false;
-  }
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 interface Refusal {
@@ -244,7 +244,7 @@ function signatureOf(stats: BigIntStats): string {
 }
 
 function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
+  return hash('sha256', text, 'base64');
 }
 
 function isErrno(error: unknown): error is NodeJS.ErrnoException {

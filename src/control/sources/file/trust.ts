@@ -2,8 +2,7 @@
  * Who may change the configuration: whoever writes the folder decides which namespaces are entered and which identities
  * pods carry, so the folder and its files must belong to root (or to the user the agent runs as) and to nobody else.
  */
-import { constants, type BigIntStats } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { accessSync, constants, type BigIntStats } from 'node:fs';
 
 export interface Distrust {
   readonly message: string;
@@ -13,7 +12,7 @@ export interface Distrust {
 const WRITABLE_BY_OTHERS = 0o022n;
 
 /** undefined: trusted */
-export async function distrustOf(path: string, stats: BigIntStats): Promise<Distrust | undefined> {
+export function distrustOf(path: string, stats: BigIntStats): Distrust | undefined {
   const self = BigInt(process.geteuid?.() ?? 0);
   if (stats.uid !== 0n && stats.uid !== self) {
     return {
@@ -21,7 +20,7 @@ export async function distrustOf(path: string, stats: BigIntStats): Promise<Dist
       fix: `run: chown root ${path}`,
     };
   }
-  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0n && !(await isReadOnly(path))) {
+  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0n && !isReadOnly(path)) {
     const mode = (stats.mode & 0o7777n).toString(8).padStart(4, '0');
     return {
       message: `can be written by others than its owner (mode ${mode})`,
@@ -32,9 +31,9 @@ export async function distrustOf(path: string, stats: BigIntStats): Promise<Dist
 }
 
 /** A mounted ConfigMap has mode 0777 on a read-only mount: nobody can write there. */
-async function isReadOnly(path: string): Promise<boolean> {
+function isReadOnly(path: string): boolean {
   try {
-    await access(path, constants.W_OK);
+    accessSync(path, constants.W_OK);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EROFS';

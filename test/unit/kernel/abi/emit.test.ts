@@ -75,6 +75,8 @@ suite('the generated layout', () => {
       'a codec of the same name',
       `export const InnerKey: StructCodec<InnerKey> = {
   size: INNER_KEY_SIZE,
+  read: readInnerKey,
+  write: writeInnerKey,
   encode: encodeInnerKey,
   decode: decodeInnerKey,
 };`,
