@@ -64,6 +64,8 @@ export class Kubernetes {
   readonly #log = new Map<Component, string>();
   #ports = { etcd: 0, peer: 0, api: 0 };
   #admin: KubernetesClient | undefined;
+  /** why it was not ready when it was last asked */
+  #lastError = '';
 
   constructor({ name = 'test', apiServerArgs = [] }: KubernetesOptions) {
     this.name = name;
@@ -236,7 +238,8 @@ export class Kubernetes {
       }
       if (await this.#ready(component)) return;
       if (performance.now() > deadline) {
-        throw new Error(`${component} is not ready: ${this.#log.get(component) ?? ''}`);
+        const log = this.#log.get(component) ?? '';
+        throw new Error(`${component} is not ready: ${this.#lastError}\n${log}`);
       }
       await sleep(50);
     }
@@ -247,14 +250,16 @@ export class Kubernetes {
       if (component === 'etcd') {
         return (await fetch(`http://127.0.0.1:${this.#ports.etcd}/readyz`)).ok;
       }
-      // kube-apiserver makes itself a certificate at its first start.
+      // kube-apiserver makes itself a certificate at its first start: the key is written last.
       if (!existsSync(this.kubeconfig)) {
+        if (!readFileSync(join(this.folder, 'apiserver.key')).includes('END ')) return false;
         writeFileSync(this.kubeconfig, JSON.stringify(this.#kubeconfig(this.url, this.name)));
       }
       this.#admin ??= await loadClient({ kubeconfig: this.kubeconfig });
       await this.#admin.call('/readyz', { timeoutMs: 2000 });
       return true;
-    } catch {
+    } catch (error) {
+      this.#lastError = String(error);
       return false;
     }
   }
