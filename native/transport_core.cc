@@ -338,8 +338,6 @@ void TransportCore::FinishConnect(Slot* slot) {
   if (error != 0) return Fail(slot, error);
   Put(kConnected, slot->id);
   if (slot->tls != nullptr) {
-    /* still armed for writing: when there were too many handshakes in this poll, the next goes on
-     */
     slot->kind = SlotKind::kHandshake;
     return Handshake(slot);
   }
@@ -348,7 +346,14 @@ void TransportCore::FinishConnect(Slot* slot) {
 }
 
 void TransportCore::Handshake(Slot* slot) {
-  if (++handshakes_ > kHandshakesPerPoll) return;
+  if (++handshakes_ > kHandshakesPerPoll) {
+    /* Those in the set are told of again; one that was connected at once is not in it yet. */
+    if (!slot->registered) {
+      slot->wants_write = true;
+      Arm(slot);
+    }
+    return;
+  }
   switch (slot->tls->Handshake(&bio_, slot)) {
     case TlsSession::Progress::kWaiting:
       break;

@@ -1,5 +1,6 @@
 /** Sockets by descriptor on loopback, as the agent hands them to a transport. */
 import { type Binding, loadBinding } from '../../src/kernel/binding.ts';
+import { BatchedTransport } from '../../src/proxy/batched-transport.ts';
 import { NetTransport } from '../../src/proxy/net-transport.ts';
 import type { Transport } from '../../src/proxy/transport.ts';
 
@@ -34,4 +35,5 @@ export const TRANSPORTS: readonly { readonly name: string; readonly create: () =
     name: 'net',
     create: () => new NetTransport({ closeOrderly: (fd) => addon().setResetOnClose(fd, false) }),
   },
+  { name: 'batched', create: () => new BatchedTransport({ port: addon() }) },
 ];
