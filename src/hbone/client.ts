@@ -4,6 +4,7 @@ import { ErrorCode, StreamError } from '../http2/error.ts';
 import { type FieldList, fieldValue } from '../http2/fields.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { TlsCredentials } from '../model/tls-credentials.ts';
+import type { EarlyLink } from '../proxy/early-link.ts';
 import type { TlsPeer, Transport } from '../proxy/transport.ts';
 import { TlsError } from '../proxy/transport.ts';
 import type { Baggage } from './headers.ts';
@@ -35,6 +36,8 @@ const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 250;
 /** A request that the peer has certainly not looked at may be made again. */
 const MAX_ATTEMPTS = 3;
+/** Bytes go with a request only to who was there a moment ago: lost with a connection, they could not be sent again. */
+const LIVELY_MS = 1000;
 
 export class HboneClient {
   readonly #pool: Pool;
@@ -84,24 +87,32 @@ export class HboneClient {
   }
 
   /**
-   * Resolves when the other end has accepted; then join `link`.
+   * Resolves when the other end has accepted; then join `link`. The first bytes of `early` may go with the request, for RFC 9113
+   * (8.5) lets a client send DATA before the answer: the peer is proven, and an application hears of them only when policy
+   * allows it.
    *
    * @throws TunnelRefused for another status than 200, TlsError, TunnelFailed, or an Error with an errno's `code`
    */
-  async connect(request: TunnelRequest): Promise<OutboundTunnel> {
+  async connect(request: TunnelRequest, early?: EarlyLink): Promise<OutboundTunnel> {
     for (let attempt = 1; ; attempt++) {
       const connection = await this.#pool.take(request);
-      const { session } = connection;
+      const { session, answeredAt } = connection;
       const isFresh = session.streamCount === 0 && !session.hasOpened;
+      const mayCarry = isFresh || Date.now() - answeredAt < LIVELY_MS || early?.isCarried === true;
       try {
-        return await this.#open(connection, request);
+        return await this.#open(connection, request, mayCarry ? early : undefined);
       } catch (error) {
-        if (attempt === MAX_ATTEMPTS || !mayRepeat(error, isFresh)) throw error;
+        const isFirstUse = isFresh || early?.hasSent === true;
+        if (attempt === MAX_ATTEMPTS || !mayRepeat(error, isFirstUse)) throw error;
       }
     }
   }
 
-  #open(connection: PooledConnection, request: TunnelRequest): Promise<OutboundTunnel> {
+  #open(
+    connection: PooledConnection,
+    request: TunnelRequest,
+    early: EarlyLink | undefined,
+  ): Promise<OutboundTunnel> {
     return new Promise((resolve, reject) => {
       let tunnel: OutboundTunnel | undefined;
       const timer = setTimeout(() => {
@@ -112,6 +123,7 @@ export class HboneClient {
         const status = Number(fieldValue(fields, ':status'));
         if (status < 200) return;
         clearTimeout(timer);
+        connection.answeredAt = Date.now();
         if (status !== 200) {
           reject(new TunnelRefused(status));
           link.close(true);
@@ -131,6 +143,7 @@ export class HboneClient {
         },
       });
       asTunnel(stream);
+      early?.carry(stream);
     });
   }
 
@@ -185,10 +198,10 @@ function fieldsOf(request: TunnelRequest): FieldList {
   return fields;
 }
 
-/** The peer refused the stream unseen, or a connection that had been idle was dead already. */
-function mayRepeat(error: unknown, wasFresh: boolean): boolean {
+/** The peer refused the stream unseen, or a connection that had been idle was dead already and nothing but the request is lost. */
+function mayRepeat(error: unknown, isFirstUse: boolean): boolean {
   if (error instanceof TunnelRefused || error instanceof TunnelFailed) return false;
   if (error instanceof StreamError)
     return error.byPeer && (error.code === ErrorCode.REFUSED_STREAM || error.unseen);
-  return !wasFresh;
+  return !isFirstUse;
 }

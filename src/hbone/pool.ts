@@ -26,6 +26,8 @@ export interface PooledConnection {
   open(fields: FieldList, events: StreamEvents): Http2Stream;
   readonly peer: TlsPeer;
   readonly link: SecureLink;
+  /** when the peer last answered a request, ms since 1970; 0: never */
+  answeredAt: number;
 }
 
 /** ztunnel's POOL_MAX_STREAMS_PER_CONNECTION */
@@ -41,6 +43,7 @@ class Entry implements PooledConnection {
   readonly link: SecureLink;
   /** ms since 1970 */
   usedAt = Date.now();
+  answeredAt = 0;
   /** streams that take() promised and that are not open yet */
   reserved = 0;
 

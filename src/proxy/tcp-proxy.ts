@@ -1,5 +1,6 @@
 /** TCP pass-through between an accepted link and where its origin leads. */
 import type { ConnectionTable, ProxiedConnection } from './connection-table.ts';
+import { EarlyLink } from './early-link.ts';
 import { join } from './pipe.ts';
 import type { AcceptedLink, Endpoint, Link, Origin } from './transport.ts';
 
@@ -9,8 +10,8 @@ export interface KernelPort {
   origin(listener: ListenerInfo, accepted: AcceptedLink): Origin | undefined;
 }
 
-/** Makes the second leg; rejects when nobody can be reached. */
-export type Connect = (listener: ListenerInfo, origin: Origin) => Promise<Link>;
+/** Makes the second leg; rejects when nobody can be reached. `early` may send its first bytes before it resolves. */
+export type Connect = (listener: ListenerInfo, origin: Origin, early: EarlyLink) => Promise<Link>;
 
 /** What policy says of a connection; `policy` and `rule` are undefined where no policy decided. */
 export interface Verdict {
@@ -88,10 +89,11 @@ export class TcpProxy {
   }
 
   async #serve(listener: ListenerInfo, accepted: AcceptedLink, origin: Origin): Promise<void> {
-    const { link: downstream, remote: peer } = accepted;
+    const { remote: peer } = accepted;
+    const downstream = new EarlyLink(accepted.link);
     let upstream: Link;
     try {
-      upstream = await this.#connect(listener, origin);
+      upstream = await this.#connect(listener, origin, downstream);
     } catch {
       this.#table.failed++;
       downstream.close(true);

@@ -73,7 +73,7 @@ export class DataPlane {
     });
     this.#proxy = new TcpProxy({
       kernel: this.#kernel,
-      connect: (listener, origin) => this.#outbound.connect(listener, origin),
+      connect: (listener, origin, early) => this.#outbound.connect(listener, origin, early),
       table: this.#table,
       guard: new PolicyGuard({
         policies: this.#policies,

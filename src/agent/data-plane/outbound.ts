@@ -1,11 +1,12 @@
 /** The second leg of a captured connection: straight to its target, or a tunnel to another node. */
 import type { HboneRoute, IpPort } from '../../compile/tunnel-route.ts';
-import { HboneClient } from '../../hbone/client.ts';
+import { HboneClient, type TunnelRequest } from '../../hbone/client.ts';
 import { formatForwarded, newTraceparent } from '../../hbone/headers.ts';
 import type { PooledConnection } from '../../hbone/pool.ts';
 import { TunnelFailed, TunnelRefused } from '../../hbone/tunnel.ts';
 import { hostPort } from '../../model/host-port.ts';
 import { parseIp, type Ip } from '../../model/ip.ts';
+import type { EarlyLink } from '../../proxy/early-link.ts';
 import type { ListenerInfo } from '../../proxy/tcp-proxy.ts';
 import {
   TlsError,
@@ -64,10 +65,10 @@ export class Outbound {
     return this.#client.connections;
   }
 
-  async connect(listener: ListenerInfo, origin: Origin): Promise<Link> {
+  async connect(listener: ListenerInfo, origin: Origin, early: EarlyLink): Promise<Link> {
     if (origin.tunnelled) {
       try {
-        const link = await this.#tunnelled(listener, origin);
+        const link = await this.#tunnelled(listener, origin, early);
         if (link) return link;
       } catch (error) {
         const { podId } = listener;
@@ -80,12 +81,16 @@ export class Outbound {
   }
 
   /** undefined: the mesh no longer asks for a tunnel */
-  async #tunnelled(listener: ListenerInfo, origin: Origin): Promise<Link | undefined> {
+  async #tunnelled(
+    listener: ListenerInfo,
+    origin: Origin,
+    early: EarlyLink,
+  ): Promise<Link | undefined> {
     const pod = this.#pods.get(listener.podId);
     if (!pod) throw new Error('the pod is gone');
     const route = await this.#route(listener.podId, origin);
     if (route.kind === 'none') throw new Error(route.reason);
-    return route.kind === 'hbone' ? this.#tunnel(listener, pod, origin, route) : undefined;
+    return route.kind === 'hbone' ? this.#tunnel(listener, pod, origin, route, early) : undefined;
   }
 
   /** What is pooled for pods that are gone, or under an identity that is a pod's no longer, ends with its tunnels. */
@@ -124,13 +129,14 @@ export class Outbound {
     pod: TunnelPod,
     origin: Origin,
     route: HboneRoute,
+    early: EarlyLink,
   ): Promise<Link> {
     await this.#certificates.whenHeld(pod.spiffe, CREDENTIALS_MS);
     const name = String(pod.podId);
     if (!this.#pods.get(pod.podId)) throw new Error('the pod is gone');
     this.#namespaces.set(name, listener);
     const own = ownAddress(pod, route.gateway.address);
-    const { link } = await this.#client.connect({
+    const request: TunnelRequest = {
       identity: pod.spiffe,
       acceptedIds: route.acceptedIds,
       destination: route.gateway,
@@ -140,7 +146,8 @@ export class Outbound {
       baggage: pod.baggage,
       forwarded: formatForwarded({ address: own, port: origin.client.port }, route.hostname),
       traceparent: newTraceparent(),
-    });
+    };
+    const { link } = await this.#client.connect(request, early);
     return link;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { HboneClient } from '../../../src/hbone/client.ts';
 import { HboneServer } from '../../../src/hbone/server.ts';
+import { EarlyLink } from '../../../src/proxy/early-link.ts';
 import { join } from '../../../src/proxy/pipe.ts';
 import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
 import type { AcceptedLink, Transport } from '../../../src/proxy/transport.ts';
@@ -65,8 +66,9 @@ function tunnel(transport: Transport, fd: number, options: EndOptions): void {
   };
   const accept = ({ link, remote }: AcceptedLink): void => {
     const forwarded = `for="${remote.address}:${remote.port}"`;
-    client.connect({ ...request, forwarded }).then(
-      (opened) => join(link, opened.link, () => undefined),
+    const early = new EarlyLink(link);
+    client.connect({ ...request, forwarded }, early).then(
+      (opened) => join(early, opened.link, () => undefined),
       (error: unknown) => {
         console.error(String(error));
         link.close(true);

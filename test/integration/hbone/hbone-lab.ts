@@ -1,5 +1,5 @@
 /** An HBONE server with an application behind it, and clients, all on loopback. */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { HboneClient, type TunnelRequest } from '../../../src/hbone/client.ts';
 import {
@@ -9,6 +9,8 @@ import {
   type RefusalReason,
 } from '../../../src/hbone/server.ts';
 import type { TlsCredentials } from '../../../src/model/tls-credentials.ts';
+import { EarlyLink } from '../../../src/proxy/early-link.ts';
+import { join } from '../../../src/proxy/pipe.ts';
 import type { TlsRefusal, Transport } from '../../../src/proxy/transport.ts';
 import { freshSocket, listeningSocket } from '../../support/sockets.ts';
 import { SpiffeAuthority } from '../../support/spiffe-authority.ts';
@@ -131,4 +133,46 @@ export function request(
     authority: `127.0.0.1:${appPort}`,
     ...more,
   };
+}
+
+/** Where applications connect; every connection goes through the same tunnel request. */
+export function front(
+  t: TestContext,
+  transport: Transport,
+  client: HboneClient,
+  asked: TunnelRequest,
+): { dial: () => Socket; errors: unknown[] } {
+  const errors: unknown[] = [];
+  const { fd, port } = listeningSocket();
+  const listener = transport.listen(fd, ({ link }) => {
+    const early = new EarlyLink(link);
+    client.connect(asked, early).then(
+      (tunnel) => join(early, tunnel.link, () => undefined),
+      (error: unknown) => {
+        errors.push(error);
+        early.close(true);
+      },
+    );
+  });
+  const sockets: Socket[] = [];
+  t.after(() => {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const dial = (): Socket => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    sockets.push(socket);
+    return socket;
+  };
+  return { dial, errors };
+}
+
+/** What comes back of `bytes` and their end, sent as soon as the socket takes them. */
+export async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.end(bytes);
+  await until(() => socket.readableEnded || socket.destroyed, 'the echo', 30_000);
+  return Buffer.concat(chunks);
 }

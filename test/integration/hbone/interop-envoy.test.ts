@@ -11,6 +11,8 @@ import { freePort } from '../../bench/hbone/pair.ts';
 import { id, sendAll, Sink, until } from '../transport/transport-lab.ts';
 import {
   application,
+  echoed,
+  front,
   hboneClient,
   hboneServer,
   type Identities,
@@ -97,7 +99,8 @@ for (const { name, create } of TRANSPORTS) {
         port,
       );
       t.after(() => running.stop());
-      const client = hboneClient(t, create(), () => ids.client);
+      const transport = create();
+      const client = hboneClient(t, transport, () => ids.client);
       await Promise.all(
         Array.from({ length: 20 }, async () => {
           const bytes = randomBytes(1 << 20);
@@ -109,6 +112,14 @@ for (const { name, create } of TRANSPORTS) {
         }),
       );
       assert.equal(client.connects, 1);
+      const { dial, errors } = front(t, transport, client, request(port, app));
+      await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const sent = randomBytes(100_000);
+          assert.ok((await echoed(dial(), sent)).equals(Buffer.concat([sent, Buffer.from('bye')])));
+        }),
+      );
+      assert.deepEqual(errors, []);
       const reset = new Sink((await client.connect(request(port, app))).link);
       reset.link.send(Buffer.from('reset'));
       await until(() => reset.closed, 'reset');

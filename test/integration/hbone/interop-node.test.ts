@@ -17,6 +17,8 @@ import { TRANSPORTS } from '../../support/sockets.ts';
 import { sendAll, Sink, until } from '../transport/transport-lab.ts';
 import {
   application,
+  echoed,
+  front,
   hboneClient,
   hboneServer,
   type Identities,
@@ -165,7 +167,8 @@ for (const { name, create } of TRANSPORTS) {
       await once(server, 'listening');
       t.after(() => server.close());
       const { port } = server.address() as AddressInfo;
-      const client = hboneClient(t, create(), () => ids.client);
+      const transport = create();
+      const client = hboneClient(t, transport, () => ids.client);
       const tunnel = await client.connect(request(port, app));
       assert.deepEqual(tunnel.baggage, { namespace: 'n' });
       const sink = new Sink(tunnel.link);
@@ -174,6 +177,14 @@ for (const { name, create } of TRANSPORTS) {
       sink.link.end();
       await until(() => sink.closed, 'the end');
       assert.ok(sink.bytes.equals(Buffer.concat([bytes, Buffer.from('bye')])));
+      const { dial, errors } = front(t, transport, client, request(port, app));
+      await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const sent = randomBytes(100_000);
+          assert.ok((await echoed(dial(), sent)).equals(Buffer.concat([sent, Buffer.from('bye')])));
+        }),
+      );
+      assert.deepEqual(errors, []);
       const reset = new Sink((await client.connect(request(port, app))).link);
       reset.link.send(Buffer.from('reset'));
       await until(() => reset.closed, 'reset');
